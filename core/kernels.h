@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// The arithmetic of a forward pass: one table of operations per instruction set, all with the same
+// bits (law 2). For every operation the order of floating-point operations is part of the contract;
+// multiplies and adds are separate roundings, never fused.
+//
+// Reductions over n elements use 16 lanes: lane j takes elements j, j+16, ... in order, starting
+// from +0; then lanes fold by halves: lane j += lane j+8, then j+4, j+2, j+1. n is a multiple of 16.
+// Pointers are 64-byte aligned unless said otherwise; inputs and outputs do not alias unless said.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/cpu_features.h"
+#include "core/quant.h"
+
+namespace axiom {
+
+// Activations of n_tokens rows quantized to int8 in blocks of 32 columns; n_cols is padded to a
+// multiple of 32 with zeros. For block b of token t, with d = max|x|/127:
+//   scale = d, q = round_half_even(x * (127/max|x|)) (all zero when max|x| is 0 or not finite),
+//   sum = sum of q (exact), scaled_sum = scale * float(sum).
+// Source of the scheme: ggml's Q8_1, with scales kept in binary32.
+struct QuantizedActs {
+    int8_t* q;          // [n_tokens, n_cols]
+    float* scale;       // [n_tokens, n_cols/32]
+    float* scaled_sum;  // [n_tokens, n_cols/32]
+    int32_t* sum;       // [n_tokens, n_cols/32]
+    size_t n_cols;      // padded
+};
+// Bytes of each array's row for one token, and of all arrays for a batch.
+constexpr size_t quantized_acts_bytes(size_t n_cols_padded, size_t n_tokens) {
+    return n_tokens * (round_up(n_cols_padded, 64) + 3 * round_up(n_cols_padded / kBlockCols * 4, 64));
+}
+// Lays the arrays out in `memory` (64-byte aligned, quantized_acts_bytes() long).
+QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tokens);
+
+// y[t, r] = sum over blocks b in order of the block's term, for r in [row_begin, row_end), both
+// multiples of 16 (rows past the matrix are zero weights and are written). With
+// idot = exact integer sum of q_w * q_x over the block's 32 columns:
+//   q4   acc += float(idot - 8*sum) * (f32(scale_w) * scale_x)
+//   q4m  acc += float(idot) * (f32(scale_w) * scale_x);  acc += f32(minimum_w) * scaled_sum
+//   q8   acc += float(idot) * (f32(scale_w) * scale_x)
+// y is [n_tokens, y_stride] floats.
+using MatmulFn = void (*)(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
+                          size_t y_stride, size_t row_begin, size_t row_end);
+
+struct Kernels {
+    const char* name;  // what --isa calls it
+
+    MatmulFn matmul_q4;
+    MatmulFn matmul_q4m;
+    MatmulFn matmul_q8;
+
+    // One token: x[n] -> row `token` of out (columns n..out.n_cols are zeros). n any length;
+    // x readable to n only.
+    void (*quantize)(const float* x, size_t n, const QuantizedActs& out, size_t token);
+
+    // out[i] = (x[i] * s) * weight[i], s = 1 / sqrt(sum(x*x) / float(n) + eps); n a multiple of 16.
+    // out may be x.
+    void (*rms_norm)(const float* x, const float* weight, size_t n, float eps, float* out);
+
+    // gate[i] = (gate[i] / (1 + exp(-gate[i]))) * up[i]; exp is exp_f32 of mathf.h, bit for bit.
+    void (*silu_mul)(float* gate, const float* up, size_t n);
+
+    // x[i] += y[i]
+    void (*add)(float* x, const float* y, size_t n);
+
+    // scores[p] = dot(q, k[p]) * scale for p in [0, n_positions); k is f16 [n_positions, head_dim],
+    // q f32 [head_dim], 16-lane dot. head_dim a multiple of 16.
+    void (*attention_scores)(const float* q, const uint16_t* k, size_t head_dim, size_t n_positions,
+                             float scale, float* scores);
+
+    // x[i] = exp(x[i] - max) and then x[i] * (1/sum), the sum in 16 lanes as above with the tail
+    // elements n - n%16 + j added to lane j. n >= 1 and any length; x padded to 16 is writable.
+    void (*softmax)(float* x, size_t n);
+
+    // out[i] += p[pos] * v[pos, i] for pos in order; v is f16 [n_positions, head_dim].
+    void (*attention_values)(const float* p, const uint16_t* v, size_t head_dim, size_t n_positions,
+                             float* out);
+
+    // f32 -> f16, round to nearest even.
+    void (*to_f16)(const float* x, uint16_t* out, size_t n);
+};
+
+// The operation for a stored type; panics for the plain types.
+MatmulFn matmul_for(const Kernels& kernels, StoredType type);
+
+// Tables defined by core/kernels/<name>.cpp.
+extern const Kernels kScalarKernels;
+extern const Kernels kAvx2Kernels;
+
+// Every set, slowest first, with whether this CPU may run it.
+struct KernelSet {
+    const Kernels* kernels;
+    bool usable;
+};
+std::span<const KernelSet> kernel_sets(const CpuFeatures& features);  // static storage
+
+// The set called `name`; nullptr if there is none. *usable says whether this CPU may run it.
+const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& features, bool* usable);
+
+// Times every usable set for a few milliseconds on a small matmul of each format and returns the
+// fastest (law 7: under emulation the widest set can be the slowest). `scratch` is
+// kSelectScratchBytes, 64-byte aligned; ticks[i] receives the best time of kernel_sets()[i], 0 if unusable.
+inline constexpr size_t kSelectScratchBytes = 512 * 1024;
+const Kernels* select_kernels(const CpuFeatures& features, void* scratch, std::span<uint64_t> ticks);
+
+}  // namespace axiom

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The layer-boundary cooperative loop. A layer is never interrupted (law 3): everything that is
+// not arithmetic is a Task, runs on worker 0 between two layers, and its cost is measured.
+// Must not know: what a layer computes or what a task does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/status.h"
+#include "core/team.h"
+
+namespace axiom {
+
+// Runs to completion and never waits. `poll` gets the ticks at the boundary.
+struct Task {
+    const char* name = "";
+    void (*poll)(void* context, uint64_t now_ticks) = nullptr;
+    void* context = nullptr;
+    // Filled in by the loop.
+    uint64_t n_runs = 0;
+    uint64_t total_ticks = 0;
+    uint64_t max_ticks = 0;
+};
+
+// Where the loop leaves one pass's timing. Pointers may be null (not recorded).
+struct PassTimes {
+    uint64_t* layer_ticks = nullptr;     // [n_layers], the compute time of each layer on worker 0
+    uint64_t* boundary_ticks = nullptr;  // [n_layers], tasks plus both barriers after each layer
+};
+
+class LayerLoop {
+  public:
+    static constexpr size_t kMaxTasks = 8;
+
+    void add(const Task& task);  // panics past kMaxTasks: tasks are ours, not input
+    size_t n_tasks() const { return n_tasks_; }
+    const Task& task(size_t i) const { return tasks_[i]; }
+
+    // Polls every task once, outside a pass (while waiting for something that is not a layer).
+    void poll_tasks();
+
+    // Runs layer(context, worker, i) for i in [0, n_layers), on every worker of the team. Each layer
+    // ends with a barrier, then worker 0 polls the tasks while the others wait.
+    using Layer = void (*)(void* context, const Worker& worker, size_t i_layer);
+    void run(Team& team, size_t n_layers, Layer layer, void* context, const PassTimes& times);
+
+  private:
+    struct Pass;
+    static void work(const Worker& worker, void* pass);
+
+    Task tasks_[kMaxTasks];
+    size_t n_tasks_ = 0;
+};
+
+}  // namespace axiom

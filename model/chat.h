@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// The chat template as data: expands one user message (and an optional system message) into the
+// segments the tokenizer takes. Template text may contain special tokens; a person's text may not.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/status.h"
+#include "model/format.h"
+#include "model/tokenizer.h"
+
+namespace axiom {
+
+class ChatTemplate {
+  public:
+    static Result<ChatTemplate> open(std::string_view file, uint64_t extent_offset,
+                                     std::span<const uint8_t> bytes);
+
+    format::ChatKind kind() const { return header_.kind; }
+    bool present() const { return header_.kind != format::ChatKind::none; }
+
+    static constexpr size_t kMaxSegments = 8;
+    using Segments = std::array<Tokenizer::Segment, kMaxSegments>;
+    // `system` empty: the template's default system message, if it has one. Returns the number of
+    // segments written; they view into the template, `system` and `user`.
+    size_t expand(std::string_view system, std::string_view user, Segments& out) const;
+
+  private:
+    std::string_view part(format::ChatSpan span) const {
+        return text_.substr(span.begin, span.end - span.begin);
+    }
+    format::ChatHeader header_{};
+    std::string_view text_;
+};
+
+}  // namespace axiom

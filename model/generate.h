@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// One run, from options to record: tokenizer, chat template, memory plan, prefill, decode, telemetry.
+// The EFI image and axiom-host call it with a Machine; everything they differ in is in there.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/clock.h"
+#include "core/cpu_features.h"
+#include "core/kernels.h"
+#include "core/layer_loop.h"
+#include "core/slab.h"
+#include "core/status.h"
+#include "core/team.h"
+#include "model/options.h"
+#include "model/record.h"
+#include "model/weights.h"
+
+namespace axiom {
+
+// What the engine is given by whoever runs it. Everything outlives the run.
+struct Machine {
+    Clock clock;
+    CpuFeatures features;
+    Team* team = nullptr;
+    LayerLoop* loop = nullptr;  // with the platform's tasks added
+    Slab* slab = nullptr;       // initialised; the run creates its classes
+    const std::atomic<bool>* interrupted = nullptr;  // set by a task: Ctrl-C
+
+    // Text to the person, in order. May be called inside the loop of tokens (never inside a layer)
+    // and must not wait there; what does not fit is kept or waited for outside of layers only.
+    TextSink write = nullptr;
+    void* write_context = nullptr;
+
+    // Optional: every logits vector the hash covers, as it is hashed (axiom-host --logits).
+    void (*on_logits)(void* context, std::span<const float> logits) = nullptr;
+    void* on_logits_context = nullptr;
+
+    uint64_t entry_ticks = 0;  // where phase_first_token_ns counts from
+};
+
+// Bytes the run's slab classes need for these options at the given context, so that a host can
+// provide them. n_ctx 0 in options means the model's training context.
+Result<uint64_t> memory_needed(const Weights& weights, const Options& options, size_t n_workers);
+
+// Runs one prompt. Fills `record` except what only the platform knows (backend, machine, load,
+// boot phases, test_time, build_commit), also when it fails part-way. Streams text through
+// machine.write. The record's spans view into slab memory.
+Status generate(const Machine& machine, const Weights& weights, const Options& options,
+                Record* record);
+
+// Perplexity of a text as llama.cpp's llama-perplexity computes it: chunks of options.n_ctx
+// (default 512) tokens, each from an empty cache with BOS first where the model wants it, scoring
+// positions n_ctx/2 .. n_ctx-2 of each chunk. Writes progress and the result through machine.write.
+Status perplexity(const Machine& machine, const Weights& weights, const Options& options,
+                  std::string_view text, double* out);
+
+}  // namespace axiom

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// The forward pass of the llama family (Touvron et al. 2023): RMSNorm, rotary positions (Su et al.
+// 2021), grouped-query attention (Ainslie et al. 2023) over a paged KV cache, SwiGLU (Shazeer 2020).
+// One function of stage calls; every worker runs it over its own rows.
+#pragma once
+
+#include <span>
+
+#include "core/kernels.h"
+#include "core/layer_loop.h"
+#include "core/team.h"
+#include "model/state.h"
+#include "model/tokenizer.h"
+#include "model/weights.h"
+
+namespace axiom {
+
+enum class Logits { none, last, all };
+
+class Transformer {
+  public:
+    Transformer(const Weights& weights, const Kernels& kernels, State& state)
+        : weights_(weights), kernels_(kernels), state_(state) {}
+
+    // Appends tokens (1 <= n <= n_batch, each < n_vocab) to the sequence: their keys and values enter
+    // the cache, and the wanted logits stand in state.logits: one row for `last`, n for `all`.
+    // Bits do not depend on the number of workers or on how a prompt is cut into batches (law 2).
+    Status forward(Team& team, LayerLoop& loop, std::span<const TokenId> tokens, Logits wanted,
+                   const PassTimes& times);
+
+  private:
+    struct Batch;
+    void layer(const Worker& worker, size_t i_layer);
+    void embed(const Worker& worker);
+    void output(const Worker& worker);
+
+    // The stages of a layer, each over this worker's share.
+    void norm_quantize(const Worker& worker, const float* x, const TensorView& weight);
+    void matmul(const Worker& worker, const TensorView& weight, const QuantizedActs& x, float* y,
+                size_t y_stride);
+    void rotate_and_store(const Worker& worker, size_t i_layer);
+    void attend(const Worker& worker, size_t i_layer);
+    void quantize(const Worker& worker, const float* x, size_t stride, size_t n,
+                  const QuantizedActs& out);
+    void add_residual(const Worker& worker);
+    void swiglu(const Worker& worker);
+
+    const Weights& weights_;
+    const Kernels& kernels_;
+    State& state_;
+    std::span<const TokenId> tokens_;
+    Logits wanted_ = Logits::none;
+};
+
+}  // namespace axiom
