@@ -1,24 +1,44 @@
 # AXIOM: transformer inference on a bare PC. `make help` lists the targets.
 # Everything lands in build/. core/ and model/ are compiled twice from the same sources: once for
-# Linux (build/host) and once freestanding for the EFI image (build/efi).
+# Linux (build/host) and once freestanding for the EFI image (build/efi, rules in efi/module.mk).
 
 BUILD    := build
 COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CXX      ?= g++
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
 # -ffp-contract=off: law 2, a multiply and an add are two roundings.
-COMMON   := -std=c++20 -O2 -g -I. -ffp-contract=off -fno-exceptions -fno-rtti \
-            -fno-math-errno $(WARN) -MMD -MP -DAXIOM_COMMIT='"$(COMMIT)"'
+COMMON   := -std=c++20 -O2 -g -I. -ffp-contract=off -fno-math-errno $(WARN) -MMD -MP
 
+# Engine sources, and the instruction set each kernel file may use (law 6).
 ENGINE   := $(wildcard core/*.cpp core/kernels/*.cpp model/*.cpp)
-isa_flags = $(if $(filter %/avx2,$(basename $(1))),-mavx2 -mf16c)
+ISA_core/kernels/avx2 := -mavx2 -mf16c
+ENGINE_FLAGS := -fno-exceptions -fno-rtti
 
-HOST_FLAGS := $(COMMON) -pthread
 HOST_ENGINE := $(ENGINE:%.cpp=$(BUILD)/host/%.o)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# A target's help is the `##` comment on its own line, in any module.
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 $(BUILD)/host/core/%.o: core/%.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(HOST_FLAGS) $(call isa_flags,$*) -c $< -o $@
+	$(CXX) $(COMMON) $(ENGINE_FLAGS) $(ISA_core/$*) -c $< -o $@
 $(BUILD)/host/model/%.o: model/%.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(HOST_FLAGS) -c $< -o $@
+	$(CXX) $(COMMON) $(ENGINE_FLAGS) -c $< -o $@
+$(BUILD)/host/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(COMMON) -pthread -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+# Each folder brings its own targets: efi, packer, bench, test, ovmf.
+include $(wildcard */module.mk)
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+.PHONY: help clean

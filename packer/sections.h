@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// The metadata extents of the packed file, built from a GGUF's keys (model/format.h has the layouts).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "packer/gguf.h"
+
+namespace axiom::packer {
+
+// Extent `tokenizer` from tokenizer.ggml.*. An unknown model or pre-tokenizer is refused by name;
+// "no_vocab" and a missing tokenizer give Vocab::none. n_vocab comes from the token list.
+Result<std::vector<uint8_t>> build_tokenizer_section(const gguf::File& file);
+
+// Extent `chat` from tokenizer.chat_template. Known templates (ChatML, Llama 2, Llama 3,
+// Zephyr/TinyLlama) become data; otherwise ChatKind::none and *note says what was found, for the
+// person packing. The system message a template supplies by default is kept.
+Result<std::vector<uint8_t>> build_chat_section(const gguf::File& file, std::string* note);
+
+}  // namespace axiom::packer
