@@ -74,7 +74,8 @@ class Text {
 
 // Decimal, or hexadecimal after 0x. Whole text must be consumed; false on overflow or junk.
 [[nodiscard]] bool parse_u64(std::string_view text, uint64_t* out);
-// [-]digits[.digits][e[-]digits]; false on junk. Correctly rounded to within 1 ulp of double.
+// [-]digits[.digits][e[-]digits]; false on junk or overflow. Up to 15 digits with a decimal exponent
+// within +-22 are correctly rounded; longer ones are within a few ulp.
 [[nodiscard]] bool parse_f64(std::string_view text, double* out);
 
 }  // namespace axiom

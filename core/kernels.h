@@ -19,8 +19,8 @@ namespace axiom {
 
 // Activations of n_tokens rows quantized to int8 in blocks of 32 columns; n_cols is padded to a
 // multiple of 32 with zeros. For block b of token t, with d = max|x|/127:
-//   scale = d, q = round_half_even(x * (127/max|x|)) (all zero when max|x| is 0 or not finite),
-//   sum = sum of q (exact), scaled_sum = scale * float(sum).
+//   scale = d, q = round_half_even(x * (127/max|x|)), sum = sum of q (exact),
+//   scaled_sum = scale * float(sum); all four are 0 when max|x| < 2^-100 or is not finite.
 // Source of the scheme: ggml's Q8_1, with scales kept in binary32.
 struct QuantizedActs {
     int8_t* q;          // [n_tokens, n_cols]
@@ -28,8 +28,13 @@ struct QuantizedActs {
     float* scaled_sum;  // [n_tokens, n_cols/32]
     int32_t* sum;       // [n_tokens, n_cols/32]
     size_t n_cols;      // padded
+
+    QuantizedActs from_token(size_t t) const {
+        const size_t side = t * round_up(n_cols / kBlockCols, 16);
+        return {q + t * round_up(n_cols, 64), scale + side, scaled_sum + side, sum + side, n_cols};
+    }
 };
-// Bytes of each array's row for one token, and of all arrays for a batch.
+// Strides of one token: round_up(n_cols, 64) bytes of q, round_up(n_cols/32, 16) words of the others.
 constexpr size_t quantized_acts_bytes(size_t n_cols_padded, size_t n_tokens) {
     return n_tokens * (round_up(n_cols_padded, 64) + 3 * round_up(n_cols_padded / kBlockCols * 4, 64));
 }

@@ -42,9 +42,15 @@ struct Machine {
     uint64_t entry_ticks = 0;  // where phase_first_token_ns counts from
 };
 
-// Bytes the run's slab classes need for these options at the given context, so that a host can
-// provide them. n_ctx 0 in options means the model's training context.
-Result<uint64_t> memory_needed(const Weights& weights, const Options& options, size_t n_workers);
+// Bytes the slab must hold. `least` lets the run start: the context that -c asks for, or without it
+// the shortest that takes the prompt and -n. `wanted` holds the default context: the model's, at most
+// kDefaultContext. With more than `least` and less than `wanted` the context is what fits.
+struct MemoryNeed {
+    uint64_t least = 0;
+    uint64_t wanted = 0;
+};
+inline constexpr uint32_t kDefaultContext = 4096;
+Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers);
 
 // Runs one prompt. Fills `record` except what only the platform knows (backend, machine, load,
 // boot phases, test_time, build_commit), also when it fails part-way. Streams text through
@@ -56,6 +62,6 @@ Status generate(const Machine& machine, const Weights& weights, const Options& o
 // (default 512) tokens, each from an empty cache with BOS first where the model wants it, scoring
 // positions n_ctx/2 .. n_ctx-2 of each chunk. Writes progress and the result through machine.write.
 Status perplexity(const Machine& machine, const Weights& weights, const Options& options,
-                  std::string_view text, double* out);
+                  std::string_view text, Record* record, double* out);
 
 }  // namespace axiom

@@ -20,7 +20,7 @@ struct Options {
     std::string_view prompt;             // -p
     std::string_view system_prompt;      // -sys
     uint32_t n_predict = 128;            // -n
-    uint32_t n_ctx = 0;                  // -c; 0 = as much of the model's context as memory holds
+    uint32_t n_ctx = 0;                  // -c; 0 = the model's, at most 4096, and what memory holds
     uint32_t n_threads = 0;              // -t; 0 = all
     uint32_t n_batch = 64;               // -b, prompt tokens per pass
     float temperature = 0.0f;            // --temp; 0 = greedy. (llama.cpp's default is 0.8: a benchmark wants one answer)

@@ -52,7 +52,7 @@ struct Record {
     uint32_t n_prompt = 0, n_gen = 0;
     uint64_t tsc_hz = 0;
     uint64_t memory_bytes = 0;             // what the slab was given
-    // prefill and decode apart; ns per pass
+    // prefill and decode apart; each the time of the whole of it
     double prefill_ns = 0, prefill_ts = 0;
     double decode_ns = 0, decode_ts = 0;      // n_gen - 1 passes (the first token comes from prefill)
     uint32_t n_decode = 0;

@@ -10,6 +10,7 @@
 #include "core/kernels.h"
 #include "core/slab.h"
 #include "core/status.h"
+#include "core/team.h"
 #include "model/config.h"
 
 namespace axiom {
@@ -19,8 +20,11 @@ struct StateShape {
     ModelConfig config;
     size_t n_ctx = 0;      // positions a sequence may have
     size_t n_batch = 0;    // tokens per pass at most
-    size_t n_workers = 1;
+    size_t n_workers = 1;  // at most kMaxWorkers
+    size_t n_logit_rows = 1;  // 1, or n_batch when every position's logits are wanted
 
+    static constexpr size_t kMaxWorkers = Team::kMaxWorkers;
+    static constexpr size_t kMaxLogitRows = 512;
     static constexpr size_t kKvPositions = 32;  // positions in one KV block
 
     size_t kv_blocks_per_layer() const { return (n_ctx + kKvPositions - 1) / kKvPositions; }
@@ -38,27 +42,26 @@ class State {
 
     StateShape shape;
 
-    float* x = nullptr;       // [n_batch, n_embd]      the residual stream
-    float* normed = nullptr;  // [n_batch, n_embd]
-    float* q = nullptr;       // [n_batch, q_stride]    queries, then the attention's output
-    float* k = nullptr;       // [n_batch, kv_stride]
-    float* v = nullptr;       // [n_batch, kv_stride]
+    float* x = nullptr;          // [n_batch, embd_stride]  the residual stream
+    float* normed = nullptr;     // [n_batch, embd_stride]
+    float* q = nullptr;          // [n_batch, q_stride]  queries, then what attention gathers
+    float* k = nullptr;          // [n_batch, kv_stride]
+    float* v = nullptr;          // [n_batch, kv_stride]
     float* projected = nullptr;  // [n_batch, embd_stride]  output of attn_output and ffn_down
-    float* gate = nullptr;    // [n_batch, ff_stride]
-    float* up = nullptr;      // [n_batch, ff_stride]
-    float* attended = nullptr;  // [n_batch, n_head*head_dim padded]
-    float* scores = nullptr;  // [n_workers, scores_stride]
-    float* rope_cos = nullptr;  // [n_batch, rope_dim/2]
-    float* rope_sin = nullptr;  // [n_batch, rope_dim/2]
-    float* logits = nullptr;  // [n_logit_rows, vocab_stride]
-    QuantizedActs embd_acts{};  // [n_batch, n_embd]
-    QuantizedActs attn_acts{};  // [n_batch, n_q]
-    QuantizedActs ff_acts{};    // [n_batch, n_ff]
+    float* gate = nullptr;       // [n_batch, ff_stride]
+    float* up = nullptr;         // [n_batch, ff_stride]
+    float* rope_cos = nullptr;   // [n_batch, rope_dim/2]
+    float* rope_sin = nullptr;   // [n_batch, rope_dim/2]
+    // One per worker: scores [scores_stride], a query head and a result head [head_dim_padded] each.
+    float* scores[StateShape::kMaxWorkers] = {};
+    float* logits[StateShape::kMaxLogitRows] = {};  // each [vocab_stride]
+    QuantizedActs embd_acts{};   // [n_batch, n_embd]
+    QuantizedActs attn_acts{};   // [n_batch, n_head*head_dim]
+    QuantizedActs ff_acts{};     // [n_batch, n_ff]
 
     // Strides in floats: rows padded to 16 so that a kernel may write whole row groups.
     size_t embd_stride = 0, q_stride = 0, kv_stride = 0, ff_stride = 0, vocab_stride = 0;
     size_t scores_stride = 0;
-    size_t n_logit_rows = 0;
 
     // KV blocks of a layer in position order; entries past the sequence are nullptr.
     uint16_t** kv_table = nullptr;  // [n_layer, kv_blocks_per_layer]

@@ -20,34 +20,32 @@ enum class Logits { none, last, all };
 class Transformer {
   public:
     Transformer(const Weights& weights, const Kernels& kernels, State& state)
-        : weights_(weights), kernels_(kernels), state_(state) {}
+        : weights_(weights), config_(weights.config), kernels_(kernels), s_(state) {}
 
     // Appends tokens (1 <= n <= n_batch, each < n_vocab) to the sequence: their keys and values enter
-    // the cache, and the wanted logits stand in state.logits: one row for `last`, n for `all`.
+    // the cache, and the wanted logits stand in state.logits: row 0 for `last`, rows 0..n-1 for `all`.
     // Bits do not depend on the number of workers or on how a prompt is cut into batches (law 2).
     Status forward(Team& team, LayerLoop& loop, std::span<const TokenId> tokens, Logits wanted,
                    const PassTimes& times);
 
   private:
-    struct Batch;
-    void layer(const Worker& worker, size_t i_layer);
     void embed(const Worker& worker);
+    void layer(const Worker& worker, size_t i_layer);
     void output(const Worker& worker);
 
-    // The stages of a layer, each over this worker's share.
-    void norm_quantize(const Worker& worker, const float* x, const TensorView& weight);
-    void matmul(const Worker& worker, const TensorView& weight, const QuantizedActs& x, float* y,
-                size_t y_stride);
+    // The stages, each over this worker's share. Activations are [n_tokens, stride] floats.
+    void norm_quantize(const Worker& worker, const TensorView& weight);
+    void quantize(const Worker& worker, const float* x, size_t stride, size_t n, QuantizedActs out);
+    void matmul(const Worker& worker, const TensorView& w, const QuantizedActs& x, float* y, size_t stride);
     void rotate_and_store(const Worker& worker, size_t i_layer);
     void attend(const Worker& worker, size_t i_layer);
-    void quantize(const Worker& worker, const float* x, size_t stride, size_t n,
-                  const QuantizedActs& out);
-    void add_residual(const Worker& worker);
     void swiglu(const Worker& worker);
+    void add_residual(const Worker& worker);
 
     const Weights& weights_;
+    const ModelConfig& config_;
     const Kernels& kernels_;
-    State& state_;
+    State& s_;
     std::span<const TokenId> tokens_;
     Logits wanted_ = Logits::none;
 };

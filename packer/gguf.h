@@ -43,7 +43,8 @@ struct Value {
 struct Tensor {
     std::string_view name;
     uint32_t type;                     // ggml_type
-    uint64_t n_cols = 1, n_rows = 1;   // ne[0], ne[1]; tensors of more than 2 dimensions are refused
+    uint32_t n_dims = 1;               // 1..4
+    uint64_t n_cols = 1, n_rows = 1;   // ne[0], and the product of the other dimensions
     uint64_t info_offset = 0;          // of the tensor info in the file, for messages
     std::span<const uint8_t> data;     // exactly n_rows * n_cols worth of blocks
 };

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// axiom-host: the same engine as the EFI image, as a Linux program. What it adds is for comparing
+// and checking: --json, --logits, --tokenize, --perplexity.
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <string>
+#include <vector>
+
+#include "bench/host_machine.h"
+#include "core/clock.h"
+#include "model/generate.h"
+#include "model/options.h"
+#include "model/record.h"
+#include "model/tokenizer.h"
+#include "model/weights.h"
+
+namespace {
+
+using namespace axiom;
+
+constexpr int kExitFailure = 1, kExitUsage = 2, kExitInterrupted = 130;
+
+int exit_code(const Status& status) {
+    switch (status.code()) {
+        case Code::ok: return 0;
+        case Code::bad_option: return kExitUsage;
+        case Code::interrupted: return kExitInterrupted;
+        default: return kExitFailure;
+    }
+}
+
+void to_file(void* file, std::string_view text) { fwrite(text.data(), 1, text.size(), static_cast<FILE*>(file)); }
+
+// A file that counts as written only when close() said so.
+class OutputFile {
+  public:
+    Status open(std::string_view path) {
+        path_ = path;
+        file_ = path == "-" ? stdout : fopen(path_.c_str(), "wb");
+        if (file_ == nullptr) return error(Code::io, path_, ": cannot create: ", strerror(errno));
+        return {};
+    }
+    Status close() {
+        if (file_ == nullptr) return {};
+        const bool failed = ferror(file_) != 0 || fflush(file_) != 0;
+        if (file_ != stdout) fclose(file_);
+        file_ = nullptr;
+        if (failed) return error(Code::io, path_, ": cannot write: ", strerror(errno));
+        return {};
+    }
+    FILE* get() const { return file_; }
+
+  private:
+    std::string path_;
+    FILE* file_ = nullptr;
+};
+
+Status tokenize(const Weights& weights, std::string_view text) {
+    Result<Tokenizer> tokenizer =
+        Tokenizer::open(weights.file, weights.layout.extents[1].offset, weights.tokenizer);
+    if (!tokenizer.ok()) return tokenizer.status();
+    std::vector<TokenId> ids(text.size() + 8);
+    Result<host::Memory> scratch = host::Memory::map(Tokenizer::scratch_bytes(text.size()), "tokenizer scratch");
+    if (!scratch.ok()) return scratch.status();
+    const Tokenizer::Segment segment{text, Tokenizer::Specials::parse};
+    Result<size_t> n = tokenizer.value().encode(
+        {&segment, 1}, true, ids, {scratch.value().data(), Tokenizer::scratch_bytes(text.size())});
+    if (!n.ok()) return n.status();
+    printf("[");
+    for (size_t i = 0; i < n.value(); i++) printf("%s%u", i != 0 ? ", " : "", ids[i]);
+    printf("]\n");
+    return {};
+}
+
+std::string time_utc() {
+    const time_t now = time(nullptr);
+    tm utc;
+    char text[32];
+    return gmtime_r(&now, &utc) != nullptr && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) != 0 ? text : "";
+}
+
+// A run with its record: text and table to stdout, JSON and logits to their files.
+Status run(const Options& options, const Weights& weights, const host::LoadedModel& model, uint64_t entry_ticks) {
+    const size_t n_workers = options.n_threads != 0 ? options.n_threads : host::HostMachine::n_cores();
+    Result<MemoryNeed> need = memory_needed(weights, options, n_workers);
+    if (!need.ok()) return need.status();
+    host::HostMachine host;
+    if (Status s = host.start(n_workers, need.value().wanted); !s.ok()) return s;
+    host.machine.entry_ticks = entry_ticks;
+
+    OutputFile json, logits;
+    if (!options.json.empty()) {
+        if (Status s = json.open(options.json); !s.ok()) return s;
+    }
+    if (!options.logits.empty()) {
+        if (Status s = logits.open(options.logits); !s.ok()) return s;
+        host.machine.on_logits_context = logits.get();
+        host.machine.on_logits = [](void* file, std::span<const float> row) {
+            fwrite(row.data(), sizeof(float), row.size(), static_cast<FILE*>(file));
+        };
+    }
+
+    Record record;
+    utsname system{};
+    uname(&system);
+    const std::string machine = std::string(system.sysname) + " " + system.release;
+    const CpuWords cpu = read_cpu_words();
+    const std::string test_time = time_utc();
+    record.backend = "linux";
+    record.build_commit = AXIOM_COMMIT;
+    record.cpu_info = cpu.brand;
+    record.machine = machine;
+    record.test_time = test_time;
+    record.load_bytes = model.n_bytes;
+    record.phase_load_ns = model.seconds * 1e9;
+
+    Status status;
+    if (options.perplexity.empty()) {
+        status = generate(host.machine, weights, options, &record);
+    } else {
+        Result<std::string> text = host::read_text(std::string(options.perplexity));
+        if (!text.ok()) return text.status();
+        double perplexity_value = 0;
+        status = perplexity(host.machine, weights, options, text.value(), &record, &perplexity_value);
+        if (status.ok()) {
+            host.machine.write(host.machine.write_context,
+                               Text<64>("perplexity ", Fixed{perplexity_value, 4}, "\n"));
+        }
+    }
+    host.flush();
+    if (!status.ok()) record.error = status.text();
+    if (json.get() != nullptr) print_json(record, to_file, json.get());
+    if (status.ok() && !options.quiet && options.perplexity.empty()) print_table(record, to_file, stdout);
+    for (OutputFile* file : {&json, &logits}) {
+        if (Status s = file->close(); !s.ok() && status.ok()) status = s;
+    }
+    if (status.ok() && record.status == "interrupted") return Status(Code::interrupted, "interrupted");
+    return status;
+}
+
+Status main_status(int argc, char** argv) {
+    const uint64_t entry_ticks = ticks_now();
+    const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+    Options options;
+    if (Status s = parse_arguments(arguments, Source::host_command_line, &options); !s.ok()) return s;
+    if (options.help) {
+        print_help("axiom-host", Source::host_command_line, to_file, stdout);
+        return {};
+    }
+    if (options.version) {
+        printf("axiom-host %s\n", AXIOM_COMMIT);
+        return {};
+    }
+    if (options.model.empty()) {
+        return error(Code::bad_option, "option -m: no model given, allowed a packed file (axiom-pack IN.gguf -o OUT.axm)");
+    }
+
+    const std::string path(options.model);
+    Result<host::LoadedModel> model = host::load_model(path, !options.quiet && isatty(STDERR_FILENO));
+    if (!model.ok()) return model.status();
+    Result<Weights> weights = Weights::open(path, model.value().memory.first(size_t(model.value().n_bytes)));
+    if (!weights.ok()) return weights.status();
+
+    if (options.has_tokenize) return tokenize(weights.value(), options.tokenize);
+    if (!options.tokenize_file.empty()) {
+        Result<std::string> text = host::read_text(std::string(options.tokenize_file));
+        if (!text.ok()) return text.status();
+        return tokenize(weights.value(), text.value());
+    }
+    return run(options, weights.value(), model.value(), entry_ticks);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const Status status = main_status(argc, argv);
+    if (!status.ok()) {
+        fflush(stdout);
+        fprintf(stderr, "axiom-host: error: %.*s\n", int(status.text().size()), status.text().data());
+        if (status.code() == Code::bad_option) fprintf(stderr, "axiom-host --help lists the options\n");
+    }
+    return exit_code(status);
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+#include "bench/host_machine.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "core/clock.h"
+
+namespace axiom {
+
+void panic_handler(const char* file, int line, const char* what) {
+    fprintf(stderr, "axiom-host: panic: %s (%s:%d)\n", what, file, line);
+    abort();
+}
+
+}  // namespace axiom
+
+namespace axiom::host {
+namespace {
+
+constexpr size_t kHugePage = 2 << 20;
+constexpr size_t kRingBytes = 64 * 1024;
+constexpr size_t kReadChunk = 4 << 20;
+
+std::atomic<bool> g_interrupted{false};
+
+// The first Ctrl-C ends generation at the next boundary; a second one ends the program.
+void on_interrupt(int) {
+    if (g_interrupted.exchange(true)) _exit(130);
+}
+
+uint64_t monotonic_raw_ns() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+    return uint64_t(t.tv_sec) * 1000000000u + uint64_t(t.tv_nsec);
+}
+
+// TSC ticks per second over a window of 20 ms, the middle one of five.
+uint64_t calibrate_tsc() {
+    std::vector<uint64_t> rates;
+    for (int i = 0; i < 5; i++) {
+        const uint64_t ns_begin = monotonic_raw_ns(), ticks_begin = ticks_now();
+        uint64_t ns = 0;
+        while (ns < 20000000) ns = monotonic_raw_ns() - ns_begin;
+        const uint64_t ticks = ticks_now() - ticks_begin;
+        rates.push_back(uint64_t(double(ticks) * 1e9 / double(ns)));
+    }
+    std::sort(rates.begin(), rates.end());
+    return rates[2];
+}
+
+// More workers than cores must not spin a whole time slice away.
+void relax(uint32_t n_spins) {
+    asm volatile("pause");
+    if (n_spins % 1024 == 1023) sched_yield();
+}
+
+void write_all(int fd, const char* data, size_t n) {
+    while (n > 0) {
+        const ssize_t written = ::write(fd, data, n);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return;  // stdout is gone: generation goes on, the record still counts
+        data += written;
+        n -= size_t(written);
+    }
+}
+
+struct File {
+    int fd = -1;
+    ~File() {
+        if (fd >= 0) close(fd);
+    }
+};
+
+Status system_error(std::string_view path, std::string_view what) {
+    return error(errno == ENOENT ? Code::not_found : Code::io, path, ": ", what, ": ", strerror(errno));
+}
+
+}  // namespace
+
+Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what) {
+    Memory m;
+    const uint64_t padded = round_up(n_bytes, kHugePage) + kHugePage;
+    void* const p = padded < n_bytes ? MAP_FAILED
+                                     : mmap(nullptr, padded, PROT_READ | PROT_WRITE,
+                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return error(Code::no_memory, what, ": cannot map ", Bytes{n_bytes});
+    // Trim to a 2 MiB boundary so that every huge page is whole.
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(p);
+    const uintptr_t aligned = round_up(begin, kHugePage);
+    if (aligned > begin) munmap(p, aligned - begin);
+    m.data_ = reinterpret_cast<uint8_t*>(aligned);
+    m.n_bytes_ = round_up(n_bytes, kHugePage);
+    if (const size_t tail = begin + padded - (aligned + m.n_bytes_); tail > 0) munmap(m.data_ + m.n_bytes_, tail);
+    madvise(m.data_, m.n_bytes_, MADV_HUGEPAGE);
+    return m;
+}
+
+Memory::Memory(Memory&& other) noexcept { *this = std::move(other); }
+
+Memory& Memory::operator=(Memory&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(n_bytes_, other.n_bytes_);
+    return *this;
+}
+
+Memory::~Memory() {
+    if (data_ != nullptr) munmap(data_, n_bytes_);
+}
+
+Result<LoadedModel> load_model(const std::string& path, bool show_progress) {
+    File file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (file.fd < 0) return system_error(path, "cannot open");
+    struct stat info;
+    if (fstat(file.fd, &info) != 0) return system_error(path, "cannot stat");
+    if (!S_ISREG(info.st_mode)) return error(Code::bad_format, path, ": not a regular file");
+
+    LoadedModel model;
+    model.n_bytes = uint64_t(info.st_size);
+    const uint64_t begin_ns = monotonic_raw_ns();
+    Result<Memory> memory = Memory::map(std::max<uint64_t>(model.n_bytes, 1), path);
+    if (!memory.ok()) return memory.status();
+    model.memory = std::move(memory.value());
+
+    FileLayout layout;
+    std::unique_ptr<ChecksumStream> checksums;
+    uint64_t shown_ns = begin_ns;
+    bool shown = false;
+    for (uint64_t at = 0; at < model.n_bytes || checksums == nullptr;) {
+        uint8_t* const to = model.memory.data() + at;
+        const size_t wanted = size_t(std::min<uint64_t>(kReadChunk, model.n_bytes - at));
+        size_t got = 0;
+        while (got < wanted) {
+            const ssize_t n = pread(file.fd, to + got, wanted - got, off_t(at + got));
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) return system_error(path, "cannot read");
+            if (n == 0) return error(Code::io, path, ": ended at ", at + got, " while being read");
+            got += size_t(n);
+        }
+        if (checksums == nullptr) {
+            Result<FileLayout> parsed = FileLayout::parse(path, {to, got}, model.n_bytes);
+            if (!parsed.ok()) return parsed.status();
+            layout = parsed.value();
+            checksums = std::make_unique<ChecksumStream>(path, layout);
+        }
+        if (Status s = checksums->feed({to, got}); !s.ok()) return s;
+        at += got;
+        const uint64_t now = monotonic_raw_ns();
+        if (show_progress && now - begin_ns > 2000000000u && now - shown_ns > 200000000u) {
+            fprintf(stderr, "\rloading %s: %d %%", path.c_str(), int(at * 100 / model.n_bytes));
+            shown_ns = now;
+            shown = true;
+        }
+    }
+    if (shown) fprintf(stderr, "\n");
+    if (Status s = checksums->finish(); !s.ok()) return s;
+    model.seconds = double(monotonic_raw_ns() - begin_ns) * 1e-9;
+    return model;
+}
+
+Result<std::string> read_text(const std::string& path) {
+    FILE* const file = fopen(path.c_str(), "rb");
+    if (file == nullptr) return system_error(path, "cannot open");
+    std::string text;
+    char buffer[65536];
+    for (size_t n; (n = fread(buffer, 1, sizeof buffer, file)) > 0;) text.append(buffer, n);
+    const bool failed = ferror(file) != 0;
+    fclose(file);
+    if (failed) return system_error(path, "cannot read");
+    return text;
+}
+
+size_t HostMachine::n_cores() {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    return size_t(std::max(1, CPU_COUNT(&set)));
+}
+
+Status HostMachine::start(size_t n_workers, uint64_t slab_bytes) {
+    if (n_workers == 0) n_workers = n_cores();
+    if (n_workers > Team::kMaxWorkers) {
+        return error(Code::bad_option, "option -t: found ", uint64_t(n_workers), ", allowed 1..",
+                     uint64_t{Team::kMaxWorkers});
+    }
+    Result<Memory> memory = Memory::map(slab_bytes, "engine memory");
+    if (!memory.ok()) return memory.status();
+    memory_ = std::move(memory.value());
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(memory_.data());
+    const AddressRange range{begin, begin + memory_.size()};
+    slab_.init({&range, 1});
+
+    ring_storage_.resize(kRingBytes);
+    ring_.init(ring_storage_.data(), kRingBytes);
+    team_.init(n_workers, relax);
+    for (size_t rank = 1; rank < n_workers; rank++) threads_.emplace_back([this, rank] { team_.serve(rank); });
+    loop_.add({.name = "console", .poll = drain_task, .context = this});
+
+    struct sigaction action = {};
+    action.sa_handler = on_interrupt;
+    sigaction(SIGINT, &action, nullptr);
+
+    machine.clock.ticks_per_second = calibrate_tsc();
+    machine.features = decode_features(read_cpu_words());
+    machine.team = &team_;
+    machine.loop = &loop_;
+    machine.slab = &slab_;
+    machine.interrupted = &g_interrupted;
+    machine.write = write_text;
+    machine.write_context = this;
+    return {};
+}
+
+HostMachine::~HostMachine() {
+    team_.stop();
+    for (std::thread& thread : threads_) thread.join();
+    flush();
+}
+
+void HostMachine::flush() {
+    char buffer[4096];
+    size_t n = 0;
+    for (char c; ring_.pop(&c);) {
+        buffer[n++] = c;
+        if (n == sizeof buffer) write_all(STDOUT_FILENO, buffer, n), n = 0;
+    }
+    write_all(STDOUT_FILENO, buffer, n);
+}
+
+void HostMachine::drain_task(void* self, uint64_t) { static_cast<HostMachine*>(self)->flush(); }
+
+void HostMachine::write_text(void* self, std::string_view text) {
+    HostMachine& host = *static_cast<HostMachine*>(self);
+    while (!text.empty()) {
+        text.remove_prefix(host.ring_.write(text));
+        if (!text.empty()) host.flush();
+    }
+}
+
+}  // namespace axiom::host

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// Linux as a machine for the engine: memory from mmap, workers as threads, the TSC calibrated
+// against CLOCK_MONOTONIC_RAW, stdout behind the console ring, SIGINT as the key task's Ctrl-C.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "core/layer_loop.h"
+#include "core/ring.h"
+#include "core/slab.h"
+#include "core/status.h"
+#include "core/team.h"
+#include "model/generate.h"
+
+namespace axiom::host {
+
+// Anonymous memory, 2 MiB-aligned, huge pages asked for. Unmapped on destruction.
+class Memory {
+  public:
+    Memory() = default;
+    static Result<Memory> map(uint64_t n_bytes, std::string_view what);
+    Memory(Memory&& other) noexcept;
+    Memory& operator=(Memory&& other) noexcept;
+    ~Memory();
+
+    uint8_t* data() const { return data_; }
+    size_t size() const { return n_bytes_; }
+    std::span<uint8_t> first(size_t n) const { return {data_, n}; }
+
+  private:
+    uint8_t* data_ = nullptr;
+    size_t n_bytes_ = 0;
+};
+
+// The whole packed file, read in large chunks and verified while it is read, as the EFI loader does.
+struct LoadedModel {
+    Memory memory;
+    uint64_t n_bytes = 0;
+    double seconds = 0;
+};
+Result<LoadedModel> load_model(const std::string& path, bool show_progress);
+
+// Reads a whole text file.
+Result<std::string> read_text(const std::string& path);
+
+class HostMachine {
+  public:
+    // Starts n_workers - 1 threads (0 = one per available core) and maps slab_bytes.
+    Status start(size_t n_workers, uint64_t slab_bytes);
+    ~HostMachine();
+
+    Machine machine;  // ready for generate() after start()
+    void flush();     // writes what the ring holds to stdout
+
+    static size_t n_cores();
+
+  private:
+    static void drain_task(void* self, uint64_t now_ticks);
+    static void write_text(void* self, std::string_view text);
+
+    std::vector<char> ring_storage_;
+    Ring ring_;
+    LayerLoop loop_;
+    Slab slab_;
+    Team team_;
+    Memory memory_;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace axiom::host

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+// The kernel set every x86-64 machine can run, and the reference for the others' bits. "Scalar" is
+// not "slow": integer dot products are done in 64-bit words that hold several products side by side
+// (SWAR), which is the fastest known way under binary translation (QEMU TCG).
+#include <emmintrin.h>
+
+#include <bit>
+#include <cstring>
+
+#include "core/kernels.h"
+#include "core/mathf.h"
+
+namespace axiom {
+namespace {
+
+constexpr size_t kLanes = 16;
+
+uint64_t load64(const uint8_t* p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+// Weight scales are normal numbers nearly always; then a shift and an add convert them.
+float half_to_float(uint16_t half) {
+    const uint32_t exponent = half & 0x7c00;
+    if (exponent == 0 || exponent == 0x7c00) return f16_to_f32(half);
+    const uint32_t sign = uint32_t(half & 0x8000) << 16;
+    return std::bit_cast<float>(sign | ((uint32_t(half & 0x7fff) << 13) + 0x38000000));
+}
+
+float fold(float lane[kLanes]) {
+    for (size_t n = kLanes / 2; n > 0; n /= 2) {
+        for (size_t j = 0; j < n; j++) lane[j] += lane[j + n];
+    }
+    return lane[0];
+}
+
+// --- integer dot products -------------------------------------------------------------------
+//
+// A word of nibbles holds 2 rows x 4 columns. Masked to every second byte it is four 16-bit lanes
+// (row 0: columns 0, 2; row 1: columns 0, 2). Multiplied by x2 + x0 * 2^16, lane 1 of the product is
+// row 0's w0*x0 + w2*x2 and lane 3 is row 1's; lanes 0 and 2 are by-products. Signed lanes borrow
+// from the lane above, which adding 2^15 to every lane undoes. Eight such products (16 columns) stay
+// below 8 * 2 * 15 * 127 = 30480 in every lane.
+
+constexpr uint64_t kNibbles = 0x000f000f000f000fu;
+constexpr uint64_t kLaneBias = 0x8000800080008000u;
+
+// The multipliers of one block: [half of 16 columns][chunk of 4 columns][even, odd columns].
+struct NibbleMultipliers {
+    uint64_t at[2][4][2];
+};
+
+void prepare(const int8_t* x, NibbleMultipliers* m) {
+    for (size_t half = 0; half < 2; half++) {
+        for (size_t k = 0; k < 4; k++, x += 4) {
+            m->at[half][k][0] = uint64_t(int64_t{x[2]} + int64_t{x[0]} * 65536);
+            m->at[half][k][1] = uint64_t(int64_t{x[3]} + int64_t{x[1]} * 65536);
+        }
+    }
+}
+
+void dot_nibbles(const uint8_t* nibbles, const NibbleMultipliers& m, int32_t idot[kGroupRows]) {
+    for (size_t pair = 0; pair < kGroupRows / 2; pair++) {
+        uint64_t low = 0, high = 0;
+        for (size_t k = 0; k < 4; k++) {
+            const uint64_t w = load64(nibbles + 64 * k + 8 * pair);
+            low += (w & kNibbles) * m.at[0][k][0];
+            low += (w >> 8 & kNibbles) * m.at[0][k][1];
+            high += (w >> 4 & kNibbles) * m.at[1][k][0];
+            high += (w >> 12 & kNibbles) * m.at[1][k][1];
+        }
+        low += kLaneBias;
+        high += kLaneBias;
+        idot[2 * pair] = int32_t(low >> 16 & 0xffff) + int32_t(high >> 16 & 0xffff) - 0x10000;
+        idot[2 * pair + 1] = int32_t(low >> 48) + int32_t(high >> 48) - 0x10000;
+    }
+}
+
+// Bytes: 2 rows x 4 columns a word, made unsigned by flipping the sign bits (q + 128); one column of
+// both rows at a time in 32-bit lanes. The 128 * sum(x) too much comes off at the end.
+void dot_bytes(const uint8_t* values, const int8_t* x, int32_t sum, int32_t idot[kGroupRows]) {
+    constexpr uint64_t kBytes = 0x000000ff000000ffu;
+    for (size_t pair = 0; pair < kGroupRows / 2; pair++) {
+        uint64_t acc = 0;
+        for (size_t k = 0; k < 8; k++) {
+            const uint64_t w = load64(values + 64 * k + 8 * pair) ^ 0x8080808080808080u;
+            acc += (w & kBytes) * uint64_t(int64_t{x[4 * k]});
+            acc += (w >> 8 & kBytes) * uint64_t(int64_t{x[4 * k + 1]});
+            acc += (w >> 16 & kBytes) * uint64_t(int64_t{x[4 * k + 2]});
+            acc += (w >> 24 & kBytes) * uint64_t(int64_t{x[4 * k + 3]});
+        }
+        idot[2 * pair] = int32_t(uint32_t(acc)) - 128 * sum;
+        idot[2 * pair + 1] = int32_t((acc + 0x80000000u) >> 32) - 128 * sum;
+    }
+}
+
+// --- matmul ---------------------------------------------------------------------------------
+
+// Columns whose multipliers are prepared at a time, for every row group to use.
+constexpr size_t kChunkBlocks = 32;
+
+template <StoredType type>
+void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y, size_t y_stride,
+            size_t row_begin, size_t row_end) {
+    constexpr size_t kQuantBytes = type == StoredType::q8 ? 512 : 256;
+    const size_t n_blocks = x.n_cols / kBlockCols;
+    const size_t group_bytes = n_blocks * block_bytes(type);
+    const uint8_t* const base = static_cast<const uint8_t*>(weights);
+
+    for (size_t t = 0; t < n_tokens; t++) {
+        const int8_t* const q = x.q + t * round_up(x.n_cols, 64);
+        const size_t side_stride = round_up(n_blocks, 16);
+        const float* const scale = x.scale + t * side_stride;
+        const float* const scaled_sum = x.scaled_sum + t * side_stride;
+        const int32_t* const sum = x.sum + t * side_stride;
+        for (size_t b0 = 0; b0 < n_blocks; b0 += kChunkBlocks) {
+            const size_t b1 = b0 + kChunkBlocks < n_blocks ? b0 + kChunkBlocks : n_blocks;
+            [[maybe_unused]] NibbleMultipliers multipliers[kChunkBlocks];
+            if constexpr (type != StoredType::q8) {
+                for (size_t b = b0; b < b1; b++) prepare(q + b * kBlockCols, &multipliers[b - b0]);
+            }
+            for (size_t row = row_begin; row < row_end; row += kGroupRows) {
+                float* const out = y + t * y_stride + row;
+                float acc[kGroupRows] = {};
+                if (b0 != 0) memcpy(acc, out, sizeof acc);
+                const uint8_t* block = base + row / kGroupRows * group_bytes + b0 * block_bytes(type);
+                for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
+                    int32_t idot[kGroupRows];
+                    if constexpr (type == StoredType::q8) {
+                        dot_bytes(block, q + b * kBlockCols, sum[b], idot);
+                    } else {
+                        dot_nibbles(block, multipliers[b - b0], idot);
+                    }
+                    uint16_t half[2 * kGroupRows];
+                    memcpy(half, block + kQuantBytes, block_bytes(type) - kQuantBytes);
+                    const int32_t offset = type == StoredType::q4 ? 8 * sum[b] : 0;
+                    for (size_t r = 0; r < kGroupRows; r++) {
+                        acc[r] += float(idot[r] - offset) * (half_to_float(half[r]) * scale[b]);
+                        if constexpr (type == StoredType::q4m) {
+                            acc[r] += half_to_float(half[kGroupRows + r]) * scaled_sum[b];
+                        }
+                    }
+                }
+                memcpy(out, acc, sizeof acc);
+            }
+        }
+    }
+}
+
+// --- activations ----------------------------------------------------------------------------
+
+void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) {
+    const size_t n_blocks = out.n_cols / kBlockCols;
+    int8_t* const q = out.q + token * round_up(out.n_cols, 64);
+    const size_t side = token * round_up(n_blocks, 16);
+    for (size_t b = 0; b < n_blocks; b++) {
+        float block[kBlockCols] = {};
+        const size_t first = b * kBlockCols;
+        const size_t m = first >= n ? 0 : n - first < kBlockCols ? n - first : kBlockCols;
+        memcpy(block, x + first, m * sizeof(float));
+        // Magnitudes compare as integers, and NaN then compares above everything.
+        uint32_t max_bits = 0;
+        for (size_t i = 0; i < kBlockCols; i++) {
+            const uint32_t bits = std::bit_cast<uint32_t>(block[i]) & 0x7fffffff;
+            max_bits = bits > max_bits ? bits : max_bits;
+        }
+        const bool usable = max_bits >= 0x0d800000 && max_bits < 0x7f800000;  // [2^-100, inf)
+        const float max = std::bit_cast<float>(max_bits);
+        const float inverse = usable ? 127.0f / max : 0;
+        const float scale = usable ? max / 127.0f : 0;
+        int32_t sum = 0;
+        for (size_t i = 0; i < kBlockCols; i++) {
+            const int32_t v = usable ? _mm_cvtss_si32(_mm_set_ss(block[i] * inverse)) : 0;
+            q[first + i] = int8_t(v);
+            sum += v;
+        }
+        out.scale[side + b] = scale;
+        out.sum[side + b] = sum;
+        out.scaled_sum[side + b] = scale * float(sum);
+    }
+}
+
+void rms_norm(const float* x, const float* weight, size_t n, float eps, float* out) {
+    float lane[kLanes] = {};
+    for (size_t i = 0; i < n; i++) lane[i % kLanes] += x[i] * x[i];
+    const float s = 1.0f / sqrt_f32(fold(lane) / float(n) + eps);
+    for (size_t i = 0; i < n; i++) out[i] = (x[i] * s) * weight[i];
+}
+
+void silu_mul(float* gate, const float* up, size_t n) {
+    for (size_t i = 0; i < n; i++) gate[i] = (gate[i] / (1.0f + exp_f32(-gate[i]))) * up[i];
+}
+
+void add(float* x, const float* y, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+// --- attention ------------------------------------------------------------------------------
+
+void attention_scores(const float* q, const uint16_t* k, size_t head_dim, size_t n_positions,
+                      float scale, float* scores) {
+    for (size_t p = 0; p < n_positions; p++, k += head_dim) {
+        float lane[kLanes] = {};
+        for (size_t i = 0; i < head_dim; i += kLanes) {
+            for (size_t j = 0; j < kLanes; j++) lane[j] += q[i + j] * half_to_float(k[i + j]);
+        }
+        scores[p] = fold(lane) * scale;
+    }
+}
+
+void softmax(float* x, size_t n) {
+    float max = x[0];
+    for (size_t i = 1; i < n; i++) max = x[i] > max ? x[i] : max;
+    float lane[kLanes] = {};
+    for (size_t i = 0; i < n; i++) {
+        x[i] = exp_f32(x[i] - max);
+        lane[i % kLanes] += x[i];
+    }
+    const float inverse = 1.0f / fold(lane);
+    for (size_t i = 0; i < n; i++) x[i] *= inverse;
+}
+
+void attention_values(const float* p, const uint16_t* v, size_t head_dim, size_t n_positions,
+                      float* out) {
+    for (size_t pos = 0; pos < n_positions; pos++, v += head_dim) {
+        for (size_t i = 0; i < head_dim; i++) out[i] += p[pos] * half_to_float(v[i]);
+    }
+}
+
+void to_f16(const float* x, uint16_t* out, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = f32_to_f16(x[i]);
+}
+
+}  // namespace
+
+constinit const Kernels kScalarKernels = {
+    .name = "scalar",
+    .matmul_q4 = matmul<StoredType::q4>,
+    .matmul_q4m = matmul<StoredType::q4m>,
+    .matmul_q8 = matmul<StoredType::q8>,
+    .quantize = quantize,
+    .rms_norm = rms_norm,
+    .silu_mul = silu_mul,
+    .add = add,
+    .attention_scores = attention_scores,
+    .softmax = softmax,
+    .attention_values = attention_values,
+    .to_f16 = to_f16,
+};
+
+}  // namespace axiom

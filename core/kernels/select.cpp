@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// Which kernel set to use: those the CPU may run, the fastest of them by trial.
+#include <cstring>
+
+#include "core/clock.h"
+#include "core/kernels.h"
+#include "core/status.h"
+
+namespace axiom {
+namespace {
+
+constexpr size_t kNSets = 2;
+
+// The trial: one matmul of each format, 64 rows x 1024 columns, one token (decode).
+constexpr size_t kTrialRows = 64;
+constexpr size_t kTrialCols = 1024;
+constexpr StoredType kTrialTypes[] = {StoredType::q4, StoredType::q4m, StoredType::q8};
+constexpr int kTrialRepeats = 8;
+constexpr size_t kTrialWeightBytes =
+    kTrialRows / kGroupRows * (kTrialCols / kBlockCols) * block_bytes(StoredType::q8);
+constexpr size_t kTrialActBytes = quantized_acts_bytes(kTrialCols, 1);
+static_assert(kTrialWeightBytes + kTrialActBytes + kTrialRows * 4 <= kSelectScratchBytes);
+
+uint64_t best_time(const Kernels& kernels, uint8_t* scratch) {
+    uint8_t* const weights = scratch;
+    const QuantizedActs acts = quantized_acts_in(scratch + kTrialWeightBytes, kTrialCols, 1);
+    float* const y = reinterpret_cast<float*>(scratch + kTrialWeightBytes + kTrialActBytes);
+    uint64_t best = ~uint64_t{0};
+    for (int i = 0; i < kTrialRepeats; i++) {
+        const uint64_t begin = ticks_now();
+        for (const StoredType type : kTrialTypes) {
+            matmul_for(kernels, type)(weights, acts, 1, y, kTrialRows, 0, kTrialRows);
+        }
+        const uint64_t took = ticks_now() - begin;
+        best = took < best ? took : best;
+    }
+    return best;
+}
+
+}  // namespace
+
+QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tokens) {
+    AXIOM_CHECK(n_cols_padded % kBlockCols == 0);
+    const size_t side_bytes = round_up(n_cols_padded / kBlockCols * 4, 64) * n_tokens;
+    uint8_t* p = static_cast<uint8_t*>(memory);
+    QuantizedActs acts{};
+    acts.q = reinterpret_cast<int8_t*>(p);
+    p += round_up(n_cols_padded, 64) * n_tokens;
+    acts.scale = reinterpret_cast<float*>(p);
+    acts.scaled_sum = reinterpret_cast<float*>(p + side_bytes);
+    acts.sum = reinterpret_cast<int32_t*>(p + 2 * side_bytes);
+    acts.n_cols = n_cols_padded;
+    return acts;
+}
+
+MatmulFn matmul_for(const Kernels& kernels, StoredType type) {
+    switch (type) {
+        case StoredType::q4: return kernels.matmul_q4;
+        case StoredType::q4m: return kernels.matmul_q4m;
+        case StoredType::q8: return kernels.matmul_q8;
+        case StoredType::f32:
+        case StoredType::f64: break;
+    }
+    AXIOM_PANIC("matmul_for: not a quantized type");
+}
+
+std::span<const KernelSet> kernel_sets(const CpuFeatures& features) {
+    static constinit KernelSet sets[kNSets] = {{&kScalarKernels, true}, {&kAvx2Kernels, false}};
+    sets[1].usable = features.avx2;
+    return sets;
+}
+
+const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& features, bool* usable) {
+    for (const KernelSet& set : kernel_sets(features)) {
+        if (std::string_view(set.kernels->name) != std::string_view(name, n_name)) continue;
+        *usable = set.usable;
+        return set.kernels;
+    }
+    return nullptr;
+}
+
+const Kernels* select_kernels(const CpuFeatures& features, void* scratch, std::span<uint64_t> ticks) {
+    // Zero weights would do for integer speed, but zero times anything is no trial for float units
+    // under emulation: 0x3c bytes are the nibbles 12 and 3, the q8 value 60 and the f16 scale 1.06.
+    memset(scratch, 0x3c, kTrialWeightBytes);
+    float x[kTrialCols];
+    for (size_t i = 0; i < kTrialCols; i++) x[i] = float(int(i * 37 % 101) - 50) * 0.02f;
+    const QuantizedActs acts = quantized_acts_in(static_cast<uint8_t*>(scratch) + kTrialWeightBytes,
+                                                 kTrialCols, 1);
+    kScalarKernels.quantize(x, kTrialCols, acts, 0);
+
+    const Kernels* fastest = nullptr;
+    uint64_t fastest_ticks = 0;
+    const std::span<const KernelSet> sets = kernel_sets(features);
+    for (size_t i = 0; i < sets.size(); i++) {
+        const uint64_t best = sets[i].usable ? best_time(*sets[i].kernels, static_cast<uint8_t*>(scratch)) : 0;
+        if (i < ticks.size()) ticks[i] = best;
+        if (!sets[i].usable || (fastest != nullptr && best >= fastest_ticks)) continue;
+        fastest = sets[i].kernels;
+        fastest_ticks = best;
+    }
+    return fastest;
+}
+
+}  // namespace axiom

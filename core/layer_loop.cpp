@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "core/layer_loop.h"
+
+#include "core/clock.h"
+
+namespace axiom {
+
+void LayerLoop::add(const Task& task) {
+    AXIOM_CHECK(n_tasks_ < kMaxTasks);
+    tasks_[n_tasks_++] = task;
+}
+
+void LayerLoop::poll_tasks() {
+    for (size_t i = 0; i < n_tasks_; i++) {
+        Task& task = tasks_[i];
+        const uint64_t begin = ticks_now();
+        task.poll(task.context, begin);
+        const uint64_t cost = ticks_now() - begin;
+        task.n_runs++;
+        task.total_ticks += cost;
+        if (cost > task.max_ticks) task.max_ticks = cost;
+    }
+}
+
+struct LayerLoop::Pass {
+    LayerLoop* loop;
+    size_t n_layers;
+    Layer layer;
+    void* context;
+    PassTimes times;
+};
+
+void LayerLoop::work(const Worker& worker, void* context) {
+    const Pass& pass = *static_cast<const Pass*>(context);
+    for (size_t i = 0; i < pass.n_layers; i++) {
+        const uint64_t begin = ticks_now();
+        pass.layer(pass.context, worker, i);
+        const uint64_t computed = ticks_now();
+        worker.barrier();
+        if (worker.rank == 0) pass.loop->poll_tasks();
+        worker.barrier();
+        if (worker.rank != 0) continue;
+        if (pass.times.layer_ticks != nullptr) pass.times.layer_ticks[i] = computed - begin;
+        if (pass.times.boundary_ticks != nullptr) {
+            pass.times.boundary_ticks[i] = ticks_now() - computed;
+        }
+    }
+}
+
+void LayerLoop::run(Team& team, size_t n_layers, Layer layer, void* context,
+                    const PassTimes& times) {
+    Pass pass{this, n_layers, layer, context, times};
+    team.run(work, &pass);
+}
+
+}  // namespace axiom

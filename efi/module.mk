@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+# build/axiom.efi: the engine compiled again without an operating system, plus this folder.
+# build/axiom.so stays beside it: `addr2line -e build/axiom.so 0x1234` resolves axiom.efi+0x1234.
+
+# Logic without firmware or hardware, which the unit tests link on Linux.
+EFI_PURE    := efi/text.cpp efi/memory.cpp efi/paging.cpp efi/acpi.cpp efi/descriptors.cpp \
+               efi/rate.cpp
+EFI_SOURCES := $(wildcard efi/*.cpp)
+EFI_OBJECTS := $(ENGINE:%.cpp=$(BUILD)/efi/%.o) $(EFI_SOURCES:%.cpp=$(BUILD)/efi/%.o) \
+               $(BUILD)/efi/efi/interrupt_stubs.o
+
+GNU_EFI_INC := /usr/include/efi
+GNU_EFI_LIB := $(firstword $(wildcard /usr/lib/crt0-efi-x86_64.o /usr/lib/*/crt0-efi-x86_64.o))
+GNU_EFI_LIB := $(patsubst %/,%,$(dir $(GNU_EFI_LIB)))
+
+EFI_FLAGS   := $(ENGINE_FLAGS) -ffreestanding -fno-stack-protector -fshort-wchar -mno-red-zone \
+               -fpie -fvisibility=hidden -fno-threadsafe-statics -fno-asynchronous-unwind-tables \
+               -fcf-protection=none -U_FORTIFY_SOURCE -DGNU_EFI_USE_MS_ABI \
+               -isystem $(GNU_EFI_INC) -isystem $(GNU_EFI_INC)/x86_64
+
+efi: $(BUILD)/axiom.efi ## build build/axiom.efi
+
+$(BUILD)/efi/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(COMMON) $(EFI_FLAGS) $(ISA_$*) $(EFI_EXTRA_$*) -c $< -o $@
+$(BUILD)/efi/%.o: %.S
+	@mkdir -p $(@D)
+	$(CXX) -g -c $< -o $@
+
+# Our memcpy must not be compiled into a call of itself.
+EFI_EXTRA_efi/libc := -fno-builtin -fno-tree-loop-distribute-patterns
+EFI_EXTRA_efi/main := -DAXIOM_COMMIT='"$(COMMIT)"'
+# A new commit is a new main.o, as the image carries its name.
+$(BUILD)/efi/efi/main.o: $(BUILD)/efi/commit
+$(BUILD)/efi/commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+FORCE:
+
+$(BUILD)/axiom.so: $(EFI_OBJECTS) efi/axiom.lds
+	ld -nostdlib -pie --no-dynamic-linker -z text --no-undefined -Bsymbolic --build-id=none \
+	   --no-warn-rwx-segments -T efi/axiom.lds $(GNU_EFI_LIB)/crt0-efi-x86_64.o $(EFI_OBJECTS) \
+	   -L$(GNU_EFI_LIB) -lgnuefi -o $@
+$(BUILD)/axiom.efi: $(BUILD)/axiom.so
+	objcopy -j .text -j .rodata -j .reloc -j .data -j .dynamic -j .rela -j .dynsym \
+	        --target efi-app-x86_64 --subsystem 10 $< $@
+
+.PHONY: efi FORCE

@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: MIT
+#include "model/generate.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/hash.h"
+#include "core/mathf.h"
+#include "model/chat.h"
+#include "model/sampler.h"
+#include "model/state.h"
+#include "model/tokenizer.h"
+#include "model/transformer.h"
+#include "model/utf8.h"
+
+namespace axiom {
+namespace {
+
+// --- the plan: how long everything may become, before anything is taken ----------------------------
+
+// Upper bound of the prompt's bytes with everything a template adds.
+uint64_t prompt_bytes(const Weights& weights, const Options& options, std::string_view text) {
+    return text.size() + options.system_prompt.size() + (options.raw ? 0 : weights.chat.size());
+}
+
+// A token covers at least a byte, except for the beginning-of-sequence token, the end-of-sequence
+// token and the blank that a SentencePiece vocabulary puts in front.
+uint64_t max_tokens(uint64_t n_bytes) { return n_bytes + 8; }
+
+StateShape shape_for(const Weights& weights, const Options& options, size_t n_workers, size_t n_ctx,
+                     bool all_logits) {
+    StateShape shape;
+    shape.config = weights.config;
+    shape.n_ctx = n_ctx;
+    shape.n_batch = std::max<size_t>(1, std::min<size_t>(options.n_batch, n_ctx));
+    if (all_logits) shape.n_batch = std::min(shape.n_batch, StateShape::kMaxLogitRows);
+    shape.n_workers = n_workers;
+    shape.n_logit_rows = all_logits ? shape.n_batch : 1;
+    return shape;
+}
+
+// Bytes of the run's own classes besides State's: texts, tokens, candidates, samples.
+uint64_t run_bytes(const Weights& weights, uint64_t n_text_bytes, uint64_t n_ctx) {
+    const uint64_t n_layer = weights.config.n_layer;
+    return Tokenizer::scratch_bytes(size_t(n_text_bytes)) +
+           (max_tokens(n_text_bytes) + n_ctx) * sizeof(TokenId) +
+           weights.config.n_vocab * sizeof(Sampler::Candidate) +
+           n_ctx * (2 * n_layer + 2) * sizeof(uint64_t) + kSelectScratchBytes + 64 * 1024;
+}
+
+// Bytes for a context of n_ctx; false on overflow.
+bool bytes_for(const Weights& weights, const Options& options, size_t n_workers, uint64_t n_text_bytes,
+               uint64_t n_ctx, bool all_logits, uint64_t* out) {
+    uint64_t state;
+    return shape_for(weights, options, n_workers, size_t(n_ctx), all_logits).total_bytes(&state) &&
+           checked_add(state, run_bytes(weights, n_text_bytes, n_ctx), out);
+}
+
+Status check_context(const Weights& weights, const Options& options) {
+    if (options.n_ctx <= weights.config.n_ctx_train) return {};
+    return error(Code::bad_option, "option -c: found ", options.n_ctx, ", allowed 0..",
+                 uint64_t(weights.config.n_ctx_train), " (the context ", weights.file, " was trained for)");
+}
+
+uint64_t default_context(const Weights& weights, const Options& options) {
+    if (options.n_ctx != 0) return options.n_ctx;
+    if (!options.perplexity.empty()) return std::min<uint64_t>(512, weights.config.n_ctx_train);
+    return std::min<uint64_t>(kDefaultContext, weights.config.n_ctx_train);
+}
+
+// --- one run -----------------------------------------------------------------------------------------
+
+// Texts and tables that the record views; they live in the slab.
+struct RecordStorage {
+    char model_type[96];
+    char model_name[sizeof format::Config::name + 1];
+    char checksum[20];
+    SlabMark slabs[Slab::kMaxClasses];
+    TaskCost tasks[LayerLoop::kMaxTasks];
+};
+
+// A dot a second while the prompt is read, once that has taken two seconds: under emulation a long
+// prompt takes minutes, and silence looks like a hang.
+struct PrefillProgress {
+    const Machine* machine = nullptr;
+    uint64_t next_ticks = 0;
+    bool enabled = false;
+    bool shown = false;
+
+    static void poll(void* context, uint64_t now) {
+        PrefillProgress& p = *static_cast<PrefillProgress*>(context);
+        if (!p.enabled || now < p.next_ticks) return;
+        if (!p.shown) p.machine->write(p.machine->write_context, "reading the prompt ");
+        p.shown = true;
+        p.machine->write(p.machine->write_context, ".");
+        p.next_ticks = now + p.machine->clock.ticks_per_second;
+    }
+    void begin(const Machine* m) {
+        machine = m;
+        enabled = true;
+        next_ticks = ticks_now() + 2 * m->clock.ticks_per_second;
+    }
+    void end() {
+        if (shown) machine->write(machine->write_context, "\n");
+        enabled = shown = false;
+    }
+};
+
+class Run {
+  public:
+    Run(const Machine& machine, const Weights& weights, const Options& options, Record* record)
+        : m_(machine), w_(weights), o_(options), r_(record) {}
+
+    // Everything up to a state that is ready for tokens: n_text_bytes bounds the text to encode.
+    Status prepare(uint64_t n_text_bytes, bool all_logits);
+    Status encode(std::span<const Tokenizer::Segment> segments);
+    Status generate();
+    Status perplexity(std::string_view text, double* out);
+    // Telemetry that exists however far the run got.
+    void finish_record();
+
+  private:
+    // One object from the slab for the whole run.
+    template <class T>
+    Status take(std::string_view name, size_t count, std::span<T>* out) {
+        Result<Slab::ClassId> id = m_.slab->create_class(name, std::max<size_t>(count, 1) * sizeof(T), 1);
+        if (!id.ok()) return id.status();
+        *out = {static_cast<T*>(m_.slab->allocate(id.value())), count};
+        return {};
+    }
+    Status choose_kernels();
+    Status choose_context(uint64_t n_text_bytes, bool all_logits);
+    Status encode_prompt();
+    Status prefill(Transformer& transformer, std::span<const TokenId> tokens, Logits wanted);
+    Status decode(Transformer& transformer);
+    void hash_logits(size_t row);
+    void describe();
+    bool interrupted() const {
+        return m_.interrupted != nullptr && m_.interrupted->load(std::memory_order_relaxed);
+    }
+    void write(std::string_view text) const { m_.write(m_.write_context, text); }
+    std::span<TokenId> tokens() const { return tokens_.first(n_tokens_); }
+
+    const Machine& m_;
+    const Weights& w_;
+    const Options& o_;
+    Record* r_;
+
+    Tokenizer tokenizer_;
+    ChatTemplate chat_;
+    const Kernels* kernels_ = nullptr;
+    size_t n_ctx_ = 0;
+    State state_;
+    Xxh64 logits_hash_;
+    PrefillProgress progress_;
+
+    std::span<RecordStorage> storage_;
+    std::span<TokenId> tokens_;  // the prompt, then what was generated
+    size_t n_tokens_ = 0;
+    std::span<uint8_t> scratch_;
+    std::span<Sampler::Candidate> candidates_;
+    std::span<uint64_t> layer_ticks_, boundary_ticks_;  // [n decode passes, n_layer]
+    std::span<uint64_t> pass_ticks_;                    // [n decode passes]
+};
+
+Status Run::choose_kernels() {
+    std::span<uint8_t> scratch;
+    if (Status s = take("select", kSelectScratchBytes, &scratch); !s.ok()) return s;
+    r_->kernel_choice = o_.isa.empty() ? "timed" : "forced";
+    if (o_.isa.empty()) {
+        uint64_t ticks[8];
+        kernels_ = select_kernels(m_.features, scratch.data(), ticks);
+    } else {
+        bool usable = false;
+        kernels_ = find_kernels(o_.isa.data(), o_.isa.size(), m_.features, &usable);
+        if (kernels_ == nullptr || !usable) {
+            char names[64];
+            Writer list(names, sizeof names);
+            for (const KernelSet& set : kernel_sets(m_.features)) {
+                if (set.usable) list.put(list.size() ? ", " : "").put(set.kernels->name);
+            }
+            return error(kernels_ == nullptr ? Code::bad_option : Code::unsupported, "option --isa: found ",
+                         Quoted{o_.isa}, kernels_ == nullptr ? "" : ", which this CPU lacks",
+                         ", allowed ", list.view());
+        }
+    }
+    r_->kernel_set = kernels_->name;
+    return {};
+}
+
+// The context asked for, or the default, or what memory holds of the default.
+Status Run::choose_context(uint64_t n_text_bytes, bool all_logits) {
+    if (Status s = check_context(w_, o_); !s.ok()) return s;
+    uint64_t n_ctx = default_context(w_, o_);
+    const uint64_t have = m_.slab->free_bytes();
+    const auto fits = [&](uint64_t n) {
+        uint64_t need;
+        return bytes_for(w_, o_, m_.team->size(), n_text_bytes, n, all_logits, &need) && need <= have;
+    };
+    if (!fits(n_ctx)) {
+        uint64_t low = 0, high = n_ctx;  // fits(low), not fits(high)
+        while (high - low > 1) (fits((low + high) / 2) ? low : high) = (low + high) / 2;
+        if (o_.n_ctx != 0 || low < StateShape::kKvPositions) {
+            uint64_t need = 0;
+            const bool countable = bytes_for(w_, o_, m_.team->size(), n_text_bytes, n_ctx, all_logits, &need);
+            return error(Code::no_memory, "a context of ", n_ctx, " positions needs ",
+                         countable ? std::string_view(Text<24>(Bytes{need})) : "more than 2^64 bytes", ", ",
+                         Bytes{have}, " are free: use -c ", low, " or less");
+        }
+        n_ctx = low;
+    }
+    n_ctx_ = size_t(n_ctx);
+    return {};
+}
+
+Status Run::prepare(uint64_t n_text_bytes, bool all_logits) {
+    r_->memory_bytes = m_.slab->free_bytes();
+    const uint64_t base = w_.layout.extents[1].offset;
+    Result<Tokenizer> tokenizer = Tokenizer::open(w_.file, base, w_.tokenizer);
+    if (!tokenizer.ok()) return tokenizer.status();
+    tokenizer_ = tokenizer.value();
+    Result<ChatTemplate> chat = ChatTemplate::open(w_.file, w_.layout.extents[2].offset, w_.chat);
+    if (!chat.ok()) return chat.status();
+    chat_ = chat.value();
+
+    if (Status s = take("record", 1, &storage_); !s.ok()) return s;
+    describe();
+    if (Status s = choose_kernels(); !s.ok()) return s;
+    if (Status s = choose_context(n_text_bytes, all_logits); !s.ok()) return s;
+
+    const size_t n_layer = w_.config.n_layer;
+    if (Status s = take("tokens", max_tokens(n_text_bytes) + n_ctx_, &tokens_); !s.ok()) return s;
+    if (Status s = take("tokenizer", Tokenizer::scratch_bytes(size_t(n_text_bytes)), &scratch_); !s.ok()) return s;
+    if (Status s = take("candidates", w_.config.n_vocab, &candidates_); !s.ok()) return s;
+    const size_t n_passes = all_logits ? 0 : std::min<size_t>(o_.n_predict, n_ctx_);
+    if (Status s = take("samples", n_passes * (2 * n_layer + 1), &pass_ticks_); !s.ok()) return s;
+    layer_ticks_ = pass_ticks_.subspan(n_passes, n_passes * n_layer);
+    boundary_ticks_ = pass_ticks_.subspan(n_passes + n_passes * n_layer);
+    pass_ticks_ = pass_ticks_.first(n_passes);
+
+    Result<State> state =
+        State::create(*m_.slab, shape_for(w_, o_, m_.team->size(), n_ctx_, all_logits));
+    if (!state.ok()) return state.status();
+    state_ = state.value();
+    r_->n_ctx = uint32_t(n_ctx_);
+    r_->n_batch = uint32_t(state_.shape.n_batch);
+    r_->n_threads = uint32_t(m_.team->size());
+
+    if (!o_.quiet) m_.loop->add({.name = "progress", .poll = PrefillProgress::poll, .context = &progress_});
+    return {};
+}
+
+Status Run::encode(std::span<const Tokenizer::Segment> segments) {
+    Result<size_t> n = tokenizer_.encode(segments, true, tokens_, scratch_);
+    if (!n.ok()) return n.status();
+    n_tokens_ = n.value();
+    return {};
+}
+
+Status Run::encode_prompt() {
+    if (tokenizer_.header().kind == format::Vocab::none) {
+        return error(Code::unsupported, w_.file, ": no vocabulary in this model, so there is no text to continue");
+    }
+    ChatTemplate::Segments segments;
+    size_t n_segments;
+    if (o_.raw || !chat_.present()) {
+        segments[0] = {o_.prompt, Tokenizer::Specials::parse};
+        n_segments = 1;
+    } else {
+        n_segments = chat_.expand(o_.system_prompt, o_.prompt, segments);
+    }
+    if (Status s = encode(std::span(segments).first(n_segments)); !s.ok()) return s;
+    if (n_tokens_ == 0) {
+        if (tokenizer_.header().bos == format::kNoToken) {
+            return error(Code::bad_option, "option -p: found an empty prompt, allowed at least one token");
+        }
+        tokens_[n_tokens_++] = tokenizer_.header().bos;
+    }
+    if (n_tokens_ >= n_ctx_) {
+        return error(Code::bad_option, "option -p: the prompt has ", uint64_t(n_tokens_),
+                     " tokens, allowed at most ", uint64_t(n_ctx_ - 1), " (the context of ", uint64_t(n_ctx_),
+                     " less one to generate)");
+    }
+    r_->n_prompt = uint32_t(n_tokens_);
+    return {};
+}
+
+void Run::hash_logits(size_t row) {
+    const std::span<const float> logits(state_.logits[row], w_.config.n_vocab);
+    logits_hash_.update(logits.data(), logits.size_bytes());
+    if (m_.on_logits != nullptr) m_.on_logits(m_.on_logits_context, logits);
+}
+
+// The prompt, n_batch tokens a pass; logits only where they are wanted.
+Status Run::prefill(Transformer& transformer, std::span<const TokenId> tokens, Logits wanted) {
+    for (size_t at = 0; at < tokens.size() && !interrupted(); at += state_.shape.n_batch) {
+        const size_t n = std::min(state_.shape.n_batch, tokens.size() - at);
+        const bool last = at + n == tokens.size();
+        const Logits now = wanted == Logits::last && !last ? Logits::none : wanted;
+        if (Status s = transformer.forward(*m_.team, *m_.loop, tokens.subspan(at, n), now, {}); !s.ok()) return s;
+        if (wanted == Logits::all) {
+            for (size_t i = 0; i < n; i++) hash_logits(i);
+        }
+    }
+    return {};
+}
+
+Status Run::generate() {
+    const uint64_t n_text_bytes = prompt_bytes(w_, o_, o_.prompt);
+    if (Status s = prepare(n_text_bytes, false); !s.ok()) return s;
+    if (Status s = encode_prompt(); !s.ok()) return s;
+
+    Transformer transformer(w_, *kernels_, state_);
+    if (!o_.quiet) progress_.begin(&m_);
+    const uint64_t begin = ticks_now();
+    if (Status s = prefill(transformer, tokens(), Logits::last); !s.ok()) return s;
+    const uint64_t took = ticks_now() - begin;
+    progress_.end();
+    if (interrupted()) {
+        r_->status = r_->stop_reason = "interrupted";
+        return {};
+    }
+    r_->prefill_ns = m_.clock.seconds(took) * 1e9;
+    r_->prefill_ts = double(n_tokens_) / m_.clock.seconds(took);
+    return decode(transformer);
+}
+
+Status Run::decode(Transformer& transformer) {
+    Sampler sampler(o_, candidates_);
+    Utf8Stream utf8;
+    const auto put = [&](std::string_view text) { write(text); };
+    const size_t n_prompt = n_tokens_, n_layer = w_.config.n_layer;
+    uint64_t sample_ticks = 0, decode_ticks = 0;
+    size_t n_passes = 0;
+    r_->stop_reason = "length";
+    if (o_.raw && !o_.quiet) utf8.put(o_.prompt, put);
+
+    while (n_tokens_ - n_prompt < o_.n_predict) {
+        hash_logits(0);
+        const uint64_t begin = ticks_now();
+        const TokenId id = sampler.sample({state_.logits[0], w_.config.n_vocab}, tokens());
+        sample_ticks += ticks_now() - begin;
+        tokens_[n_tokens_++] = id;
+        if (n_tokens_ - n_prompt == 1 && m_.entry_ticks != 0) {
+            r_->phase_first_token_ns = m_.clock.seconds(ticks_now() - m_.entry_ticks) * 1e9;
+        }
+        if (!o_.ignore_eos && tokenizer_.ends_generation(id)) {
+            r_->stop_reason = "end_of_text";
+            break;
+        }
+        char piece[format::kMaxTokenBytes];
+        utf8.put(tokenizer_.decode(id, piece, o_.special), put);
+        if (n_tokens_ - n_prompt == o_.n_predict) break;
+        if (interrupted()) {
+            r_->status = r_->stop_reason = "interrupted";
+            break;
+        }
+        if (n_tokens_ > n_ctx_) {
+            r_->stop_reason = "context_full";
+            break;
+        }
+        const PassTimes times{layer_ticks_.subspan(n_passes * n_layer).data(),
+                              boundary_ticks_.subspan(n_passes * n_layer).data()};
+        const uint64_t pass_begin = ticks_now();
+        if (Status s = transformer.forward(*m_.team, *m_.loop, {&tokens_[n_tokens_ - 1], 1}, Logits::last, times);
+            !s.ok()) {
+            return s;
+        }
+        decode_ticks += pass_ticks_[n_passes++] = ticks_now() - pass_begin;
+    }
+    utf8.finish(put);
+    write("\n");
+
+    r_->n_gen = uint32_t(n_tokens_ - n_prompt);
+    r_->logits_hash = logits_hash_.digest();
+    if (r_->n_gen > 0) r_->sample_ns = m_.clock.seconds(sample_ticks) * 1e9 / r_->n_gen;
+    r_->n_decode = uint32_t(n_passes);
+    if (n_passes == 0) return {};
+
+    // Per-pass and per-layer figures. Ticks become ns in place once the ticks have been read.
+    const double seconds = m_.clock.seconds(decode_ticks);
+    r_->decode_ns = seconds * 1e9;
+    r_->decode_ts = double(n_passes) / seconds;
+    r_->decode_gb_per_s = double(w_.bytes_per_token()) * double(n_passes) / seconds * 1e-9;
+    r_->decode_mmac_per_s = double(w_.macs_per_token()) * double(n_passes) / seconds * 1e-6;
+    uint64_t boundary_total = 0;
+    for (const uint64_t ticks : boundary_ticks_.first(n_passes * n_layer)) boundary_total += ticks;
+    r_->boundary_share = double(boundary_total) / double(decode_ticks);
+    r_->layer = percentiles(layer_ticks_.first(n_passes * n_layer), m_.clock.ticks_per_second);
+    r_->boundary = percentiles(boundary_ticks_.first(n_passes * n_layer), m_.clock.ticks_per_second);
+    const double mean = r_->decode_ns / double(n_passes);
+    double squares = 0;
+    for (uint64_t& sample : pass_ticks_.first(n_passes)) {
+        sample = m_.clock.ns(sample);
+        squares += (double(sample) - mean) * (double(sample) - mean);
+    }
+    r_->decode_samples_ns = pass_ticks_.first(n_passes);
+    r_->decode_stddev_ns = n_passes > 1 ? double(sqrt_f32(float(squares / double(n_passes - 1)))) : 0;
+    return {};
+}
+
+Status Run::perplexity(std::string_view text, double* out) {
+    if (Status s = prepare(text.size(), true); !s.ok()) return s;
+    const Tokenizer::Segment segment{text, Tokenizer::Specials::literal};
+    if (Status s = encode({&segment, 1}); !s.ok()) return s;
+    const size_t n_chunks = n_tokens_ / n_ctx_;
+    if (n_chunks == 0) {
+        return error(Code::bad_option, "option --perplexity: the text has ", uint64_t(n_tokens_),
+                     " tokens, allowed at least one chunk of ", uint64_t(n_ctx_), " (option -c)");
+    }
+    const bool add_bos = tokenizer_.header().add_bos != 0;
+    Transformer transformer(w_, *kernels_, state_);
+
+    // Scores each position while its logits stand: row i of a batch predicts the token after it.
+    double nll = 0;
+    size_t n_scored = 0;
+    for (size_t chunk = 0; chunk < n_chunks; chunk++) {
+        const std::span<TokenId> ids = tokens_.subspan(chunk * n_ctx_, n_ctx_);
+        const TokenId first_id = ids[0];
+        if (add_bos) ids[0] = tokenizer_.header().bos;
+        state_.reset();
+        for (size_t at = 0; at < n_ctx_; at += state_.shape.n_batch) {
+            if (interrupted()) return error(Code::interrupted, "interrupted in chunk ", uint64_t(chunk));
+            const size_t n = std::min(state_.shape.n_batch, n_ctx_ - at);
+            if (Status s = prefill(transformer, ids.subspan(at, n), Logits::all); !s.ok()) return s;
+            for (size_t i = 0; i < n; i++) {
+                const size_t position = at + i;
+                if (position < n_ctx_ / 2 || position + 1 >= n_ctx_) continue;
+                const float* const logits = state_.logits[i];
+                float max = logits[0];
+                for (size_t v = 1; v < w_.config.n_vocab; v++) max = std::max(max, logits[v]);
+                double sum = 0;
+                for (size_t v = 0; v < w_.config.n_vocab; v++) sum += double(exp_f32(logits[v] - max));
+                nll += log_f64(sum) - double(logits[ids[position + 1]] - max);
+                n_scored++;
+            }
+        }
+        ids[0] = first_id;
+        const double mean = nll / double(n_scored);
+        *out = double(exp_f32(float(mean)));
+        write(Text<96>("[", uint64_t(chunk + 1), "/", uint64_t(n_chunks), "] perplexity ", Fixed{*out, 4},
+                       " over ", uint64_t(n_scored), " tokens\n"));
+    }
+    r_->n_prompt = uint32_t(n_chunks * n_ctx_);
+    r_->logits_hash = logits_hash_.digest();
+    return {};
+}
+
+// What is known of the model before anything runs.
+void Run::describe() {
+    RecordStorage& storage = storage_[0];
+    const auto copy = [](char* to, size_t capacity, auto&&... parts) {
+        Writer w(to, capacity);
+        (w.put(parts), ...);
+        return w.view();
+    };
+    const format::Config& c = w_.source;
+    const auto fixed = [](const char* text, size_t capacity) {  // NUL-padded
+        return std::string_view(text, size_t(std::find(text, text + capacity, '\0') - text));
+    };
+    const double billions = double(c.n_params) * 1e-9;
+    const Text<24> size(billions >= 1 ? Fixed{billions, 1} : Fixed{billions * 1e3, 0}, billions >= 1 ? "B" : "M");
+    r_->model_filename = w_.file;
+    r_->model_name = copy(storage.model_name, sizeof storage.model_name, fixed(c.name, sizeof c.name));
+    r_->model_type = copy(storage.model_type, sizeof storage.model_type,
+                          fixed(c.architecture, sizeof c.architecture), " ", size.view(), " ",
+                          fixed(c.quantization, sizeof c.quantization));
+    r_->axm_checksum = copy(storage.checksum, sizeof storage.checksum,
+                            HexDigits{w_.layout.header.head_checksum, 16});
+    r_->model_n_params = c.n_params;
+    r_->model_size = 0;
+    for (const format::TensorEntry& e : w_.entries) r_->model_size += e.bytes;
+    r_->tsc_hz = m_.clock.ticks_per_second;
+}
+
+void Run::finish_record() {
+    if (storage_.empty()) return;
+    RecordStorage& storage = storage_[0];
+    const size_t n_slabs = m_.slab->n_classes();
+    for (size_t i = 0; i < n_slabs; i++) {
+        const SlabClassStats stats = m_.slab->stats(Slab::ClassId(i));
+        storage.slabs[i] = {stats.name, stats.object_bytes, stats.capacity, stats.high_water};
+    }
+    r_->slabs = {storage.slabs, n_slabs};
+    const size_t n_tasks = m_.loop->n_tasks();
+    for (size_t i = 0; i < n_tasks; i++) {
+        const Task& task = m_.loop->task(i);
+        storage.tasks[i] = {task.name, task.n_runs, m_.clock.seconds(task.total_ticks) * 1e9,
+                            m_.clock.seconds(task.max_ticks) * 1e9};
+    }
+    r_->tasks = {storage.tasks, n_tasks};
+}
+
+Status closed(Run& run, Record* record, Status status) {
+    run.finish_record();
+    if (!status.ok()) record->status = "error";
+    return status;
+}
+
+}  // namespace
+
+Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers) {
+    if (Status s = check_context(weights, options); !s.ok()) return s;
+    const uint64_t n_bytes = prompt_bytes(weights, options, options.prompt);
+    const uint64_t wanted_ctx = default_context(weights, options);
+    const uint64_t least_ctx =
+        options.n_ctx != 0 ? options.n_ctx
+                           : std::min<uint64_t>(wanted_ctx, max_tokens(n_bytes) + options.n_predict);
+    const bool all_logits = !options.perplexity.empty();
+    MemoryNeed need;
+    if (!bytes_for(weights, options, n_workers, n_bytes, least_ctx, all_logits, &need.least) ||
+        !bytes_for(weights, options, n_workers, n_bytes, wanted_ctx, all_logits, &need.wanted)) {
+        return error(Code::no_memory, weights.file, ": a context of ", wanted_ctx,
+                     " positions needs more than 2^64 bytes");
+    }
+    return need;
+}
+
+Status generate(const Machine& machine, const Weights& weights, const Options& options, Record* record) {
+    Run run(machine, weights, options, record);
+    return closed(run, record, run.generate());
+}
+
+Status perplexity(const Machine& machine, const Weights& weights, const Options& options,
+                  std::string_view text, Record* record, double* out) {
+    Run run(machine, weights, options, record);
+    return closed(run, record, run.perplexity(text, out));
+}
+
+}  // namespace axiom

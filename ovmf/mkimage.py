@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# `make image` and `make esp`: the files of a bootable AXIOM medium, as a disk image or on a mounted
+# ESP. What may hold any character (prompt, model path) comes by environment, not by shell text.
+import argparse
+import os
+import pathlib
+import sys
+
+import conf
+import image
+import model
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True, type=pathlib.Path)
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--image", type=pathlib.Path)
+    target.add_argument("--esp", action="store_true", help="copy to the directory AXIOM_DEST")
+    arguments = parser.parse_args()
+    build = arguments.build
+    env = {name: os.environ.get("AXIOM_" + name, "") for name in
+           ("PROMPT", "N", "ARGS", "MODEL", "DEST")}
+    try:
+        axm = model.packed(env["MODEL"], build, str(build / "axiom-pack"))
+        conf_path = build / "axiom.conf"
+        conf_path.write_bytes(conf.text(env["PROMPT"], env["N"], env["ARGS"]))
+        files = {"EFI/BOOT/BOOTX64.EFI": build / "axiom.efi", "axiom/axiom.conf": conf_path,
+                 "axiom/model.axm": axm}
+        if arguments.esp:
+            if not env["DEST"]:
+                raise image.ImageError("DEST: found nothing, allowed make esp DEST=/where/esp/is/mounted")
+            image.copy_to_esp(env["DEST"], files)
+        else:
+            image.make(arguments.image, files)
+            size = os.path.getsize(arguments.image)
+            print(f"{arguments.image}: {size / 1e6:.0f} MB, boots {axm} from a GPT disk")
+    except (image.ImageError, model.ModelError, OSError, ValueError) as error:
+        print(f"make {'esp' if arguments.esp else 'image'}: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

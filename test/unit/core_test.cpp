@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// core/: text, hash, math, formats, slab, team, loop, ring.
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/fmt.h"
+#include "core/hash.h"
+#include "core/layer_loop.h"
+#include "core/mathf.h"
+#include "core/quant.h"
+#include "core/ring.h"
+#include "core/slab.h"
+#include "core/status.h"
+#include "core/team.h"
+#include "model/utf8.h"
+#include "test/unit/catch.h"
+
+using namespace axiom;
+
+namespace {
+
+template <class... Parts>
+std::string text(const Parts&... parts) {
+    return std::string(Text<256>(parts...).view());
+}
+
+}  // namespace
+
+TEST_CASE("numbers print as people expect them") {
+    REQUIRE(text(0u, " ", 18446744073709551615u, " ", -42, " ", std::numeric_limits<int64_t>::min()) ==
+            "0 18446744073709551615 -42 -9223372036854775808");
+    REQUIRE(text(Hex{0x48}, " ", Hex{1, 4}, " ", HexDigits{~uint64_t{0}}) == "0x48 0x0001 ffffffffffffffff");
+    REQUIRE(text(Fixed{1.005, 1}, " ", Fixed{-0.25, 2}, " ", Fixed{2.0, 0}, " ", Fixed{0.999, 2}) ==
+            "1.0 -0.25 2 1.00");
+    REQUIRE(text(Fixed{double(INFINITY), 2}, " ", Fixed{double(NAN), 2}, " ", Fixed{-double(INFINITY), 1}) == "inf nan -inf");
+    REQUIRE(text(Fixed{1e30, 2}) == "1.000000e30");
+    REQUIRE(text(Bytes{512}, ", ", Bytes{98362432}, ", ", Bytes{1536}) == "512 B, 93.8 MiB, 1.50 KiB");
+    REQUIRE(text(Quoted{"a\nb\"\x7f"}) == "\"a\\x0ab\"\\x7f\"");
+    REQUIRE(text(PadLeft{"ab", 4}, "|", PadRight{"ab", 4}, "|") == "  ab|ab  |");
+}
+
+TEST_CASE("text that does not fit is cut at a character, never inside one") {
+    char buffer[4];
+    Writer w(buffer, sizeof buffer);
+    w.put("ab").put("\xe2\x82\xac").put("c");
+    REQUIRE(w.view() == "ab");
+    REQUIRE(w.truncated());
+}
+
+TEST_CASE("numbers parse whole or not at all") {
+    uint64_t u = 0;
+    REQUIRE((parse_u64("18446744073709551615", &u) && u == ~uint64_t{0}));
+    REQUIRE((parse_u64("0xfF", &u) && u == 255));
+    for (const char* bad : {"", "-1", "1x", "18446744073709551616", "0x", " 1"}) REQUIRE_FALSE(parse_u64(bad, &u));
+    double d = 0;
+    REQUIRE((parse_f64("0.7", &d) && d == 0.7));
+    REQUIRE((parse_f64("-1.5e-3", &d) && d == -1.5e-3));
+    REQUIRE((parse_f64("1e10", &d) && d == 1e10));
+    REQUIRE((parse_f64("0e99999", &d) && d == 0));
+    for (const char* bad : {"", ".", "1.2.3", "e5", "1e", "nan", "1e999", "0x1"}) REQUIRE_FALSE(parse_f64(bad, &d));
+}
+
+TEST_CASE("XXH64 gives the specification's values, in one piece or many") {
+    // Reference values of the xxHash project for seed 0.
+    REQUIRE(Xxh64::of("", 0) == 0xef46db3751d8e999u);
+    REQUIRE(Xxh64::of("a", 1) == 0xd24ec4f1a98c6e5bu);
+    REQUIRE(Xxh64::of("abc", 3) == 0x44bc2cf5ad770999u);
+    std::vector<uint8_t> data(1000);
+    for (size_t i = 0; i < data.size(); i++) data[i] = uint8_t(i * 131);
+    const uint64_t whole = Xxh64::of(data.data(), data.size());
+    for (const size_t piece : {1u, 7u, 31u, 32u, 33u, 500u}) {
+        Xxh64 h;
+        for (size_t at = 0; at < data.size(); at += piece) h.update(&data[at], std::min(piece, data.size() - at));
+        REQUIRE(h.digest() == whole);
+    }
+}
+
+TEST_CASE("our exp, log, sin, cos and sqrt are within their stated errors") {
+    for (float x = -87.0f; x < 88.0f; x += 0.0371f) {
+        REQUIRE(std::fabs(double(exp_f32(x)) / std::exp(double(x)) - 1) < 2 * 1.1920929e-7);
+    }
+    REQUIRE(exp_f32(0) == 1.0f);
+    REQUIRE(exp_f32(-1000.0f) == exp_f32(-87.0f));
+    for (double x = 1e-300; x < 1e300; x *= 1.37) {
+        const double tolerance = 2 * std::numeric_limits<double>::epsilon() * std::max(std::fabs(std::log(x)), 1e-3);
+        REQUIRE(std::fabs(log_f64(x) - std::log(x)) <= tolerance);
+    }
+    for (double x = -1e6; x < 1e6; x += 997.1317) {
+        double s, c;
+        sincos_f64(x, &s, &c);
+        REQUIRE(std::fabs(s - std::sin(x)) < 1e-14);
+        REQUIRE(std::fabs(c - std::cos(x)) < 1e-14);
+    }
+    REQUIRE(sqrt_f32(2.0f) == std::sqrt(2.0f));
+}
+
+TEST_CASE("every half survives the way to float and back, and floats round to the nearest half") {
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        const float f = f16_to_f32(uint16_t(h));
+        if ((h & 0x7c00) == 0x7c00 && (h & 0x3ff)) {
+            REQUIRE(std::isnan(f));
+            continue;
+        }
+        REQUIRE(f32_to_f16(f) == h);
+    }
+    REQUIRE(f32_to_f16(65519.0f) == 0x7bff);
+    REQUIRE(f32_to_f16(65520.0f) == 0x7c00);
+    REQUIRE(f32_to_f16(1.0f + 0x1p-11f) == 0x3c00);            // tie to even
+    REQUIRE(f32_to_f16(1.0f + 3 * 0x1p-11f) == 0x3c02);        // tie to even, upwards
+    REQUIRE(f32_to_f16(0x1p-25f) == 0);                        // tie to even zero
+    REQUIRE(f32_to_f16(std::nextafterf(0x1p-25f, 1.0f)) == 1);  // just above
+}
+
+TEST_CASE("blocks unpack to what was packed, and stored sizes refuse to overflow") {
+    for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q8}) {
+        BlockSource in{}, out{};
+        for (size_t r = 0; r < kGroupRows; r++) {
+            in.scale[r] = uint16_t(0x3000 + r);
+            if (type == StoredType::q4m) in.minimum[r] = uint16_t(0xb000 + r);
+            for (size_t c = 0; c < kBlockCols; c++) {
+                in.q[r][c] = int16_t(type == StoredType::q8 ? int(r * 32 + c) % 256 - 128 : int(r * 7 + c * 3) % 16);
+            }
+        }
+        std::vector<uint8_t> block(block_bytes(type));
+        pack_block(type, in, block.data());
+        unpack_block(type, block.data(), &out);
+        REQUIRE(memcmp(&in, &out, sizeof in) == 0);
+    }
+    uint64_t n = 0;
+    REQUIRE((stored_bytes(StoredType::q4, 17, 33, &n) && n == 4 * 288));
+    REQUIRE_FALSE(stored_bytes(StoredType::f64, uint64_t{1} << 62, 2, &n));
+    REQUIRE_FALSE(stored_bytes(StoredType::q8, uint64_t{1} << 40, uint64_t{1} << 40, &n));
+    REQUIRE_FALSE(stored_bytes(StoredType::q8, ~uint64_t{0}, 1, &n));
+}
+
+TEST_CASE("a slab hands out every object once, aligned, and takes them back") {
+    std::vector<uint8_t> memory(1 << 16);
+    const uintptr_t base = reinterpret_cast<uintptr_t>(memory.data());
+    // Two ranges, so that a class has to straddle them.
+    const AddressRange ranges[] = {{base + 1, base + 9000}, {base + 20000, base + 40000}};
+    Slab slab;
+    slab.init(ranges);
+    const auto id = slab.create_class("kv", 1000, 20);
+    REQUIRE(id.ok());
+    std::vector<uint8_t*> objects;
+    for (int i = 0; i < 20; i++) {
+        uint8_t* const p = static_cast<uint8_t*>(slab.allocate(id.value()));
+        REQUIRE(p != nullptr);
+        REQUIRE(reinterpret_cast<uintptr_t>(p) % 64 == 0);
+        const uintptr_t a = reinterpret_cast<uintptr_t>(p);
+        const bool inside = (a >= ranges[0].begin && a + 1024 <= ranges[0].end) ||
+                            (a >= ranges[1].begin && a + 1024 <= ranges[1].end);
+        REQUIRE(inside);
+        for (const uint8_t* other : objects) REQUIRE((p >= other + 1024 || p + 1024 <= other));
+        memset(p, 0xff, 1000);
+        objects.push_back(p);
+    }
+    REQUIRE(slab.allocate(id.value()) == nullptr);
+    slab.free(id.value(), objects[7]);
+    REQUIRE(slab.allocate(id.value()) == objects[7]);
+    const SlabClassStats stats = slab.stats(id.value());
+    REQUIRE((stats.capacity == 20 && stats.in_use == 20 && stats.high_water == 20));
+}
+
+TEST_CASE("a slab catches double frees, foreign and interior pointers") {
+    std::vector<uint8_t> memory(1 << 16);
+    const uintptr_t base = reinterpret_cast<uintptr_t>(memory.data());
+    const AddressRange range{base, base + memory.size()};
+    Slab slab;
+    slab.init({&range, 1});
+    const auto id = slab.create_class("x", 128, 4);
+    REQUIRE(id.ok());
+    uint8_t* const p = static_cast<uint8_t*>(slab.allocate(id.value()));
+    REQUIRE_THROWS(slab.free(id.value(), p + 64));
+    REQUIRE_THROWS(slab.free(id.value(), &memory));
+    slab.free(id.value(), p);
+    REQUIRE_THROWS(slab.free(id.value(), p));
+}
+
+TEST_CASE("a slab class that does not fit is refused with both sizes and changes nothing") {
+    std::vector<uint8_t> memory(1 << 14);
+    const uintptr_t base = reinterpret_cast<uintptr_t>(memory.data());
+    const AddressRange range{base, base + memory.size()};
+    Slab slab;
+    slab.init({&range, 1});
+    const size_t before = slab.free_bytes();
+    const auto refused = slab.create_class("huge", 4096, 100);
+    REQUIRE_FALSE(refused.ok());
+    REQUIRE(refused.status().code() == Code::no_memory);
+    const std::string message(refused.status().text());
+    REQUIRE(message.find("huge: needs 100 x 4.00 KiB") != std::string::npos);
+    REQUIRE(slab.free_bytes() == before);
+}
+
+TEST_CASE("all workers of a team run every job and meet at barriers") {
+    for (const size_t n_workers : {1u, 2u, 4u}) {
+        Team team;
+        team.init(n_workers, [](uint32_t) { std::this_thread::yield(); });
+        std::vector<std::thread> threads;
+        for (size_t rank = 1; rank < n_workers; rank++) threads.emplace_back([&team, rank] { team.serve(rank); });
+        struct Shared {
+            std::vector<int> cells;
+            std::atomic<int> wrong{0};
+        } shared;
+        shared.cells.resize(n_workers);
+        for (int job = 0; job < 50; job++) {
+            team.run(
+                [](const Worker& w, void* context) {
+                    Shared& s = *static_cast<Shared*>(context);
+                    s.cells[w.rank]++;
+                    w.barrier();
+                    for (const int c : s.cells) s.wrong += c != s.cells[0];
+                    w.barrier();
+                },
+                &shared);
+        }
+        team.stop();
+        for (std::thread& t : threads) t.join();
+        REQUIRE(shared.wrong == 0);
+        REQUIRE(shared.cells == std::vector<int>(n_workers, 50));
+    }
+}
+
+TEST_CASE("row shares are contiguous, cover everything and differ by at most one") {
+    for (const size_t n : {0u, 1u, 7u, 36u, 97u}) {
+        for (const size_t count : {1u, 2u, 3u, 8u}) {
+            size_t next = 0;
+            for (size_t rank = 0; rank < count; rank++) {
+                const auto [begin, end] = Worker{rank, count, nullptr}.split(n);
+                REQUIRE(begin == next);
+                REQUIRE(end - begin <= n / count + 1);
+                REQUIRE(end - begin >= n / count);
+                next = end;
+            }
+            REQUIRE(next == n);
+        }
+    }
+}
+
+TEST_CASE("the layer loop runs layers in order and its tasks once at every boundary") {
+    Team team;
+    team.init(1);
+    LayerLoop loop;
+    struct Trace {
+        std::string text;
+    } trace;
+    loop.add({.name = "t", .poll = [](void* c, uint64_t) { static_cast<Trace*>(c)->text += '.'; }, .context = &trace});
+    uint64_t layer_ticks[4] = {}, boundary_ticks[4] = {};
+    loop.run(
+        team, 4, [](void* c, const Worker&, size_t i) { static_cast<Trace*>(c)->text += char('0' + i); }, &trace,
+        {layer_ticks, boundary_ticks});
+    REQUIRE(trace.text == "0.1.2.3.");
+    REQUIRE(loop.task(0).n_runs == 4);
+    for (int i = 0; i < 4; i++) REQUIRE((layer_ticks[i] > 0 && boundary_ticks[i] > 0));
+}
+
+TEST_CASE("a ring gives back what was written, in order, and refuses what does not fit") {
+    char storage[8];
+    Ring ring;
+    ring.init(storage, sizeof storage);
+    REQUIRE(ring.write("abcdef") == 6);
+    char c = 0;
+    REQUIRE((ring.pop(&c) && c == 'a'));
+    REQUIRE(ring.write("ghijk") == 3);
+    std::string out;
+    while (ring.pop(&c)) out += c;
+    REQUIRE(out == "bcdefghi");
+    REQUIRE(ring.empty());
+}
+
+TEST_CASE("a UTF-8 stream holds unfinished characters back and replaces impossible ones") {
+    const auto stream = [](std::initializer_list<std::string_view> pieces) {
+        Utf8Stream utf8;
+        std::string out;
+        const auto write = [&](std::string_view t) { out += std::string(t) + "|"; };
+        for (const std::string_view piece : pieces) utf8.put(piece, write);
+        out += "#";
+        utf8.finish(write);
+        return out;
+    };
+    REQUIRE(stream({"a\xe2", "\x82", "\xac"}) == "a|\xe2\x82\xac|#");
+    REQUIRE(stream({"\xf0\x9f"}) == "#\xef\xbf\xbd|");
+    REQUIRE(stream({"\xff", "b"}) == "\xef\xbf\xbd|b|#");
+    REQUIRE(stream({"\xe2", "x"}) == "\xef\xbf\xbd|x|#");
+    REQUIRE(stream({"\xed\xa0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|\xef\xbf\xbd|#");  // a surrogate
+    REQUIRE(stream({"\xc0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|#");                  // overlong
+}
+
+TEST_CASE("an error from hostile bytes names file, field, offset, found and allowed") {
+    const Status s = field_error("m.axm", "config.n_head", 0x48, 0u, "1..1024");
+    REQUIRE(s.code() == Code::bad_format);
+    REQUIRE(std::string(s.text()) == "m.axm: config.n_head at offset 0x48: found 0, allowed 1..1024");
+}
