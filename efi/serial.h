@@ -37,6 +37,7 @@ class Serial {
 
     Register where_ = kCom1;
     unsigned stride_ = 1;
+    unsigned fifo_bytes_ = 1;
     unsigned room_ = 0;  // bytes the FIFO surely takes
     bool present_ = false;
 };

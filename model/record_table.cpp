@@ -176,8 +176,8 @@ void print_outcome(const Record& r, Table& t) {
     if (r.phase_entry_ns > 0 || r.phase_exit_ns > 0 || r.phase_first_token_ns > 0) {
         Phrase p(t.label("times"));
         p.add(r.phase_entry_ns > 0, "entry ", duration(r.phase_entry_ns), " after power-on");
-        p.add(r.phase_exit_ns > 0, "firmware left at ", duration(r.phase_exit_ns));
-        p.add(r.phase_first_token_ns > 0, "first token at ", duration(r.phase_first_token_ns));
+        p.add(r.phase_exit_ns > 0, "firmware left ", duration(r.phase_exit_ns), " after entry");
+        p.add(r.phase_first_token_ns > 0, "first token ", duration(r.phase_first_token_ns), " after entry");
         t.end();
     }
     Phrase p(t.label("run"));

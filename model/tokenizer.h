@@ -46,8 +46,8 @@ class Tokenizer {
     // Adjacent segments are tokenized as one text, so a boundary never changes the pieces; only
     // where a special token may be recognised differs; a control token must lie in `parse` text
     // whole. TokenizerHeader::add_eos is the caller's matter. no_memory if out or scratch is too
-    // small, saying both sizes (out of n_bytes + 2 * n_segments + 1 ids always suffices for valid
-    // UTF-8, three times that for any bytes); unsupported past 1 GiB of text or without vocabulary.
+    // small, saying both sizes (4 * n_bytes + 5 ids always suffice; for UTF-8 and a vocabulary with
+    // all bytes 2 * n_bytes + 2 do). unsupported past 1 GiB of text, or without a vocabulary.
     Result<size_t> encode(std::span<const Segment> segments, bool add_bos, std::span<TokenId> out,
                           std::span<uint8_t> scratch) const;
 

@@ -76,7 +76,8 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
     AtomicFile file;
     file.path_ = path;
     file.temporary_ = path + ".tmp." + std::to_string(getpid());
-    file.fd_ = ::open(file.temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    unlink(file.temporary_.c_str());  // left by a crashed process that had our number
+    file.fd_ = ::open(file.temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file.fd_ < 0) return io_error(file.temporary_, "cannot be created");
     return file;
 }

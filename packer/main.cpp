@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+// axiom-pack: the command line. Exit status 0 done, 1 failed, 2 not understood.
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "packer/convert.h"
+#include "packer/files.h"
+#include "packer/manifest.h"
+#include "packer/progress.h"
+#include "packer/synthetic.h"
+#include "packer/verify.h"
+#include "packer/writer.h"
+
+#ifndef AXIOM_COMMIT
+#define AXIOM_COMMIT "unknown"
+#endif
+
+namespace axiom {
+
+void panic_handler(const char* file, int line, const char* what) {
+    fprintf(stderr, "axiom-pack: internal error at %s:%d: %s\n", file, line, what);
+    abort();
+}
+
+}  // namespace axiom
+
+namespace {
+
+using namespace axiom;
+using namespace axiom::packer;
+
+constexpr int kOk = 0, kFailed = 1, kUsage = 2;
+
+constexpr const char* kHelp =
+    "usage: axiom-pack IN.gguf -o OUT.axm [--type T] [--output-type T] [--json [FILE]]\n"
+    "       axiom-pack --synthetic SHAPE -o OUT.axm [--type T] [--output-type T] [--seed N]\n"
+    "       axiom-pack --info FILE.axm [--json [FILE]]\n"
+    "       axiom-pack --verify FILE.axm\n"
+    "\n"
+    "Packs a GGUF model of the llama architecture into AXIOM's weight file.\n"
+    "\n"
+    "  -o FILE             the packed file; it appears only when it is whole\n"
+    "  --type T            store the layers' matrices as q4, q4m or q8. Without it Q4_0 becomes q4,\n"
+    "                      Q4_1 and Q4_K become q4m, everything else becomes q8\n"
+    "  --output-type T     the same for token_embd and output, which --type leaves alone\n"
+    "  --synthetic SHAPE   random weights: tiny, smollm2-135m, tinyllama-1.1b, llama2-7b, llama3-8b,\n"
+    "                      or DIM,LAYERS,HEADS,KV_HEADS,FFN,VOCAB[,tied]; q4 unless --type says otherwise\n"
+    "  --seed N            of the random weights, default 1\n"
+    "  --info FILE         what a packed file holds\n"
+    "  --verify FILE       checks everything in a packed file\n"
+    "  --json [FILE]       the manifest as JSON, to FILE or to standard output\n"
+    "  -t N                threads, default all\n"
+    "  --help, --version\n";
+
+struct Arguments {
+    std::string input, output, synthetic, info, verify;
+    bool json = false;
+    std::string json_file;  // empty: standard output
+    ConvertOptions types;
+    uint64_t seed = 1;
+    unsigned n_threads = std::max(1u, std::thread::hardware_concurrency());
+    bool help = false, version = false;
+};
+
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free);  // it is set in a signal handler
+
+void request_stop(int) { stop_requested = true; }
+
+int fail(const Status& status) {
+    const std::string_view text = status.text();
+    fprintf(stderr, "axiom-pack: %.*s\n", int(text.size()), text.data());
+    return status.code() == Code::bad_option ? kUsage : kFailed;
+}
+
+Status parse_type(std::string_view option, std::string_view text, std::optional<StoredType>* out) {
+    for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q8}) {
+        if (text == stored_type_name(type)) {
+            *out = type;
+            return {};
+        }
+    }
+    return error(Code::bad_option, "option ", option, ": found ", Quoted{text},
+                 ", allowed q4, q4m or q8");
+}
+
+Status parse_number(std::string_view option, std::string_view text, uint64_t low, uint64_t high,
+                    uint64_t* out) {
+    if (parse_u64(text, out) && *out >= low && *out <= high) return {};
+    return error(Code::bad_option, "option ", option, ": found ", Quoted{text},
+                 ", allowed a number ", low, "..", high);
+}
+
+Status parse_arguments(const std::vector<std::string>& words, Arguments* out) {
+    for (size_t i = 0; i < words.size(); i++) {
+        const std::string& word = words[i];
+        const auto value = [&](std::string* to) -> Status {
+            if (i + 1 >= words.size()) {
+                return error(Code::bad_option, "option ", word, ": found nothing after it, allowed a value");
+            }
+            *to = words[++i];
+            return {};
+        };
+        std::string text;
+        uint64_t number = 0;
+        Status status;
+        if (word == "--help" || word == "-h") {
+            out->help = true;
+        } else if (word == "--version") {
+            out->version = true;
+        } else if (word == "-o") {
+            status = value(&out->output);
+        } else if (word == "--synthetic") {
+            status = value(&out->synthetic);
+        } else if (word == "--info") {
+            status = value(&out->info);
+        } else if (word == "--verify") {
+            status = value(&out->verify);
+        } else if (word == "--type" || word == "--output-type") {
+            status = value(&text);
+            if (status.ok()) {
+                status = parse_type(word, text,
+                                    word == "--type" ? &out->types.type : &out->types.output_type);
+            }
+        } else if (word == "--seed") {
+            status = value(&text);
+            if (status.ok()) status = parse_number(word, text, 0, UINT64_MAX, &out->seed);
+        } else if (word == "-t") {
+            status = value(&text);
+            if (status.ok()) status = parse_number(word, text, 1, 1024, &number);
+            out->n_threads = unsigned(number);
+        } else if (word == "--json") {
+            // The name is optional: what follows is one unless it is an option or the input.
+            out->json = true;
+            if (i + 1 < words.size() && words[i + 1].ends_with(".json")) out->json_file = words[++i];
+        } else if (word.size() > 1 && word[0] == '-') {
+            status = error(Code::bad_option, "option ", Quoted{word}, " is unknown; see --help");
+        } else if (!out->input.empty()) {
+            status = error(Code::bad_option, "found a second input ", Quoted{word}, " after ",
+                           Quoted{out->input}, ", allowed one");
+        } else {
+            out->input = word;
+        }
+        if (!status.ok()) return status;
+    }
+    return {};
+}
+
+// Exactly one thing to do, with what it needs.
+Status check_arguments(const Arguments& a) {
+    const int n_modes = !a.input.empty() + !a.synthetic.empty() + !a.info.empty() + !a.verify.empty();
+    if (n_modes != 1) {
+        return error(Code::bad_option, "found ", n_modes,
+                     " things to do, allowed one of IN.gguf, --synthetic, --info, --verify; see --help");
+    }
+    const bool packs = !a.input.empty() || !a.synthetic.empty();
+    if (packs && a.output.empty()) {
+        return error(Code::bad_option, "packing needs -o OUT.axm; see --help");
+    }
+    if (!packs && !a.output.empty()) {
+        return error(Code::bad_option, "-o goes with packing, not with --info or --verify");
+    }
+    if (!a.input.empty() && same_file(a.input, a.output)) {
+        return error(Code::bad_option, "-o ", Quoted{a.output}, " is the input itself");
+    }
+    return {};
+}
+
+Status print_json(const Arguments& a, const Weights& weights) {
+    const std::string text = manifest(weights).dump(2) + "\n";
+    if (a.json_file.empty()) {
+        fwrite(text.data(), 1, text.size(), stdout);
+        return {};
+    }
+    Result<AtomicFile> file = AtomicFile::create(a.json_file);
+    if (!file.ok()) return file.status();
+    if (Status s = file.value().write_at(0, text.data(), text.size()); !s.ok()) return s;
+    return file.value().commit();
+}
+
+Status show(const Arguments& a, const std::string& path) {
+    Result<MappedFile> file = MappedFile::open(path);
+    if (!file.ok()) return file.status();
+    const Result<Weights> weights = Weights::open(path, file.value().bytes());
+    if (!weights.ok()) return weights.status();
+    if (a.json) return print_json(a, weights.value());
+    fputs(describe(weights.value()).c_str(), stdout);
+    return {};
+}
+
+Status check_file(const std::string& path) {
+    Result<MappedFile> file = MappedFile::open(path);
+    if (!file.ok()) return file.status();
+    if (Status s = verify(path, file.value().bytes()); !s.ok()) return s;
+    printf("%s: %zu bytes, everything is as it should be\n", path.c_str(), file.value().bytes().size());
+    return {};
+}
+
+Status write_plan(const Arguments& a, const Plan& plan) {
+    if (!plan.chat_note.empty()) {
+        fprintf(stderr, "axiom-pack: chat template: %s\n", plan.chat_note.c_str());
+    }
+    struct sigaction action {};
+    action.sa_handler = request_stop;
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+
+    Progress progress(stderr);
+    WriteOptions options;
+    options.n_threads = a.n_threads;
+    options.stop = &stop_requested;
+    options.progress = [&](uint64_t done, uint64_t total, const PlannedTensor& tensor) {
+        progress.update(done, total, tensor.name);
+    };
+    Layout layout;
+    const Status status = write_packed(plan, a.output, options, &layout);
+    progress.finish();
+    if (!status.ok()) return status;
+    fprintf(stderr, "%s: %zu tensors, %llu bytes, %.1f s\n", a.output.c_str(), plan.tensors.size(),
+            static_cast<unsigned long long>(layout.file_bytes), progress.seconds());
+    return a.json ? show(a, a.output) : Status();
+}
+
+Status pack(const Arguments& a) {
+    Result<MappedFile> input = MappedFile::open(a.input);
+    if (!input.ok()) return input.status();
+    const Result<gguf::File> file = gguf::File::parse(a.input, input.value().bytes());
+    if (!file.ok()) return file.status();
+    const Result<Plan> plan = plan_from_gguf(file.value(), a.types);
+    if (!plan.ok()) return plan.status();
+    return write_plan(a, plan.value());
+}
+
+Status make_synthetic(const Arguments& a) {
+    const Result<Plan> plan = plan_synthetic(a.synthetic, a.types, a.seed);
+    if (!plan.ok()) return plan.status();
+    return write_plan(a, plan.value());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Arguments arguments;
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    if (const Status s = parse_arguments(words, &arguments); !s.ok()) return fail(s);
+    if (arguments.help) {
+        fputs(kHelp, stdout);
+        return kOk;
+    }
+    if (arguments.version) {
+        puts("axiom-pack " AXIOM_COMMIT);
+        return kOk;
+    }
+    if (const Status s = check_arguments(arguments); !s.ok()) return fail(s);
+    const Status status = !arguments.info.empty()        ? show(arguments, arguments.info)
+                          : !arguments.verify.empty()    ? check_file(arguments.verify)
+                          : !arguments.synthetic.empty() ? make_synthetic(arguments)
+                                                         : pack(arguments);
+    return status.ok() ? kOk : fail(status);
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+#include "packer/manifest.h"
+
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "packer/gguf.h"
+
+namespace axiom::packer {
+namespace {
+
+using format::Extent;
+using format::ExtentKind;
+using format::Role;
+using format::TensorEntry;
+using nlohmann::ordered_json;
+
+template <size_t N>
+std::string text_of(const char (&fixed)[N]) {
+    return std::string(fixed, strnlen(fixed, N));
+}
+
+std::string checksum_text(uint64_t checksum) {
+    return std::string(Text<20>(HexDigits{checksum, 16}).view());
+}
+
+const char* extent_kind_name(ExtentKind kind) {
+    static constexpr const char* kNames[] = {"config",    "tokenizer", "chat",  "tensors",
+                                             "embedding", "layer",     "output"};
+    return uint32_t(kind) < std::size(kNames) ? kNames[uint32_t(kind)] : "unknown";
+}
+
+// The headers of the two text sections; zeros where an extent is too short to hold one.
+format::TokenizerHeader tokenizer_header(const Weights& weights) {
+    format::TokenizerHeader header{};
+    header.kind = format::Vocab::none;
+    if (weights.tokenizer.size() >= sizeof header) {
+        memcpy(&header, weights.tokenizer.data(), sizeof header);
+    }
+    return header;
+}
+
+format::ChatHeader chat_header(const Weights& weights) {
+    format::ChatHeader header{};
+    if (weights.chat.size() >= sizeof header) memcpy(&header, weights.chat.data(), sizeof header);
+    return header;
+}
+
+template <size_t N>
+const char* name_in(const char* const (&names)[N], uint32_t i) {
+    return i < N ? names[i] : "unknown";
+}
+
+const char* vocab_name(format::Vocab kind) {
+    static constexpr const char* kNames[] = {"bpe", "spm", "none"};
+    return name_in(kNames, uint32_t(kind));
+}
+
+const char* pre_name(format::PreTokenizer pre) {
+    static constexpr const char* kNames[] = {"default", "gpt2", "smollm", "llama-bpe"};
+    return name_in(kNames, uint32_t(pre));
+}
+
+const char* chat_name(format::ChatKind kind) {
+    static constexpr const char* kNames[] = {"none", "chatml", "llama2", "llama3", "zephyr"};
+    return name_in(kNames, uint32_t(kind));
+}
+
+ordered_json token_or_null(uint32_t id) {
+    return id == format::kNoToken ? ordered_json(nullptr) : ordered_json(id);
+}
+
+ordered_json config_json(const format::Config& c) {
+    return {{"name", text_of(c.name)},
+            {"architecture", text_of(c.architecture)},
+            {"quantization", text_of(c.quantization)},
+            {"file_type", c.file_type},
+            {"n_params", c.n_params},
+            {"source_bytes", c.source_bytes},
+            {"n_vocab", c.n_vocab},
+            {"n_embd", c.n_embd},
+            {"n_layer", c.n_layer},
+            {"n_head", c.n_head},
+            {"n_head_kv", c.n_head_kv},
+            {"head_dim", c.head_dim},
+            {"n_ff", c.n_ff},
+            {"n_ctx_train", c.n_ctx_train},
+            {"rope_dim", c.rope_dim},
+            {"rms_eps", double(c.rms_eps)},
+            {"tied_output", c.tied_output != 0}};
+}
+
+ordered_json tokenizer_json(const format::TokenizerHeader& h) {
+    ordered_json json = {{"kind", vocab_name(h.kind)}};
+    if (h.kind == format::Vocab::none) return json;
+    if (h.kind == format::Vocab::bpe) json["pre"] = pre_name(h.pre);
+    json["n_vocab"] = h.n_vocab;
+    json["n_merges"] = h.n_merges;
+    json["bos"] = token_or_null(h.bos);
+    json["eos"] = token_or_null(h.eos);
+    json["eot"] = token_or_null(h.eot);
+    json["unk"] = token_or_null(h.unk);
+    json["add_bos"] = h.add_bos != 0;
+    return json;
+}
+
+}  // namespace
+
+std::string tensor_name(const Weights& weights, const TensorEntry& entry) {
+    const Extent& extent = weights.layout.extents[entry.extent];
+    std::string name;
+    if (extent.kind == ExtentKind::layer) name = "blk." + std::to_string(extent.layer) + ".";
+    return name + format::role_name(entry.role) + ".weight";
+}
+
+ordered_json manifest(const Weights& weights) {
+    ordered_json json;
+    json["axiom_pack"] = 1;
+    json["file"] = std::string(weights.file);
+    json["file_bytes"] = weights.layout.header.file_bytes;
+    json["format_version"] = weights.layout.header.version;
+    json["head_checksum"] = checksum_text(weights.layout.header.head_checksum);
+    json["config"] = config_json(weights.source);
+    json["tokenizer"] = tokenizer_json(tokenizer_header(weights));
+    json["chat"] = {{"kind", chat_name(chat_header(weights).kind)}};
+    json["bytes_per_token"] = weights.bytes_per_token();
+    json["macs_per_token"] = weights.macs_per_token();
+    ordered_json& extents = json["extents"] = ordered_json::array();
+    for (const Extent& extent : weights.layout.extents) {
+        ordered_json item = {{"kind", extent_kind_name(extent.kind)}};
+        if (extent.kind == ExtentKind::layer) item["layer"] = extent.layer;
+        item["offset"] = extent.offset;
+        item["bytes"] = extent.bytes;
+        item["checksum"] = checksum_text(extent.checksum);
+        extents.push_back(std::move(item));
+    }
+    ordered_json& tensors = json["tensors"] = ordered_json::array();
+    for (const TensorEntry& entry : weights.entries) {
+        const Extent& extent = weights.layout.extents[entry.extent];
+        const bool computed = entry.role == Role::rope_freqs;
+        tensors.push_back(
+            {{"name", tensor_name(weights, entry)},
+             {"role", format::role_name(entry.role)},
+             {"layer", extent.kind == ExtentKind::layer ? ordered_json(extent.layer) : ordered_json()},
+             {"source_type",
+              computed ? ordered_json() : ordered_json(gguf::tensor_type_name(entry.source_type))},
+             {"type", stored_type_name(entry.type)},
+             {"n_rows", entry.n_rows},
+             {"n_cols", entry.n_cols},
+             {"bytes", entry.bytes},
+             {"extent", entry.extent},
+             {"offset", extent.offset + entry.offset},
+             {"extent_checksum", checksum_text(extent.checksum)},
+             {"max_error", computed ? ordered_json() : ordered_json(double(entry.max_error))},
+             {"rms_error", computed ? ordered_json() : ordered_json(double(entry.rms_error))}});
+    }
+    return json;
+}
+
+std::string describe(const Weights& weights) {
+    std::string out;
+    const auto line = [&out](const auto&... parts) {
+        out += Text<512>(parts...).view();
+        out += '\n';
+    };
+    const format::Config& c = weights.source;
+    const format::TokenizerHeader tokenizer = tokenizer_header(weights);
+    line("file        ", weights.file, "  ", Bytes{weights.layout.header.file_bytes}, " (",
+         weights.layout.header.file_bytes, " bytes), format ", weights.layout.header.version,
+         ", head checksum ", HexDigits{weights.layout.header.head_checksum, 16});
+    line("model       ", text_of(c.name), "  ", text_of(c.architecture), " ", text_of(c.quantization),
+         "  ", Fixed{double(c.n_params) / 1e6, 1}, " M parameters");
+    line("shape       n_layer ", c.n_layer, "  n_embd ", c.n_embd, "  n_head ", c.n_head, "/",
+         c.n_head_kv, "  head_dim ", c.head_dim, "  n_ff ", c.n_ff, "  n_vocab ", c.n_vocab,
+         c.tied_output ? " (tied output)" : "", "  n_ctx_train ", c.n_ctx_train);
+    line("tokenizer   ", vocab_name(tokenizer.kind),
+         tokenizer.kind == format::Vocab::bpe ? " " : "",
+         tokenizer.kind == format::Vocab::bpe ? pre_name(tokenizer.pre) : "", "  ", tokenizer.n_vocab,
+         " tokens, ", tokenizer.n_merges, " merges");
+    line("chat        ", chat_name(chat_header(weights).kind));
+    line("a token     reads ", Bytes{weights.bytes_per_token()}, " of weights, ",
+         Fixed{double(weights.macs_per_token()) / 1e6, 1}, " M multiply-adds");
+    line("");
+    line(PadRight{"tensor", 26}, PadRight{"source", 8}, PadRight{"stored", 8}, PadLeft{"rows", 8},
+         PadLeft{"cols", 8}, PadLeft{"bytes", 12}, PadLeft{"extent", 8}, PadLeft{"max error", 13},
+         PadLeft{"rms error", 13});
+    for (const TensorEntry& entry : weights.entries) {
+        const bool computed = entry.role == Role::rope_freqs;
+        const Text<32> max_error(Fixed{double(entry.max_error), 8});
+        const Text<32> rms_error(Fixed{double(entry.rms_error), 8});
+        line(PadRight{tensor_name(weights, entry), 26},
+             PadRight{computed ? "keys" : gguf::tensor_type_name(entry.source_type), 8},
+             PadRight{stored_type_name(entry.type), 8}, PadLeft{Text<24>(entry.n_rows), 8},
+             PadLeft{Text<24>(entry.n_cols), 8}, PadLeft{Text<24>(entry.bytes), 12},
+             PadLeft{Text<24>(entry.extent), 8},
+             PadLeft{computed ? "-" : max_error.view(), 13}, PadLeft{computed ? "-" : rms_error.view(), 13});
+    }
+    return out;
+}
+
+}  // namespace axiom::packer

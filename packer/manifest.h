@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// What a packed file holds, as JSON for machines and as a table for people. Both are read back from
+// the file itself, so they say what is there and not what was meant to be.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "core/status.h"
+#include "model/weights.h"
+
+namespace axiom::packer {
+
+// {"axiom_pack":1,"file":..,"file_bytes":..,"config":{..},"tokenizer":{..},"chat":{..},
+//  "extents":[..],"tensors":[{"name","role","layer","source_type","type","n_rows","n_cols","bytes",
+//  "extent","offset","extent_checksum","max_error","rms_error"}..]}
+// Checksums are hexadecimal text; errors are null where none can exist (rope_freqs).
+nlohmann::ordered_json manifest(const Weights& weights);
+
+// The table of --info.
+std::string describe(const Weights& weights);
+
+// As in a GGUF: "blk.3.attn_q.weight".
+std::string tensor_name(const Weights& weights, const format::TensorEntry& entry);
+
+}  // namespace axiom::packer

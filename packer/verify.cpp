@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "packer/verify.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "model/chat.h"
+#include "model/tokenizer.h"
+#include "model/weights.h"
+#include "packer/manifest.h"
+
+namespace axiom::packer {
+namespace {
+
+using format::Extent;
+using format::TensorEntry;
+
+Status check_plain(const Weights& weights, const TensorEntry& entry, const uint8_t* data) {
+    const size_t width = entry.type == StoredType::f64 ? sizeof(double) : sizeof(float);
+    for (uint64_t at = 0; at < entry.bytes; at += width) {
+        float single;
+        double value;
+        if (entry.type == StoredType::f64) {
+            memcpy(&value, data + at, sizeof value);
+        } else {
+            memcpy(&single, data + at, sizeof single);
+            value = double(single);
+        }
+        if (std::isfinite(value)) continue;
+        const uint64_t offset = weights.layout.extents[entry.extent].offset + entry.offset + at;
+        return field_error(weights.file, tensor_name(weights, entry), offset, Fixed{value, 0},
+                           "finite numbers");
+    }
+    return {};
+}
+
+// The first block of a stored matrix whose scale or minimum is not finite.
+Status check_scales(const Weights& weights, const TensorEntry& entry, const uint8_t* data) {
+    if (!is_quantized(entry.type)) return check_plain(weights, entry, data);
+    const size_t step = block_bytes(entry.type);
+    const size_t halves_at = entry.type == StoredType::q8 ? 512 : 256;
+    for (uint64_t at = 0; at < entry.bytes; at += step) {
+        for (size_t i = halves_at; i < step; i += 2) {
+            uint16_t half;
+            memcpy(&half, data + at + i, sizeof half);
+            if ((half & 0x7c00) != 0x7c00) continue;
+            const uint64_t offset = weights.layout.extents[entry.extent].offset + entry.offset + at + i;
+            return field_error(weights.file, tensor_name(weights, entry) + " scale", offset,
+                               Text<48>(Hex{half, 4}, ", not a finite number"), "finite binary16");
+        }
+    }
+    return {};
+}
+
+Status check_padding(std::string_view file, std::span<const uint8_t> bytes, uint64_t begin,
+                     uint64_t end) {
+    for (uint64_t i = begin; i < end; i++) {
+        if (bytes[i] == 0) continue;
+        return field_error(file, "padding", i, uint32_t(bytes[i]), "0");
+    }
+    return {};
+}
+
+}  // namespace
+
+Status verify(std::string_view file, std::span<const uint8_t> bytes) {
+    Result<Weights> opened = Weights::open(file, bytes);
+    if (!opened.ok()) return opened.status();
+    const Weights& weights = opened.value();
+    if (Status s = verify_checksums(file, bytes); !s.ok()) return s;
+    const std::span<const Extent> extents = weights.layout.extents;
+    const Result<Tokenizer> tokenizer = Tokenizer::open(file, extents[1].offset, weights.tokenizer);
+    if (!tokenizer.ok()) return tokenizer.status();
+    const Result<ChatTemplate> chat = ChatTemplate::open(file, extents[2].offset, weights.chat);
+    if (!chat.ok()) return chat.status();
+
+    uint64_t end = sizeof(format::FileHeader) + extents.size_bytes();
+    for (const Extent& extent : extents) {
+        if (Status s = check_padding(file, bytes, end, extent.offset); !s.ok()) return s;
+        end = extent.offset + extent.bytes;
+    }
+    if (Status s = check_padding(file, bytes, end, bytes.size()); !s.ok()) return s;
+    for (const TensorEntry& entry : weights.entries) {
+        const uint8_t* data = bytes.data() + extents[entry.extent].offset + entry.offset;
+        if (Status s = check_scales(weights, entry, data); !s.ok()) return s;
+    }
+    return {};
+}
+
+}  // namespace axiom::packer

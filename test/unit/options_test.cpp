@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MIT
+// The option parser: argument lists, axiom.conf, UEFI command lines, --help.
+#include "model/options.h"
+
+#include <string>
+#include <vector>
+
+#include "model/format.h"
+#include "test/unit/catch.h"
+
+using namespace axiom;
+
+namespace {
+
+using Words = std::vector<std::string_view>;
+
+struct Parsed {
+    Status status;
+    Options options;
+};
+
+Parsed parse(const Words& words, Source source = Source::host_command_line) {
+    Parsed p;
+    p.status = parse_arguments(words, source, &p.options);
+    return p;
+}
+
+std::string failure(const Words& words, Source source = Source::host_command_line) {
+    const Parsed p = parse(words, source);
+    CHECK(p.status.code() == Code::bad_option);
+    return std::string(p.status.text());
+}
+
+struct ParsedConfig {
+    std::string text;  // the options view into it
+    Status status;
+    Options options;
+
+    explicit ParsedConfig(std::string t) : text(std::move(t)) {
+        status = parse_config("axiom.conf", text, &options);
+    }
+    ParsedConfig(const ParsedConfig&) = delete;
+};
+
+std::string config_failure(const std::string& text) {
+    const ParsedConfig c(text);
+    CHECK(c.status.code() == Code::bad_option);
+    return std::string(c.status.text());
+}
+
+std::string help_of(Source source) {
+    std::string out;
+    print_help("axiom", source,
+               [](void* to, std::string_view text) { static_cast<std::string*>(to)->append(text); },
+               &out);
+    return out;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("no arguments leave every default in place") {
+    const Parsed p = parse({});
+    REQUIRE(p.status.ok());
+    CHECK(p.options.n_predict == 128);
+    CHECK(p.options.temperature == 0.0f);
+    CHECK(p.options.prompt.empty());
+    CHECK(p.options.on_exit == OnExit::shutdown);
+}
+
+TEST_CASE("llama.cpp's spellings reach their fields") {
+    const Parsed p = parse({"-m", "a.axm", "-p", "Hello you", "-sys", "Be brief", "-n", "7", "-c", "512",
+                            "-t", "2", "-b", "16", "--temp", "0.75", "--top-k", "3", "--top-p", "0.5",
+                            "--min-p", "0.25", "--repeat-penalty", "1.5", "--repeat-last-n", "9", "-s",
+                            "42", "-sp", "--ignore-eos", "--raw", "-q", "--isa", "scalar"});
+    REQUIRE(p.status.ok());
+    const Options& o = p.options;
+    CHECK(o.model == "a.axm");
+    CHECK(o.prompt == "Hello you");
+    CHECK(o.system_prompt == "Be brief");
+    CHECK(o.n_predict == 7);
+    CHECK(o.n_ctx == 512);
+    CHECK(o.n_threads == 2);
+    CHECK(o.n_batch == 16);
+    CHECK(o.temperature == 0.75f);
+    CHECK(o.top_k == 3);
+    CHECK(o.top_p == 0.5f);
+    CHECK(o.min_p == 0.25f);
+    CHECK(o.repeat_penalty == 1.5f);
+    CHECK(o.repeat_last_n == 9);
+    CHECK(o.seed == 42);
+    CHECK(o.special);
+    CHECK(o.ignore_eos);
+    CHECK(o.raw);
+    CHECK(o.quiet);
+    CHECK(o.isa == "scalar");
+}
+
+TEST_CASE("long names mean what short names mean") {
+    const Parsed p = parse({"--model", "b", "--prompt", "P", "--system-prompt", "S", "--predict", "1",
+                            "--n-predict", "2", "--ctx-size", "3", "--threads", "4", "--batch-size",
+                            "5", "--seed", "0xff", "--special", "--quiet", "--help", "--version"});
+    REQUIRE(p.status.ok());
+    CHECK(p.options.model == "b");
+    CHECK(p.options.prompt == "P");
+    CHECK(p.options.system_prompt == "S");
+    CHECK(p.options.n_predict == 2);
+    CHECK(p.options.n_ctx == 3);
+    CHECK(p.options.n_threads == 4);
+    CHECK(p.options.n_batch == 5);
+    CHECK(p.options.seed == 255);
+    CHECK(p.options.help);
+    CHECK(p.options.version);
+}
+
+TEST_CASE("a value may follow an equals sign and may hold one") {
+    const Parsed p = parse({"--prompt=a=b", "--n-predict=3", "--raw=false", "--system-prompt="});
+    REQUIRE(p.status.ok());
+    CHECK(p.options.prompt == "a=b");
+    CHECK(p.options.n_predict == 3);
+    CHECK_FALSE(p.options.raw);
+    CHECK(p.options.system_prompt.empty());
+}
+
+TEST_CASE("the last of an option given twice wins") {
+    const Parsed p = parse({"-n", "1", "-n", "2", "--raw", "--raw=false"});
+    REQUIRE(p.status.ok());
+    CHECK(p.options.n_predict == 2);
+    CHECK_FALSE(p.options.raw);
+}
+
+TEST_CASE("a value that begins with a dash is still a value") {
+    const Parsed p = parse({"-p", "-n", "-n", "-1", "--repeat-last-n", "-1"});
+    REQUIRE(p.status.ok());
+    CHECK(p.options.prompt == "-n");
+    CHECK(p.options.n_predict == format::kMaxCtx);
+    CHECK(p.options.repeat_last_n == format::kMaxCtx);
+}
+
+TEST_CASE("a value outside its range is refused with the range") {
+    CHECK(failure({"--temp", "abc"}) == "option --temp: found \"abc\", allowed a number from 0 to 100");
+    CHECK(failure({"--temp", "100.5"}) ==
+          "option --temp: found \"100.5\", allowed a number from 0 to 100");
+    CHECK(failure({"--top-p", "-0.1"}) == "option --top-p: found \"-0.1\", allowed a number from 0 to 1");
+    CHECK(failure({"--repeat-penalty", "0"}) ==
+          "option --repeat-penalty: found \"0\", allowed a number from 0.01 to 100");
+    CHECK(failure({"-b", "0"}) == "option -b: found \"0\", allowed a whole number from 1 to 4096");
+    CHECK(failure({"-t", "257"}) == "option -t: found \"257\", allowed a whole number from 0 to 256");
+    CHECK(failure({"-n", "-2"}) ==
+          "option -n: found \"-2\", allowed a whole number from 0 to 16777216, or -1");
+    CHECK(failure({"--n-predict=16777217"}) ==
+          "option --n-predict: found \"16777217\", allowed a whole number from 0 to 16777216, or -1");
+    CHECK(failure({"-c", "18446744073709551616"}) ==
+          "option -c: found \"18446744073709551616\", allowed a whole number from 0 to 16777216");
+    CHECK(failure({"-s", "-1"}) ==
+          "option -s: found \"-1\", allowed a whole number from 0 to 18446744073709551615");
+    CHECK(failure({"--raw=yes"}) ==
+          "option --raw: found \"yes\", allowed true or false, or the name alone");
+}
+
+TEST_CASE("no spelling of a number that is none gets through") {
+    for (const char* text : {"", " ", "nan", "inf", "-inf", "1e999", "1e", "1.2.3", "0x", "1 ", "+1"}) {
+        INFO(text);
+        CHECK_FALSE(parse({"--temp", text}).status.ok());
+        CHECK_FALSE(parse({"-n", text}).status.ok());
+    }
+}
+
+TEST_CASE("the bounds of a range are inside it") {
+    CHECK(parse({"--temp", "0"}).status.ok());
+    CHECK(parse({"--temp", "100"}).status.ok());
+    CHECK(parse({"--top-p", "1"}).status.ok());
+    CHECK(parse({"-b", "1"}).status.ok());
+    CHECK(parse({"-b", "4096"}).status.ok());
+    CHECK(parse({"-s", "18446744073709551615"}).status.ok());
+}
+
+TEST_CASE("a missing value names the option") {
+    CHECK(failure({"-m"}) == "option -m: found nothing after it, allowed FILE");
+    CHECK(failure({"-p", "x", "--temp"}) == "option --temp: found nothing after it, allowed X");
+}
+
+TEST_CASE("an unknown option is refused and the nearest name suggested") {
+    CHECK(contains(failure({"--tmep", "1"}), "found \"--tmep\""));
+    CHECK(contains(failure({"--tmep", "1"}), "nearest is --temp"));
+    CHECK(contains(failure({"--n-predcit", "1"}), "nearest is --n-predict"));
+    CHECK(contains(failure({"--batchsize", "1"}), "nearest is --batch-size"));
+    CHECK_FALSE(contains(failure({"--zzzzzzzzzzzz"}), "nearest"));
+    CHECK_FALSE(contains(failure({"--" + std::string(5000, 'a')}), "nearest"));
+}
+
+TEST_CASE("an option is not suggested where it is not allowed") {
+    CHECK(contains(failure({"--jsom"}, Source::host_command_line), "nearest is --json"));
+    CHECK_FALSE(contains(failure({"--jsom"}, Source::efi_command_line), "json"));
+}
+
+TEST_CASE("a word without a dash is refused") {
+    CHECK(contains(failure({"Hello"}), "found \"Hello\""));
+    CHECK(contains(failure({"-p", "What", "is"}), "found \"is\""));
+    CHECK(contains(failure({""}), "found \"\""));
+    CHECK(contains(failure({"-"}), "found \"-\""));
+}
+
+TEST_CASE("a kernel set must be one that exists") {
+    CHECK(parse({"--isa", "avx2"}).status.ok());
+    const std::string text = failure({"--isa", "mmx"});
+    CHECK(contains(text, "option --isa: found \"mmx\", allowed "));
+    CHECK(contains(text, "scalar"));
+    CHECK(contains(text, "avx2"));
+}
+
+TEST_CASE("a path may not be empty or hold control characters") {
+    CHECK(contains(failure({"-m", ""}), "option -m: found \"\""));
+    CHECK(contains(failure({"-m", "a\nb"}), "found \"a\\x0ab\""));
+    CHECK(contains(failure({"-m", std::string_view("a\0b", 3)}), "\\x00"));
+    CHECK(parse({"-m", "\\axiom\\m\xC3\xB6" "del.axm"}).status.ok());
+}
+
+TEST_CASE("options of axiom-host are refused by the EFI image and the reverse") {
+    CHECK(failure({"--json", "f"}, Source::efi_command_line) ==
+          "option --json: found on axiom.efi's command line, allowed on axiom-host's command line only");
+    CHECK(failure({"--on-exit", "halt"}, Source::host_command_line) ==
+          "option --on-exit: found on axiom-host's command line, allowed on axiom.efi's command line "
+          "and axiom.conf only");
+    CHECK(parse({"--on-exit", "halt"}, Source::efi_command_line).options.on_exit == OnExit::halt);
+    CHECK(parse({"--on-exit", "reboot"}, Source::efi_command_line).options.on_exit == OnExit::reboot);
+    CHECK(failure({"--on-exit", "sleep"}, Source::efi_command_line) ==
+          "option --on-exit: found \"sleep\", allowed shutdown, reboot or halt");
+    for (const char* name : {"--logits", "--tokenize", "--tokenize-file", "--perplexity"}) {
+        CHECK_FALSE(parse({name, "x"}, Source::efi_command_line).status.ok());
+        CHECK(parse({name, "x"}, Source::host_command_line).status.ok());
+    }
+}
+
+TEST_CASE("an empty text to tokenize is a text") {
+    CHECK_FALSE(parse({}).options.has_tokenize);
+    const Parsed p = parse({"--tokenize", ""});
+    REQUIRE(p.status.ok());
+    CHECK(p.options.has_tokenize);
+    CHECK(p.options.tokenize.empty());
+}
+
+TEST_CASE("a failed parse changes nothing") {
+    Options o;
+    o.n_predict = 5;
+    const Words words = {"-n", "9", "--temp", "x"};
+    CHECK_FALSE(parse_arguments(words, Source::host_command_line, &o).ok());
+    CHECK(o.n_predict == 5);
+}
+
+TEST_CASE("axiom.conf takes names without dashes, comments, blanks and line ends of every kind") {
+    const ParsedConfig c("\xEF\xBB\xBF# a comment\r\n\n  model   \\axiom\\model.axm\t\r\n\tn 12\n"
+                         "temp 0.5\n   # another\nraw\nspecial true\nignore-eos false\non-exit reboot\n"
+                         "prompt  What is # this?  ");
+    REQUIRE(c.status.ok());
+    CHECK(c.options.model == "\\axiom\\model.axm");
+    CHECK(c.options.n_predict == 12);
+    CHECK(c.options.temperature == 0.5f);
+    CHECK(c.options.raw);
+    CHECK(c.options.special);
+    CHECK_FALSE(c.options.ignore_eos);
+    CHECK(c.options.on_exit == OnExit::reboot);
+    CHECK(c.options.prompt == "What is # this?");
+}
+
+TEST_CASE("every name of an option is a key of axiom.conf") {
+    for (const char* key : {"n", "predict", "n-predict"}) {
+        CHECK(ParsedConfig(std::string(key) + " 3").options.n_predict == 3);
+    }
+}
+
+TEST_CASE("escapes in axiom.conf's texts are undone and those in its paths are not") {
+    const ParsedConfig c("prompt \\sa\\nb\\tc\\rd\\\\n \\s\nsystem-prompt \\\\\nmodel \\new\\table.axm\n");
+    REQUIRE(c.status.ok());
+    CHECK(c.options.prompt == " a\nb\tc\rd\\n  ");
+    CHECK(c.options.system_prompt == "\\");
+    CHECK(c.options.model == "\\new\\table.axm");
+}
+
+TEST_CASE("an empty prompt in axiom.conf is an empty prompt") {
+    const ParsedConfig c("prompt\nn 4\n");
+    REQUIRE(c.status.ok());
+    CHECK(c.options.prompt.empty());
+    CHECK(c.options.n_predict == 4);
+}
+
+TEST_CASE("an error in axiom.conf names file, line and column") {
+    CHECK(config_failure("n 5\n  temp  hot\n") ==
+          "axiom.conf: line 2, column 9: option temp: found \"hot\", allowed a number from 0 to 100");
+    CHECK(contains(config_failure("n 5\n\n tepm 1"), "axiom.conf: line 3, column 2: option: found \"tepm\""));
+    CHECK(contains(config_failure("tepm 1"), "nearest is temp"));
+    CHECK(contains(config_failure("--temp 1"), "line 1, column 1: option: found \"--temp\""));
+    CHECK(contains(config_failure("temp"), "line 1, column 5: option temp: found \"\""));
+    CHECK(contains(config_failure("prompt ab\\qc"), "line 1, column 10: option prompt: found \"\\q\""));
+    CHECK(contains(config_failure("prompt ab\\"), "line 1, column 10: option prompt: found \"\\\""));
+    CHECK(contains(config_failure(std::string("n 5\nn \0", 7)), "line 2, column 3: found a NUL byte"));
+    CHECK(contains(config_failure("raw maybe"), "line 1, column 5: option raw: found \"maybe\""));
+}
+
+TEST_CASE("axiom.conf refuses what belongs on a command line") {
+    CHECK(contains(config_failure("help"), "option help: found on axiom.conf"));
+    CHECK(contains(config_failure("json x"), "option json: found on axiom.conf"));
+}
+
+TEST_CASE("an empty axiom.conf changes nothing") {
+    CHECK(ParsedConfig("").status.ok());
+    CHECK(ParsedConfig("\n\n").status.ok());
+    CHECK(ParsedConfig("#").status.ok());
+    CHECK(ParsedConfig("\xEF\xBB\xBF").status.ok());
+}
+
+namespace {
+
+struct Split {
+    std::string text;
+    std::string_view words[8];
+    Result<size_t> n;
+    explicit Split(std::string t) : text(std::move(t)), n(split_command_line(text, words)) {}
+    Split(const Split&) = delete;
+    std::vector<std::string> list() const {
+        REQUIRE(n.ok());
+        return {words, words + n.value()};
+    }
+};
+using List = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a command line is split at blanks outside quotes") {
+    CHECK(Split("").list().empty());
+    CHECK(Split("  \t ").list().empty());
+    CHECK(Split(" a  b\tc\r\n").list() == List{"a", "b", "c"});
+    CHECK(Split("-p \"two words\" -n 3").list() == List{"-p", "two words", "-n", "3"});
+    CHECK(Split("a\"b c\"d \"\"").list() == List{"ab cd", ""});
+    CHECK(Split("-m \\axiom\\model.axm").list() == List{"-m", "\\axiom\\model.axm"});
+}
+
+TEST_CASE("a caret makes the next character ordinary, inside and outside quotes") {
+    CHECK(Split("a^ b").list() == List{"a b"});
+    CHECK(Split("\"say ^\"hi^\"\"").list() == List{"say \"hi\""});
+    CHECK(Split("^^ \"^^\"").list() == List{"^", "^"});
+}
+
+TEST_CASE("a command line that does not end properly is refused with the place") {
+    CHECK(contains(std::string(Split("-p \"abc").n.status().text()), "column 4"));
+    CHECK(contains(std::string(Split("abc^").n.status().text()), "column 4"));
+    const Split many("1 2 3 4 5 6 7 8 9");
+    CHECK(many.n.status().code() == Code::bad_option);
+    CHECK(contains(std::string(many.n.status().text()), "allowed at most 8"));
+    CHECK(Split("1 2 3 4 5 6 7 8 ").list().size() == 8);
+}
+
+TEST_CASE("help is at most 80 columns wide and shows defaults") {
+    for (const Source source : {Source::efi_command_line, Source::host_command_line}) {
+        const std::string help = help_of(source);
+        size_t begin = 0;
+        while (begin < help.size()) {
+            const size_t end = help.find('\n', begin);
+            REQUIRE(end != std::string::npos);
+            INFO(help.substr(begin, end - begin));
+            CHECK(end - begin <= 80);
+            CHECK((end == begin || help[end - 1] != ' '));
+            begin = end + 1;
+        }
+        CHECK(contains(help, "-n, --predict, --n-predict N"));
+        CHECK(contains(help, "(default 128)"));
+        CHECK(contains(help, "0.95"));
+        CHECK(contains(help, "scalar, "));
+        CHECK_FALSE(contains(help, "{}"));
+    }
+}
+
+TEST_CASE("help lists what the program accepts and nothing else") {
+    CHECK(contains(help_of(Source::host_command_line), "--perplexity"));
+    CHECK_FALSE(contains(help_of(Source::host_command_line), "--on-exit"));
+    CHECK(contains(help_of(Source::efi_command_line), "--on-exit"));
+    CHECK_FALSE(contains(help_of(Source::efi_command_line), "--perplexity"));
+}
