@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "efi/firmware.h"
 
+#include <cstring>
+
+#include "core/quant.h"
 #include "efi/text.h"
 
 namespace axiom::efi {

@@ -51,6 +51,25 @@ size_t strlen(const char* text) {
     return n;
 }
 
+// What the compiler calls for a 128-bit division: two `div` steps when the divisor fits 64 bits,
+// which is all that clocks need, and long division bit by bit otherwise.
+unsigned __int128 __udivti3(unsigned __int128 n, unsigned __int128 d) {
+    if ((d >> 64) == 0) {
+        const auto divisor = uint64_t(d);
+        uint64_t high = uint64_t(n >> 64), low = uint64_t(n), rest = 0;
+        asm("divq %2" : "+a"(high), "+d"(rest) : "r"(divisor) : "cc");
+        asm("divq %2" : "+a"(low), "+d"(rest) : "r"(divisor) : "cc");
+        return (unsigned __int128)(high) << 64 | low;
+    }
+    unsigned __int128 quotient = 0, rest = 0;
+    for (int i = 127; i >= 0; i--) {
+        rest = rest << 1 | (n >> i & 1);
+        quotient <<= 1;
+        if (rest >= d) rest -= d, quotient |= 1;
+    }
+    return quotient;
+}
+
 }  // extern "C"
 
 // What string_view::substr calls for a position past the end: a broken invariant, never input.

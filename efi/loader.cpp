@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/quant.h"
 #include "efi/console.h"
 #include "efi/text.h"
 #include "model/weights.h"

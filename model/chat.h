@@ -16,6 +16,7 @@ namespace axiom {
 
 class ChatTemplate {
   public:
+    // Checks kind, sizes, spans and that each part is UTF-8. The bytes outlive the template.
     static Result<ChatTemplate> open(std::string_view file, uint64_t extent_offset,
                                      std::span<const uint8_t> bytes);
 
@@ -25,12 +26,13 @@ class ChatTemplate {
     static constexpr size_t kMaxSegments = 8;
     using Segments = std::array<Tokenizer::Segment, kMaxSegments>;
     // `system` empty: the template's default system message, if it has one. Returns the number of
-    // segments written; they view into the template, `system` and `user`.
+    // segments written; they view into the template, `system` and `user`. Without a template it is
+    // `user` alone. Llama 2 and 3 strip blanks around both messages, as their templates do.
     size_t expand(std::string_view system, std::string_view user, Segments& out) const;
 
   private:
     std::string_view part(format::ChatSpan span) const {
-        return text_.substr(span.begin, span.end - span.begin);
+        return {text_.data() + span.begin, span.end - span.begin};
     }
     format::ChatHeader header_{};
     std::string_view text_;

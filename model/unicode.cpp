@@ -59,7 +59,7 @@ size_t encode_utf8(uint32_t code_point, char* out) {
         out[i] = char(0x80 | (code_point & 0x3f));
         code_point >>= 6;
     }
-    out[0] = char((0xf00u >> n_more & 0xff) | code_point);
+    out[0] = char((0xff00u >> (n_more + 1) & 0xff) | code_point);
     return n_more + 1;
 }
 

@@ -16,6 +16,7 @@ DISK    = virtio
 ACCEL   =
 TIMEOUT =
 PYTHON ?= python3
+FILTER  =
 
 # Text that may hold any character goes to the programs by environment and is never expanded by
 # make or a shell.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Finds OVMF and a usable accelerator, builds the QEMU command line, runs the machine with its first
 # serial port on pipes. No window, no network. Must not know: what runs inside.
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -122,7 +123,8 @@ class Machine:
         if self.process.poll() is None:
             self.process.kill()
         status = self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.stdout.close()
         return status
 

@@ -169,10 +169,16 @@ def main():
     except (qemu.MachineError, OSError) as error:
         print(f"make run: error: {error}", file=sys.stderr)
         return 1
-    run = Run(machine, options.folder, int(timeout))
-    run.loop()
+    try:
+        run = Run(machine, options.folder, int(timeout))
+        run.loop()
+    finally:
+        machine.end()
     return judge(run, options.folder)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the machine was there to be asked
+        sys.exit(130)

@@ -20,14 +20,17 @@ float half_at(const uint8_t* p) {
 
 // Blocks of 32: nibble j is column j, the high nibble column 16 + j; a fifth bit comes from the
 // 32-bit word `fifth`, bit = column.
-void nibbles_32(const uint8_t* nibbles, uint32_t fifth, float scale, float offset, int zero,
-                float* out) {
+void nibbles_32(const uint8_t* nibbles, uint32_t fifth, float scale, int zero, float* out) {
     for (int j = 0; j < 16; j++) {
         const int low = (nibbles[j] & 15) | int(fifth >> j & 1) << 4;
         const int high = nibbles[j] >> 4 | int(fifth >> (j + 16) & 1) << 4;
-        out[j] = float(low - zero) * scale + offset;
-        out[j + 16] = float(high - zero) * scale + offset;
+        out[j] = float(low - zero) * scale;
+        out[j + 16] = float(high - zero) * scale;
     }
+}
+
+void add_minimum(float minimum, float* out) {
+    for (int j = 0; j < 32; j++) out[j] += minimum;
 }
 
 uint32_t word_at(const uint8_t* p) {
@@ -76,11 +79,15 @@ void one_block(TensorType type, const uint8_t* p, float* out) {
         case TensorType::f32: memcpy(out, p, sizeof(float)); return;
         case TensorType::f16: *out = half_at(p); return;
         case TensorType::bf16: *out = std::bit_cast<float>(uint32_t(p[0] | p[1] << 8) << 16); return;
-        case TensorType::q4_0: nibbles_32(p + 2, 0, half_at(p), 0, 8, out); return;
-        case TensorType::q4_1: nibbles_32(p + 4, 0, half_at(p), half_at(p + 2), 0, out); return;
-        case TensorType::q5_0: nibbles_32(p + 6, word_at(p + 2), half_at(p), 0, 16, out); return;
+        case TensorType::q4_0: nibbles_32(p + 2, 0, half_at(p), 8, out); return;
+        case TensorType::q4_1:
+            nibbles_32(p + 4, 0, half_at(p), 0, out);
+            add_minimum(half_at(p + 2), out);
+            return;
+        case TensorType::q5_0: nibbles_32(p + 6, word_at(p + 2), half_at(p), 16, out); return;
         case TensorType::q5_1:
-            nibbles_32(p + 8, word_at(p + 4), half_at(p), half_at(p + 2), 0, out);
+            nibbles_32(p + 8, word_at(p + 4), half_at(p), 0, out);
+            add_minimum(half_at(p + 2), out);
             return;
         case TensorType::q8_0: {
             const float scale = half_at(p);

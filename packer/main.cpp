@@ -55,7 +55,8 @@ constexpr const char* kHelp =
     "  --seed N            of the random weights, default 1\n"
     "  --info FILE         what a packed file holds\n"
     "  --verify FILE       checks everything in a packed file\n"
-    "  --json [FILE]       the manifest as JSON, to FILE or to standard output\n"
+    "  --json [FILE.json]  the manifest as JSON, to the file or to standard output; --json=FILE for\n"
+    "                      any other name\n"
     "  -t N                threads, default all\n"
     "  --help, --version\n";
 
@@ -136,8 +137,11 @@ Status parse_arguments(const std::vector<std::string>& words, Arguments* out) {
             status = value(&text);
             if (status.ok()) status = parse_number(word, text, 1, 1024, &number);
             out->n_threads = unsigned(number);
+        } else if (word.starts_with("--json=")) {
+            out->json = true;
+            out->json_file = word.substr(7);
         } else if (word == "--json") {
-            // The name is optional: what follows is one unless it is an option or the input.
+            // The name is optional, so only a word that can be nothing else is taken for one.
             out->json = true;
             if (i + 1 < words.size() && words[i + 1].ends_with(".json")) out->json_file = words[++i];
         } else if (word.size() > 1 && word[0] == '-') {

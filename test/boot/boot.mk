@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+# Tests of the whole machine in QEMU. FILTER= takes a regular expression over test names, here and
+# for the bad files through axiom-host. Serial logs and images are in build/boot-tests/.
+
+export FILTER
+boot-tests: $(BUILD)/axiom.efi $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/models/default.axm ## boot build/axiom.efi in QEMU in every way, with good and bad input
+	@$(PYTHON) -B test/boot/boot_tests.py --build $(BUILD)
+
+.PHONY: boot-tests

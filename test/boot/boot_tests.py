@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: MIT
+# Boots build/axiom.efi in QEMU: from every kind of disk, from the shell and by the firmware, with bad
+# input, with Ctrl-C; its logits hash must be axiom-host's. Each scenario is one boot and gives one or
+# more named results; two boots run at a time.
+import concurrent.futures
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import badfiles
+import guest
+import messages
+import tally
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
+import conf  # noqa: E402
+import image  # noqa: E402
+
+SHELL_TEXT = "Hello from the shell"
+# Everything that make, a shell or a config file could have an opinion on.
+FILE_TEXT = 'Say "hi" & <é\U0001f600> $HOME `x` %d;\n# two\\nlines\\'
+QUESTION = "What is the capital of France?"
+N_TINY, N_REAL, N_INTERRUPTED = 8, 24, 400
+# The model is there, the firmware is not, and the first text of the run has come.
+BEGUN = re.compile(rb"checksums right\s+\S")
+ERROR_LINE = re.compile(r"axiom: error: .*")
+
+
+class Suite:
+    def __init__(self, build):
+        self.build = build
+        self.folder = build / "boot-tests"
+        self.tiny = tally.tiny_model(build)
+        self.default = build / "models" / "default.axm"
+        self.efi = build / "axiom.efi"
+        self.hashes = {}
+
+    def source(self, name, data):
+        """A file to go into an image."""
+        path = self.folder / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+        return path
+
+    def image(self, name, files):
+        path = self.folder / (name + ".img")
+        image.make(path, files)
+        return path
+
+    def host_hash(self, model, prompt, n, isa="scalar"):
+        """axiom-host's logits hash for the same run."""
+        key = (model, prompt, n, isa)
+        if key not in self.hashes:
+            out = self.folder / f"host-{len(self.hashes)}.json"
+            command = [str(self.build / "axiom-host"), "-m", str(model), "-p", prompt, "-n", str(n),
+                       "--isa", isa, "--json", str(out), "--quiet"]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
+            self.hashes[key] = json.loads(out.read_text())["logits_hash"]
+        return self.hashes[key]
+
+    # Two images for the matrix: one for the shell, one for the firmware's boot manager.
+    def prepare(self):
+        script = "@echo -off\r\nfs0:\r\n" \
+                 f'\\axiom.efi -m \\axiom\\model.axm -p "{SHELL_TEXT}" -n {N_TINY} --ignore-eos\r\n' \
+                 "reset -s\r\n"
+        self.shell_image = self.image("shell", {
+            "axiom.efi": self.efi, "axiom/model.axm": self.tiny,
+            "startup.nsh": self.source("shell.nsh", script)})
+        self.boot_image = self.image("firmware", {
+            "EFI/BOOT/BOOTX64.EFI": self.efi, "axiom/model.axm": self.tiny,
+            "axiom/axiom.conf": self.source("firmware.conf",
+                                            conf.text(FILE_TEXT, str(N_TINY), "--ignore-eos"))})
+        self.interrupt_image = self.image("interrupt", {
+            "EFI/BOOT/BOOTX64.EFI": self.efi, "axiom/model.axm": self.default,
+            "axiom/axiom.conf": self.source("interrupt.conf",
+                                            conf.text(QUESTION, str(N_INTERRUPTED), "--ignore-eos"))})
+        self.real_image = self.image("real", {
+            "EFI/BOOT/BOOTX64.EFI": self.efi, "axiom/model.axm": self.default,
+            "axiom/axiom.conf": self.source("real.conf", conf.text(QUESTION, str(N_REAL)))})
+
+
+def judge_run(outcome, expected_hash, status="ok"):
+    """None, or what was wrong with a run that should have given a record."""
+    if outcome.failure is not None:
+        return f"{outcome.failure}; {outcome.log} ends with\n{outcome.tail()}"
+    if outcome.record is None:
+        return f"no record; {outcome.log} ends with\n{outcome.tail()}"
+    for field, found, allowed in (("status", outcome.record.get("status"), status),
+                                  ("backend", outcome.record.get("backend"), "uefi"),
+                                  ("logits_hash", outcome.record.get("logits_hash"), expected_hash)):
+        if allowed is not None and found != allowed:
+            return f"{field} in the record: found {found!r}, allowed {allowed!r}; {outcome.log}"
+    return None
+
+
+def one_boot(suite, entry, disk, machine, memory_mib, cpu):
+    def run(results, name):
+        shell = entry == "shell"
+        outcome = guest.boot(suite.folder / re.sub(r"\W+", "-", name),
+                             suite.shell_image if shell else suite.boot_image, 90, disk=disk,
+                             machine=machine, memory_mib=memory_mib, cpu=cpu)
+        text = SHELL_TEXT if shell else FILE_TEXT
+        results.result(name, judge_run(outcome, suite.host_hash(suite.tiny, text, N_TINY)))
+    return run
+
+
+ENTRY_NAMES = {"shell": "from the shell with options", "firmware": "from BOOTX64.EFI with axiom.conf"}
+MEMORY_NAMES = {512: "512 MiB", 4096: "4 GiB"}
+
+
+def matrix(suite):
+    """Every disk on every machine twice, so that each also meets both memory sizes, both entries and
+    both CPUs."""
+    scenarios = []
+    for i_disk, disk in enumerate(("ahci", "virtio", "nvme", "usb")):
+        for i_machine, machine in enumerate(("q35", "pc")):
+            for i_memory, memory_mib in enumerate((512, 4096)):
+                entry = ("shell", "firmware")[(i_disk + i_machine + i_memory) % 2]
+                cpu = ("qemu64", "max")[(i_disk // 2 + i_machine + i_memory) % 2]
+                name = f"boots from a disk on {disk}, {machine}, {MEMORY_NAMES[memory_mib]}, " \
+                       f"cpu {cpu}, {ENTRY_NAMES[entry]}, with the hash of axiom-host"
+                scenarios.append((name, one_boot(suite, entry, disk, machine, memory_mib, cpu)))
+    return scenarios
+
+
+def real_model(suite, cpu):
+    def run(results, name):
+        outcome = guest.boot(suite.folder / f"real-{cpu}", suite.real_image, 400, cpu=cpu)
+        hashes = {isa: suite.host_hash(suite.default, QUESTION, N_REAL, isa)
+                  for isa in ("scalar", "avx2")}
+        failure = judge_run(outcome, hashes["scalar"])
+        if failure is None and len(set(hashes.values())) != 1:
+            failure = f"axiom-host's own hashes differ: {hashes}"
+        if failure is None and "Paris" not in outcome.text:
+            failure = f"the answer does not name Paris:\n{outcome.tail(40)}"
+        results.result(name, failure)
+        if outcome.record is not None:  # a figure for people; nothing depends on it
+            print(f"    {outcome.record.get('kernel_set')}: decode "
+                  f"{outcome.record.get('decode_mmac_per_s')} million multiply-adds/s")
+    return run
+
+
+def interrupted(suite):
+    def run(results, name):
+        outcome = guest.boot(suite.folder / "interrupted", suite.interrupt_image, 300,
+                             reactions=[(BEGUN, b"\x03")])
+        failure = judge_run(outcome, None, status="interrupted")
+        n_gen = (outcome.record or {}).get("n_gen")
+        if failure is None and not (isinstance(n_gen, int) and n_gen < N_INTERRUPTED):
+            failure = f"n_gen in the record: found {n_gen}, allowed below {N_INTERRUPTED}"
+        results.result(name, failure)
+    return run
+
+class BadInput:
+    """Many failing starts in one boot through startup.nsh, each with its error and status, and the
+    shell in control after each; at the end a good one."""
+
+    def __init__(self, suite):
+        self.suite = suite
+        self.files = {"axiom.efi": suite.efi, "axiom/model.axm": suite.tiny}
+        self.script = ["@echo -off", "fs0:"]
+        self.checks = []  # (test name, case label, check of its output)
+        valid = suite.tiny.read_bytes()
+        for bad in badfiles.all_files(valid):
+            file_name = bad.name + ".axm"
+            self.files["bad/" + file_name] = suite.source(file_name, bad.data)
+            self.add(f"the EFI image refuses {bad.title}", f"-m \\bad\\{file_name} -p x -n 1",
+                     lambda text, bad=bad, file_name=file_name: self.bad_file(text, bad, file_name))
+        self.add("the EFI image names a model that is not there", "-m \\bad\\missing.axm -p x",
+                 self.names("\\bad\\missing.axm"))
+        self.large_model(valid)
+        self.add("the EFI image names an unknown option", "--tempo 1", self.names("--tempo"))
+        self.add("the EFI image names a bad value", "--temp hot -p x", self.names("--temp", "hot", "allowed"))
+        self.add("the EFI image refuses an option of axiom-host", "--json x -p x", self.names("--json"))
+        for label, text, parts in (
+                ("an unknown key in axiom.conf", b"prompt x\ntempo 1\n", ("axiom.conf", "line 2", "tempo")),
+                ("a bad value in axiom.conf", b"prompt x\n\ntemp hot\n",
+                 ("axiom.conf", "line 3", "temp", "hot", "allowed")),
+                ("a number out of range in axiom.conf", b"top-p 1.5\n",
+                 ("axiom.conf", "line 1", "top-p", "1.5", "allowed")),
+                ("an axiom.conf of binary rubbish", bytes(range(256)), ("axiom.conf",))):
+            name = f"{len(self.checks)}.conf"
+            self.files["bad/" + name] = suite.source(name, text)
+            self.script.append(f"cp -q \\bad\\{name} \\axiom\\axiom.conf")
+            self.add(f"the EFI image refuses {label}", "-p x -n 1", self.names(*parts))
+        self.script += ["rm -q \\axiom\\axiom.conf", "echo LAST",
+                        f'\\axiom.efi -p "{SHELL_TEXT}" -n {N_TINY} --ignore-eos', "reset -s"]
+
+    def large_model(self, valid):
+        # Larger than the machine's 512 MiB by its size alone; the zeros are a hole in the file.
+        data, total = badfiles.larger_than(valid, 600 << 20)
+        path = self.suite.source("large.axm", data)
+        with open(path, "r+b") as file:
+            file.truncate(total)
+        self.files["bad/large.axm"] = path
+
+        def check(text):
+            numbers = [int(n) for n in re.findall(r"\d+", error_of(text) or "")]
+            good = "large.axm" in text and any(n >= total - 4096 for n in numbers) and len(numbers) >= 2
+            return None if good else f"found {text!r}, allowed an error with need ({total}) and have"
+        self.add("the EFI image refuses a model larger than memory", "-m \\bad\\large.axm -p x", check)
+
+    def add(self, name, arguments, check):
+        label = f"CASE-{len(self.checks):03}"
+        self.script += [f"echo {label}", f"\\axiom.efi {arguments}", f"echo {label} %lasterror%"]
+        self.checks.append((name, label, check))
+
+    @staticmethod
+    def bad_file(text, bad, file_name):
+        return messages.problem(error_of(text) or text, bad, file_name)
+
+    @staticmethod
+    def names(*parts):
+        def check(text):
+            line = error_of(text) or ""
+            missing = [part for part in parts if part not in line]
+            return f"found {line or text!r}, allowed an error that names {missing}" if missing else None
+        return check
+
+    def run(self, results, name):
+        self.files["startup.nsh"] = self.suite.source("bad.nsh", "\r\n".join(self.script) + "\r\n")
+        path = self.suite.image("bad", self.files)
+        outcome = guest.boot(self.suite.folder / "bad-input", path, 400, memory_mib=512)
+        for test, label, check in self.checks:
+            match = re.search(rf"^{label}\s*$(.*?)^{label} (\S+)\s*$", outcome.text, re.M | re.S)
+            if match is None:
+                failure = f"the shell did not come back: {outcome.failure}; {outcome.log} ends with\n" \
+                          + outcome.tail()
+            elif int(match[2], 16) == 0:
+                failure = f"exit status: found {match[2]}, allowed an error\n{match[1].strip()}"
+            else:
+                failure = check(match[1])
+            results.result(test, failure)
+        results.result(name, judge_run(outcome, self.suite.host_hash(self.suite.tiny, SHELL_TEXT, N_TINY)))
+
+
+def returns_to_firmware(suite):
+    """Started by the firmware with a bad file: the error stays on the console and the next boot option
+    (the shell, with our startup.nsh) gets its turn."""
+    bad = next(b for b in badfiles.all_files(suite.tiny.read_bytes()) if b.field == "config.n_head")
+    files = {"EFI/BOOT/BOOTX64.EFI": suite.efi, "axiom/model.axm": suite.source("n_head.axm", bad.data),
+             "axiom/axiom.conf": suite.source("returns.conf", "prompt x\n"),
+             "startup.nsh": suite.source("returns.nsh", "@echo -off\r\necho BACK-IN-FIRMWARE\r\nreset -s\r\n")}
+
+    def run(results, name):
+        outcome = guest.boot(suite.folder / "returns", suite.image("returns", files), 120)
+        failure = outcome.failure
+        if failure is None:
+            failure = messages.problem(error_of(outcome.text) or outcome.tail(), bad, "model.axm")
+        if failure is None and "BACK-IN-FIRMWARE" not in outcome.text:
+            failure = f"the firmware did not go on to the shell:\n{outcome.tail()}"
+        results.result(name, failure)
+    return run
+
+
+def error_of(text):
+    match = ERROR_LINE.search(text)
+    return match[0].rstrip() if match else None
+
+
+def scenarios(suite):
+    """(name, run) in the order of starting: the long ones first."""
+    yield "from BOOTX64.EFI on cpu qemu64 the real model answers with axiom-host's hash", \
+        real_model(suite, "qemu64")
+    yield "from BOOTX64.EFI on cpu max the real model answers with axiom-host's hash", \
+        real_model(suite, "max")
+    yield "after every refused input the shell starts a good run", BadInput(suite).run
+    yield "Ctrl-C on the serial port ends generation with a record that says so", interrupted(suite)
+    yield "a refused model gives control back to the firmware's next boot option", returns_to_firmware(suite)
+    yield from matrix(suite)
+
+
+def main():
+    arguments = tally.arguments()
+    suite = Suite(arguments.build)
+    results = tally.Tally()
+    suite.prepare()
+
+    def guarded(name, run):
+        try:
+            run(results, name)
+        except Exception as error:  # a scenario that cannot run is a failure, and the others go on
+            results.result(name, f"{type(error).__name__}: {error}")
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for name, run in scenarios(suite):
+            if re.search(arguments.filter, name):
+                pool.submit(guarded, name, run)
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

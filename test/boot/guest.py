@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+# One boot for a test: image in, serial text and records out, bounded in time, nothing left behind.
+# Must not know: what is being tested.
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import select
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
+import console  # noqa: E402
+import qemu  # noqa: E402
+
+# The firmware's own shell waits some seconds before startup.nsh unless a key comes.
+SHELL_PROMPT = (re.compile(rb"Press ESC in"), b"\r")
+
+
+@dataclasses.dataclass
+class Outcome:
+    text: str            # serial output without escape sequences
+    record: dict | None  # the last record line
+    failure: str | None  # why the boot as such failed: time, QEMU's status
+    log: pathlib.Path
+
+    def tail(self, n_lines=15):
+        return "\n".join(self.text.splitlines()[-n_lines:])
+
+
+def boot(folder, image, timeout_s, reactions=(), **machine):
+    """Boots until QEMU ends by itself. reactions: (pattern of bytes to wait for, bytes to send), each
+    once, in any order. `machine` as qemu.command takes it."""
+    folder = pathlib.Path(folder)
+    guest = qemu.Machine(folder, image, **machine)
+    raw = bytearray()
+    failure = None
+    waiting = [SHELL_PROMPT, *reactions]
+    deadline = time.monotonic() + timeout_s
+    try:
+        while True:
+            ready, _, _ = select.select([guest.serial_out], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                failure = f"no end within {timeout_s} s"
+                break
+            data = os.read(guest.serial_out, 65536)
+            if not data:
+                break
+            raw += data
+            for reaction in [r for r in waiting if r[0].search(raw)]:
+                waiting.remove(reaction)
+                guest.send(reaction[1])
+        if failure is None:
+            guest.process.wait(timeout=20)
+    finally:
+        status = guest.end()
+        log = folder / "serial.log"
+        log.write_bytes(raw)
+    if failure is None and status != 0:
+        failure = f"QEMU ended with status {status}: {guest.errors()}"
+    text = console.EscapeFilter().feed(bytes(raw)).decode(errors="replace")
+    record = None
+    for line in text.splitlines():
+        if line.startswith(console.RECORD_START.decode()):
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                failure = failure or f"a record line is not JSON: {error}: {line[:200]}"
+    return Outcome(text, record, failure, log)

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes the seed corpora of the fuzz targets: OUT/<target>/<seed>. Small valid inputs of every kind, so
+that mutation starts behind the first checks. Files of test/fuzz/seeds/<target>/ are added as they are."""
+import argparse
+import os
+import shutil
+import struct
+import subprocess
+
+ARGUMENTS = [
+    ["-m", "a.axm", "-p", "Hello", "-n", "4"],
+    ["--temp", "0.7", "--top-k", "40", "--top-p", "0.9", "--min-p", "0.05", "-s", "1"],
+    ["--repeat-penalty", "1.1", "--repeat-last-n", "-1", "-n", "-1", "-c", "512", "-b", "8", "-t", "2"],
+    ["--isa", "scalar", "--raw", "--special", "--ignore-eos", "--quiet", "-sys", ""],
+    ["--prompt=a=b", "--n-predict=0x10", "--raw=false", "--on-exit", "halt"],
+    ["--json", "f", "--logits", "g", "--tokenize", "", "--perplexity", "t", "--help", "--version"],
+    ["--tmep", "1"],
+]
+CONFIGS = [
+    b"# comment\r\nmodel \\axiom\\model.axm\r\nprompt What is\\nthis?\\s\r\nn-predict 64\r\n",
+    b"\xef\xbb\xbftemp 0.7\ntop-k 40\nraw\nspecial false\non-exit reboot\nquiet true",
+    b"n 5\nn 6\n\n  seed 0xffffffffffffffff  \nsystem-prompt \\\\ \nisa avx2\n",
+    b"prompt\nctx-size 99999999999\n",
+]
+COMMAND_LINES = [
+    b"-m \\axiom\\model.axm -p \"two words\" -n 3",
+    b"-p \"say ^\"hi^\"\" -n ^1 a^ b \"\"",
+    b"-p \"open",
+]
+
+
+def options_seeds():
+    for words in ARGUMENTS:
+        yield b"\x02" + "\0".join(words).encode()
+        yield b"\x80" + "\0".join(words).encode()  # 0x80 % 3 == 2, as the EFI image
+    for text in CONFIGS:
+        yield b"\x00" + text
+    for text in COMMAND_LINES:
+        yield b"\x01" + text
+        yield b"\x82" + text  # 0x82 % 3 == 1
+
+
+def gguf_string(text):
+    raw = text.encode()
+    return struct.pack("<Q", len(raw)) + raw
+
+
+def gguf_seeds():
+    u32 = lambda key, value: gguf_string(key) + struct.pack("<II", 4, value)
+    f32 = lambda key, value: gguf_string(key) + struct.pack("<If", 6, value)
+    string = lambda key, value: gguf_string(key) + struct.pack("<I", 8) + gguf_string(value)
+    strings = lambda key, values: (gguf_string(key) + struct.pack("<IIQ", 9, 8, len(values))
+                                   + b"".join(map(gguf_string, values)))
+    scalars = lambda key, kind, code, values: (gguf_string(key) + struct.pack("<IIQ", 9, kind, len(values))
+                                               + struct.pack(f"<{len(values)}{code}", *values))
+    keys = [
+        string("general.architecture", "llama"), u32("general.alignment", 32),
+        u32("llama.block_count", 1), f32("llama.rope.freq_base", 10000.0),
+        gguf_string("some.flag") + struct.pack("<IB", 7, 1),
+        gguf_string("some.wide") + struct.pack("<IQ", 10, 1 << 40),
+    ]
+    bpe = [
+        string("tokenizer.ggml.model", "gpt2"), string("tokenizer.ggml.pre", "smollm"),
+        strings("tokenizer.ggml.tokens", ["<|endoftext|>", "a", "b", "ab", "\u0120", "\u0120a"]),
+        scalars("tokenizer.ggml.token_type", 5, "i", [3, 1, 1, 1, 1, 1]),
+        strings("tokenizer.ggml.merges", ["a b", "\u0120 a"]), u32("tokenizer.ggml.eos_token_id", 0),
+        string("tokenizer.chat_template", "{% for m in messages %}{{'<|im_start|>' + m['role']}}{% endfor %}"),
+    ]
+    spm = [
+        string("tokenizer.ggml.model", "llama"),
+        strings("tokenizer.ggml.tokens", ["<unk>", "<s>", "</s>", "<0x41>", "\u2581", "a", "\u2581a"]),
+        scalars("tokenizer.ggml.scores", 6, "f", [0, 0, 0, 0, -1, -2, -3]),
+        scalars("tokenizer.ggml.token_type", 5, "i", [2, 3, 3, 6, 1, 1, 1]),
+        u32("tokenizer.ggml.bos_token_id", 1), u32("tokenizer.ggml.eos_token_id", 2),
+    ]
+    tensors = [("token_embd.weight", [32, 2], 0, 256), ("blk.0.attn_q.weight", [32, 2], 2, 36),
+               ("output_norm.weight", [32], 0, 128)]
+    for version in (2, 3):
+        for extra in ([], bpe, spm):
+            kept = tensors if version == 3 else []
+            infos, data = b"", b""
+            for name, shape, kind, n_bytes in kept:
+                infos += gguf_string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(data))
+                data += bytes(n_bytes) + bytes(-n_bytes % 32)
+            head = struct.pack("<4sIQQ", b"GGUF", version, len(kept), len(keys) + len(extra))
+            head += b"".join(keys + extra) + infos
+            yield head + bytes(-len(head) % 32) + data
+
+
+def pack(arguments, shape, *more):
+    path = os.path.join(arguments.out, "seed.axm")
+    subprocess.run([arguments.pack, "--synthetic", shape, "-o", path, *more], check=True, capture_output=True)
+    with open(path, "rb") as f:
+        data = f.read()
+    os.remove(path)
+    return data
+
+
+def extent(data, kind):
+    """The first extent of a kind (model/format.h: header of 64 bytes, extents of 32)."""
+    n_extents = struct.unpack_from("<I", data, 12)[0]
+    for i in range(n_extents):
+        offset, n_bytes, _, k, _ = struct.unpack_from("<QQQII", data, 64 + 32 * i)
+        if k == kind:
+            return data[offset:offset + n_bytes]
+    raise ValueError(f"no extent of kind {kind}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pack", required=True, help="axiom-pack")
+    parser.add_argument("--out", required=True)
+    arguments = parser.parse_args()
+    shutil.rmtree(arguments.out, ignore_errors=True)
+    os.makedirs(arguments.out)
+    tiny = pack(arguments, "tiny")
+    small = [pack(arguments, "16,1,1,1,16,300,tied", "--type", t) for t in ("q4", "q4m", "q8")]
+    seeds = {
+        "options_fuzz": list(options_seeds()),
+        "gguf_fuzz": list(gguf_seeds()),
+        "axm_fuzz": [tiny, tiny[:4096], tiny[:-4096], *small],
+        "tokenizer_fuzz": [extent(tiny, 1), extent(tiny, 1) + b" Hello world 123", b"Hello \xe4\xbd\xa0 <|im_end|>"],
+    }
+    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "seeds")
+    for target, values in seeds.items():
+        folder = os.path.join(arguments.out, target)
+        os.makedirs(folder)
+        for i, value in enumerate(values):
+            with open(os.path.join(folder, f"seed-{i:02}"), "wb") as f:
+                f.write(value)
+        if os.path.isdir(os.path.join(here, target)):
+            shutil.copytree(os.path.join(here, target), folder, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    main()

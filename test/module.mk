@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+# Unit tests (plain and under sanitizers), fuzz targets, source and binary checks, lint, and `test`,
+# which runs all parts and sums their tallies.
+
+-include test/golden/vocab.mk
+-include test/boot/boot.mk
+
+PYTHON     ?= python3
+TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
+
+# --- what a test program is made of: its own files, the engine, the packer, the pure parts of efi/
+UNIT_SOURCES := $(wildcard test/unit/*.cpp)
+UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp)) $(EFI_PURE)
+UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o)
+UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS)
+UNIT_ENV     := AXIOM_BUILD_DIR='$(BUILD)'
+# Catch2 version 3 is a library, version 2 a header.
+CATCH_LIB    := $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
+
+$(BUILD)/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/host/%)
+	$(CXX) -pthread $^ $(CATCH_LIB) -o $@
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# The sanitizers' own branches make GCC see uninitialised reads where there are none.
+ASAN_FLAGS := $(filter-out -O2,$(COMMON)) -O1 -Wno-maybe-uninitialized $(ASAN) -pthread
+$(BUILD)/asan/core/%.o: core/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(ASAN_FLAGS) $(ENGINE_FLAGS) $(ISA_core/$*) -c $< -o $@
+$(BUILD)/asan/model/%.o: model/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(ASAN_FLAGS) $(ENGINE_FLAGS) -c $< -o $@
+$(BUILD)/asan/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(ASAN_FLAGS) -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@
+$(BUILD)/asan/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/asan/%)
+	$(CXX) $(ASAN) -pthread $^ $(CATCH_LIB) -o $@
+
+unit: $(BUILD)/unit-tests $(UNIT_DATA) ## unit tests
+	$(UNIT_ENV) $(BUILD)/unit-tests $(UNIT_ARGS)
+
+asan: $(BUILD)/asan/unit-tests $(UNIT_DATA) ## unit tests under AddressSanitizer and UBSan
+	$(UNIT_ENV) $(BUILD)/asan/unit-tests $(UNIT_ARGS)
+
+# --- checks of sources and binaries
+ISA_SOURCES := $(foreach s,$(ENGINE:%.cpp=%),$(if $(ISA_$s),$s.cpp))
+
+check-layers: ## includes point one way, core/ and model/ know no platform
+	@$(PYTHON) -B test/checks/check_layers.py
+
+check-isa: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom.efi ## no wide instruction outside the kernels, none fused
+	@$(PYTHON) -B test/checks/check_isa.py --isa-sources $(ISA_SOURCES) \
+	    --objects $(BUILD)/host/core $(BUILD)/host/model $(BUILD)/host/bench $(BUILD)/host/packer \
+	    --objects $(BUILD)/efi --linked $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom.so \
+	    --efi $(BUILD)/axiom.so $(BUILD)/axiom.efi
+
+check-self-test: ## the checks fail when violated
+	@CXX='$(CXX)' $(PYTHON) -B test/checks/self_test.py
+
+# --- bad input through axiom-host, as the boot tests give it to the EFI image
+bad-input: $(BUILD)/axiom-host $(BUILD)/axiom-pack ## bad files and options through axiom-host
+	@$(UNIT_ENV) $(PYTHON) -B test/boot/host_bad_input.py
+
+# --- fuzzing
+FUZZ_SECONDS ?= 60
+FUZZ_CXX     ?= clang++
+FUZZ_TARGETS := $(patsubst test/fuzz/%.cpp,%,$(wildcard test/fuzz/*_fuzz.cpp))
+FUZZ_FLAGS   := -std=c++20 -O1 -g -I. -ffp-contract=off -w -MMD -MP -fno-sanitize-recover=all \
+                -fsanitize=address,undefined
+FUZZ_OBJECTS := $(UNIT_LINKED:%.cpp=$(BUILD)/fuzz/%.o) $(BUILD)/fuzz/test/fuzz/panic.o
+
+$(BUILD)/fuzz/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(FUZZ_CXX) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(ISA_$*) -c $< -o $@
+$(FUZZ_TARGETS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzz/test/fuzz/%.o $(FUZZ_OBJECTS)
+	$(FUZZ_CXX) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ -o $@
+
+fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) $(BUILD)/axiom-pack ## libFuzzer targets, FUZZ_SECONDS=60 each
+	@$(PYTHON) -B test/fuzz/make_seeds.py --pack $(BUILD)/axiom-pack --out $(BUILD)/fuzz/seeds
+	@sh test/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# --- style
+TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp bench/*.cpp efi/*.cpp)
+FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model efi packer bench test/unit test/fuzz,$d/*.cpp $d/*.h))
+
+format: ## clang-format every source in place
+	clang-format -i $(FORMAT_FILES)
+
+lint: $(TIDY_SOURCES:%.cpp=$(BUILD)/lint/%.ok) ## clang-tidy and formatting, warnings are errors
+	clang-format --dry-run -Werror $(FORMAT_FILES)
+
+TIDY_FLAGS = -std=c++20 -I. $(ISA_$*) $(if $(filter efi/%,$*),$(EFI_FLAGS)) -DAXIOM_COMMIT='"lint"'
+$(BUILD)/lint/%.ok: %.cpp .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- $(TIDY_FLAGS) 2> $(BUILD)/lint/$*.log || { cat $(BUILD)/lint/$*.log >&2; exit 1; }
+	@touch $@
+
+# --- everything. What does not build is found again, and counted, by the part that needs it.
+TEST_JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends with a tally
+	-+@$(TEST_MAKE) -k $(TEST_JOBS) test-built
+	+@$(PYTHON) -B test/checks/run_parts.py \
+	    "unit tests=$(TEST_MAKE) unit" \
+	    "bad input on the host=$(TEST_MAKE) bad-input" \
+	    "check-layers=$(TEST_MAKE) check-layers" \
+	    "check-isa=$(TEST_MAKE) check-isa" \
+	    "checks fail when violated=$(TEST_MAKE) check-self-test" \
+	    "unit tests, sanitizers=$(TEST_MAKE) asan" \
+	    "boot tests=$(TEST_MAKE) boot-tests"
+
+test-built: $(BUILD)/unit-tests $(BUILD)/asan/unit-tests $(UNIT_DATA) \
+            $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom.efi
+
+.PHONY: test test-built unit asan bad-input check-layers check-isa check-self-test fuzz format lint
