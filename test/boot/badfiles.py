@@ -263,7 +263,7 @@ def chat_files(make):
     make.patch_extent(2, "chat-kind", "an unknown chat template", 0, "<I", 99, "chat")
     make.patch_extent(2, "chat-text", "a chat text longer than its extent", 4, "<I", 0xFFFFFFFF, "chat")
     make.patch_extent(2, "chat-span", "a chat part outside the text", 8 + 8 * 4 + 4, "<I", 0xFFFFFFF0,
-                      "chat", None)
+                      "chat user_prefix", 8 + 8 * 4)
 
 
 def all_files(valid):

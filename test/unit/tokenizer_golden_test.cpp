@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Ids against llama.cpp's, for whole vocabularies (test/golden/README.md says how they were made).
+#include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "model/tokenizer.h"
-#include "packer/gguf.h"
-#include "packer/sections.h"
-#include "test/unit/catch.h"
+#include "test/unit/tokenizer_fixture.h"
 
 using namespace axiom;
 
@@ -48,53 +45,17 @@ std::vector<std::string> golden_strings() {
     return strings;
 }
 
-// A vocabulary as the engine sees it: the GGUF's keys, packed and opened.
-struct Packed {
-    explicit Packed(const std::string& path, bool hide_pre = false) : gguf(read_file(path)) {
-        if (hide_pre) {
-            const size_t key = gguf.find("tokenizer.ggml.pre");
-            REQUIRE(key != std::string::npos);
-            gguf[key + 17] = 'x';
-        }
-        const auto file = gguf::File::parse(
-            path, {reinterpret_cast<const uint8_t*>(gguf.data()), gguf.size()});
-        INFO(file.status().text());
-        REQUIRE(file.ok());
-        auto section = packer::build_tokenizer_section(file.value());
-        INFO(section.status().text());
-        REQUIRE(section.ok());
-        words.resize((section.value().size() + 7) / 8);
-        std::memcpy(words.data(), section.value().data(), section.value().size());
-        auto opened = Tokenizer::open(
-            path, 0x1000, {reinterpret_cast<const uint8_t*>(words.data()), section.value().size()});
-        INFO(opened.status().text());
-        REQUIRE(opened.ok());
-        tokenizer = opened.value();
+// A vocabulary file; hide_pre makes its pre-tokenizer key one that nobody knows.
+PackedTokenizer load(const std::string& path, bool hide_pre = false) {
+    std::string gguf = read_file(path);
+    if (hide_pre) {
+        const std::string key = "tokenizer.ggml.pre";
+        const size_t at = gguf.find(key);
+        REQUIRE(at != std::string::npos);
+        gguf[at + key.size() - 1] = 'x';
     }
-
-    std::vector<TokenId> encode(std::span<const Tokenizer::Segment> segments, bool add_bos = false) {
-        size_t n_bytes = 0;
-        for (const auto& s : segments) n_bytes += s.text.size();
-        std::vector<uint64_t> scratch(Tokenizer::scratch_bytes(n_bytes) / 8 + 1);
-        std::vector<TokenId> ids(4 * n_bytes + 5);
-        const auto n = tokenizer.encode(
-            segments, add_bos, ids,
-            {reinterpret_cast<uint8_t*>(scratch.data()), 8 * scratch.size()});
-        INFO(n.status().text());
-        REQUIRE(n.ok());
-        ids.resize(n.value());
-        return ids;
-    }
-    std::vector<TokenId> encode(std::string_view text,
-                                Tokenizer::Specials specials = Tokenizer::Specials::parse) {
-        const Tokenizer::Segment segment{text, specials};
-        return encode({&segment, 1});
-    }
-
-    std::string gguf;
-    std::vector<uint64_t> words;
-    Tokenizer tokenizer;
-};
+    return PackedTokenizer(path, bytes_of(gguf));
+}
 
 std::string decimal(const std::vector<TokenId>& ids) {
     std::string text;
@@ -106,7 +67,7 @@ std::string readable(const std::string& bytes) {
     return std::string(Text<300>(Quoted{bytes}).view());
 }
 
-void check_golden(Packed& packed, const std::string& name) {
+void check_golden(const PackedTokenizer& packed, const std::string& name) {
     const std::vector<std::string> strings = golden_strings();
     const std::vector<std::string> lines = golden_lines(name + ".ids");
     REQUIRE(strings.size() >= 200);
@@ -122,7 +83,7 @@ void check_golden(Packed& packed, const std::string& name) {
 }
 
 // Splitting a text into segments changes nothing where the segments are read alike.
-void check_segments(Packed& packed) {
+void check_segments(const PackedTokenizer& packed) {
     for (const std::string& s : golden_strings()) {
         const size_t a = s.size() / 3, b = s.size() / 2;
         const std::string_view text = s;
@@ -134,13 +95,6 @@ void check_segments(Packed& packed) {
     }
 }
 
-std::string decode(const Packed& packed, const std::vector<TokenId>& ids, bool show_control = false) {
-    std::string text;
-    char buffer[format::kMaxTokenBytes];
-    for (const TokenId id : ids) text += packed.tokenizer.decode(id, buffer, show_control);
-    return text;
-}
-
 const std::string kSmolLm2 = build_path("models/default.gguf");
 const std::string kLlamaSpm = build_path("vocab/llama-spm.gguf");
 const std::string kLlamaBpe = build_path("vocab/llama-bpe.gguf");
@@ -149,40 +103,41 @@ const std::string kGpt2 = build_path("vocab/gpt-2.gguf");
 }  // namespace
 
 TEST_CASE("SmolLM2's tokens equal llama.cpp's") {
-    Packed packed(kSmolLm2);
+    const PackedTokenizer packed = load(kSmolLm2);
     CHECK(packed.tokenizer.header().pre == format::PreTokenizer::smollm);
     check_golden(packed, "smollm2");
     check_segments(packed);
 }
 
 TEST_CASE("tokens of the SentencePiece Llama vocabulary equal llama.cpp's") {
-    Packed packed(kLlamaSpm);
+    const PackedTokenizer packed = load(kLlamaSpm);
     CHECK(packed.tokenizer.header().kind == format::Vocab::spm);
     check_golden(packed, "llama-spm");
     check_segments(packed);
 }
 
 TEST_CASE("Llama 3's tokens equal llama.cpp's") {
-    Packed packed(kLlamaBpe);
+    const PackedTokenizer packed = load(kLlamaBpe);
     CHECK(packed.tokenizer.header().pre == format::PreTokenizer::llama_bpe);
     check_golden(packed, "llama-bpe");
 }
 
 TEST_CASE("GPT-2's tokens equal llama.cpp's") {
-    Packed packed(kGpt2);
+    const PackedTokenizer packed = load(kGpt2);
     CHECK(packed.tokenizer.header().pre == format::PreTokenizer::gpt2);
     check_golden(packed, "gpt-2");
 }
 
 TEST_CASE("tokens of a vocabulary that names no pre-tokenizer equal llama.cpp's") {
-    Packed packed(kGpt2, true);
+    const PackedTokenizer packed = load(kGpt2, true);
     CHECK(packed.tokenizer.header().pre == format::PreTokenizer::default_);
     check_golden(packed, "default");
 }
 
 TEST_CASE("the beginning-of-sequence token is added once, where the vocabulary wants one") {
     const Tokenizer::Segment hi{"Hi", Tokenizer::Specials::parse};
-    Packed spm(kLlamaSpm), llama3(kLlamaBpe), smollm(kSmolLm2);
+    const PackedTokenizer spm = load(kLlamaSpm), llama3 = load(kLlamaBpe);
+    const PackedTokenizer smollm = load(kSmolLm2);
     CHECK(decimal(spm.encode({&hi, 1}, true)) == "1 6324");
     CHECK(decimal(llama3.encode({&hi, 1}, true)) == "128000 13347");
     CHECK(smollm.encode({&hi, 1}, true) == smollm.encode({&hi, 1}, false));
@@ -190,7 +145,7 @@ TEST_CASE("the beginning-of-sequence token is added once, where the vocabulary w
 }
 
 TEST_CASE("a person's text cannot spell a control token") {
-    Packed packed(kSmolLm2);
+    const PackedTokenizer packed = load(kSmolLm2);
     const auto parse = Tokenizer::Specials::parse, literal = Tokenizer::Specials::literal;
     const TokenId end = packed.tokenizer.find("<|im_end|>");
     const auto n_ends = [&](std::vector<Tokenizer::Segment> segments) {
@@ -207,20 +162,21 @@ TEST_CASE("a person's text cannot spell a control token") {
 
 TEST_CASE("decoding gives back what was encoded") {
     const std::string text = "Hello  wörld, 123 — 你好 👩🏽‍💻!\n\tfoo(bar);\r\n";
-    Packed smollm(kSmolLm2), spm(kLlamaSpm), llama3(kLlamaBpe), gpt2(kGpt2);
-    CHECK(decode(smollm, smollm.encode(text)) == text);
-    CHECK(decode(llama3, llama3.encode(text)) == text);
-    CHECK(decode(gpt2, gpt2.encode(text)) == text);
-    CHECK(decode(spm, spm.encode(text)) == " " + text);
+    const PackedTokenizer smollm = load(kSmolLm2), spm = load(kLlamaSpm);
+    const PackedTokenizer llama3 = load(kLlamaBpe), gpt2 = load(kGpt2);
+    CHECK(smollm.decode(smollm.encode(text)) == text);
+    CHECK(llama3.decode(llama3.encode(text)) == text);
+    CHECK(gpt2.decode(gpt2.encode(text)) == text);
+    CHECK(spm.decode(spm.encode(text)) == " " + text);
     const std::string control = "<|im_start|>x<|im_end|>";
-    CHECK(decode(smollm, smollm.encode(control)) == "x");
-    CHECK(decode(smollm, smollm.encode(control), true) == control);
-    CHECK(decode(smollm, {TokenId(smollm.tokenizer.n_vocab()), format::kNoToken}).empty());
+    CHECK(smollm.decode(smollm.encode(control)) == "x");
+    CHECK(smollm.decode(smollm.encode(control), true) == control);
+    CHECK(smollm.decode({TokenId(smollm.tokenizer.n_vocab()), format::kNoToken}).empty());
 }
 
 TEST_CASE("every single-token piece of a real vocabulary is found by its bytes") {
     for (const std::string& path : {kSmolLm2, kLlamaSpm}) {
-        Packed packed(path);
+        const PackedTokenizer packed = load(path);
         const Tokenizer& t = packed.tokenizer;
         size_t n_wrong = 0;
         for (TokenId id = 0; id < t.n_vocab(); id++) n_wrong += t.find(t.piece(id)) != id;
@@ -229,15 +185,15 @@ TEST_CASE("every single-token piece of a real vocabulary is found by its bytes")
 }
 
 TEST_CASE("generation ends at the tokens llama.cpp ends at") {
-    const auto ends = [](const Packed& p) {
+    const auto ends = [](const PackedTokenizer& p) {
         std::vector<TokenId> ids;
         for (TokenId id = 0; id < p.tokenizer.n_vocab(); id++) {
             if (p.tokenizer.ends_generation(id)) ids.push_back(id);
         }
         return decimal(ids);
     };
-    CHECK(ends(Packed(kSmolLm2)) == "0 2");
-    CHECK(ends(Packed(kLlamaSpm)) == "2");
-    CHECK(ends(Packed(kLlamaBpe)) == "128001 128009");
-    CHECK(ends(Packed(kGpt2)) == "50256");
+    CHECK(ends(load(kSmolLm2)) == "0 2");
+    CHECK(ends(load(kLlamaSpm)) == "2");
+    CHECK(ends(load(kLlamaBpe)) == "128001 128009");
+    CHECK(ends(load(kGpt2)) == "50256");
 }

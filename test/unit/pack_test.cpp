@@ -1,0 +1,756 @@
+// SPDX-License-Identifier: MIT
+// From GGUF bytes to a packed file: dequantizers, stored types and their errors, refusals, the writer.
+#include <unistd.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "model/weights.h"
+#include "packer/convert.h"
+#include "packer/dequant.h"
+#include "packer/files.h"
+#include "packer/gguf_builder.h"
+#include "packer/manifest.h"
+#include "packer/requant.h"
+#include "packer/synthetic.h"
+#include "packer/verify.h"
+#include "packer/writer.h"
+#include "test/unit/catch.h"
+
+using namespace axiom;
+using namespace axiom::packer;
+using gguf::TensorType;
+
+namespace {
+
+// Numerical Recipes' generator: enough for test data.
+class Draw {
+  public:
+    explicit Draw(uint64_t seed) : state_(seed) {}
+    uint32_t bits() {
+        state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+        return uint32_t(state_ >> 32);
+    }
+    float uniform() { return float(bits() >> 8) / 8388608.0f - 1.0f; }  // [-1, 1)
+
+  private:
+    uint64_t state_;
+};
+
+void set_half(std::vector<uint8_t>& bytes, size_t at, float value) {
+    const uint16_t half = f32_to_f16(value);
+    memcpy(bytes.data() + at, &half, sizeof half);
+}
+
+// Random bytes of n_elements weights whose binary16 fields are small numbers.
+std::vector<uint8_t> random_blocks(TensorType type, uint64_t n_elements, uint64_t seed) {
+    const gguf::BlockShape shape = gguf::block_shape(uint32_t(type));
+    std::vector<uint8_t> bytes(n_elements / shape.n_cols * shape.n_bytes);
+    Draw draw(seed);
+    for (uint8_t& byte : bytes) byte = uint8_t(draw.bits());
+    const size_t first_half = type == TensorType::q6_k ? 208 : 0;
+    const bool two = type == TensorType::q4_1 || type == TensorType::q5_1 || type == TensorType::q4_k ||
+                     type == TensorType::q5_k;
+    for (size_t at = 0; at < bytes.size(); at += shape.n_bytes) {
+        if (type == TensorType::f32) {
+            const float value = draw.uniform();
+            memcpy(bytes.data() + at, &value, sizeof value);
+        } else if (type == TensorType::bf16) {
+            const uint16_t value = uint16_t(std::bit_cast<uint32_t>(draw.uniform()) >> 16);
+            memcpy(bytes.data() + at, &value, sizeof value);
+        } else {
+            set_half(bytes, at + first_half, draw.uniform() * 0.01f);
+            if (two) set_half(bytes, at + 2, draw.uniform() * 0.01f);
+        }
+    }
+    return bytes;
+}
+
+// A one-layer model and the ways tests bend it.
+struct TinyModel {
+    uint32_t n_embd = 256, n_ff = 512, n_head = 4, n_head_kv = 2, n_vocab = 40;
+    std::string architecture = "llama";
+    TensorType type = TensorType::f32;  // of the matrices
+    bool tied = true;
+    std::string left_out;               // tensor that is missing
+    std::string misshapen;              // tensor with one row too many
+    std::string poisoned;               // F32 tensor whose element 37 is NaN
+    std::string scaling_type;
+    float scaling_factor = 0;
+    uint32_t n_experts = 0;
+    uint32_t n_tokens = 0;              // of a vocabulary; 0: none
+    std::function<void(gguf::Builder&)> extra;
+
+    std::vector<uint8_t> build() const {
+        gguf::Builder b;
+        b.string("general.architecture", architecture).string("general.name", "tiny test");
+        b.u32("general.file_type", 3);
+        b.u32("llama.block_count", 1).u32("llama.context_length", 128);
+        b.u32("llama.embedding_length", n_embd).u32("llama.feed_forward_length", n_ff);
+        b.u32("llama.attention.head_count", n_head).u32("llama.attention.head_count_kv", n_head_kv);
+        b.f32("llama.attention.layer_norm_rms_epsilon", 1e-6f).f32("llama.rope.freq_base", 500.0f);
+        b.string("tokenizer.ggml.model", n_tokens == 0 ? "no_vocab" : "gpt2");
+        if (n_tokens != 0) {
+            std::vector<std::string> tokens;
+            for (uint32_t i = 0; i < n_tokens; i++) tokens.push_back(std::string(i / 26 + 1, char('a' + i % 26)));
+            b.string("tokenizer.ggml.pre", "gpt-2").strings("tokenizer.ggml.tokens", tokens);
+            b.strings("tokenizer.ggml.merges", {});
+        }
+        if (!scaling_type.empty()) b.string("llama.rope.scaling.type", scaling_type);
+        if (scaling_factor != 0) b.f32("llama.rope.scaling.factor", scaling_factor);
+        if (n_experts != 0) b.u32("llama.expert_count", n_experts);
+        const uint64_t n_kv = n_embd / n_head * n_head_kv;
+        matrix(b, "token_embd", n_vocab, n_embd);
+        if (!tied) matrix(b, "output", n_vocab, n_embd);
+        norm(b, "output_norm");
+        norm(b, "blk.0.attn_norm");
+        norm(b, "blk.0.ffn_norm");
+        matrix(b, "blk.0.attn_q", n_embd, n_embd);
+        matrix(b, "blk.0.attn_k", n_kv, n_embd);
+        matrix(b, "blk.0.attn_v", n_kv, n_embd);
+        matrix(b, "blk.0.attn_output", n_embd, n_embd);
+        matrix(b, "blk.0.ffn_gate", n_ff, n_embd);
+        matrix(b, "blk.0.ffn_up", n_ff, n_embd);
+        matrix(b, "blk.0.ffn_down", n_embd, n_ff);
+        if (extra) extra(b);
+        return b.build();
+    }
+
+  private:
+    void add(gguf::Builder& b, const std::string& stem, TensorType t, uint64_t rows, uint64_t cols) const {
+        const std::string name = stem + ".weight";
+        if (name == left_out) return;
+        if (name == misshapen) rows++;
+        std::vector<uint8_t> data = random_blocks(t, rows * cols, std::hash<std::string>{}(name));
+        if (name == poisoned) {
+            const float nan = NAN;
+            memcpy(data.data() + 37 * sizeof nan, &nan, sizeof nan);
+        }
+        std::vector<uint64_t> dims = {cols};
+        if (rows > 1) dims.push_back(rows);
+        b.tensor(name, t, dims, data);
+    }
+    void matrix(gguf::Builder& b, const std::string& stem, uint64_t rows, uint64_t cols) const {
+        add(b, stem, type, rows, cols);
+    }
+    void norm(gguf::Builder& b, const std::string& stem) const {
+        add(b, stem, TensorType::f32, 1, n_embd);
+    }
+};
+
+// Planning fails, and the message holds every given part.
+void refuses(const TinyModel& model, std::initializer_list<std::string_view> parts) {
+    const std::vector<uint8_t> bytes = model.build();
+    const Result<gguf::File> file = gguf::File::parse("in.gguf", bytes);
+    REQUIRE(file.ok());
+    const Result<Plan> plan = plan_from_gguf(file.value(), {});
+    REQUIRE_FALSE(plan.ok());
+    const std::string text(plan.status().text());
+    CAPTURE(text);
+    CHECK(text.starts_with("in.gguf: "));
+    for (const std::string_view part : parts) {
+        CAPTURE(part);
+        CHECK(text.find(part) != std::string::npos);
+    }
+}
+
+// A folder of its own that goes away with it.
+class TemporaryFolder {
+  public:
+    TemporaryFolder() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "axiom-pack-XXXXXX").string();
+        REQUIRE(mkdtemp(pattern.data()) != nullptr);
+        path_ = pattern;
+    }
+    ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+    std::string file(const std::string& name) const { return path_ + "/" + name; }
+    size_t n_files() const {
+        const std::filesystem::directory_iterator begin(path_), end;
+        return size_t(std::distance(begin, end));
+    }
+
+  private:
+    std::string path_;
+};
+
+std::string contents(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Packs GGUF bytes and opens the result.
+struct Packed {
+    TemporaryFolder folder;
+    MappedFile file;
+    Weights weights;
+
+    Packed(const std::vector<uint8_t>& gguf_bytes, const ConvertOptions& options) {
+        const Result<gguf::File> parsed = gguf::File::parse("in.gguf", gguf_bytes);
+        INFO(parsed.status().text());
+        REQUIRE(parsed.ok());
+        const Result<Plan> plan = plan_from_gguf(parsed.value(), options);
+        INFO(plan.status().text());
+        REQUIRE(plan.ok());
+        open(plan.value());
+    }
+    explicit Packed(const Plan& plan) { open(plan); }
+
+    const format::TensorEntry& entry(const std::string& name) const {
+        for (const format::TensorEntry& e : weights.entries) {
+            if (tensor_name(weights, e) == name) return e;
+        }
+        FAIL("no tensor " << name);
+        return weights.entries[0];
+    }
+
+  private:
+    void open(const Plan& plan) {
+        const std::string path = folder.file("out.axm");
+        const Status written = write_packed(plan, path, {}, nullptr);
+        INFO(written.text());
+        REQUIRE(written.ok());
+        Result<MappedFile> mapped = MappedFile::open(path);
+        REQUIRE(mapped.ok());
+        file = std::move(mapped.value());
+        const Result<Weights> opened = Weights::open("out.axm", file.bytes());
+        INFO(opened.status().text());
+        REQUIRE(opened.ok());
+        weights = opened.value();
+    }
+};
+
+std::vector<uint8_t> from_hex(const std::string& hex) {
+    std::vector<uint8_t> bytes;
+    for (size_t i = 0; i < hex.size(); i += 2) {
+        bytes.push_back(uint8_t(std::stoul(hex.substr(i, 2), nullptr, 16)));
+    }
+    return bytes;
+}
+
+BlockSource quantized(StoredType type, Search search, const float* weights) {
+    BlockSource block{};
+    REQUIRE(quantize_32(type, search, weights, &block, 0));
+    return block;
+}
+
+float stored_value(StoredType type, const BlockSource& block, size_t i) {
+    const float scale = f16_to_f32(block.scale[0]);
+    const int q = block.q[0][i];
+    if (type == StoredType::q4) return float(q - 8) * scale;
+    return float(q) * scale + (type == StoredType::q4m ? f16_to_f32(block.minimum[0]) : 0.0f);
+}
+
+double squared_error(StoredType type, const BlockSource& block, const float* weights) {
+    double sum = 0;
+    for (size_t i = 0; i < kBlockCols; i++) {
+        const double off = double(stored_value(type, block, i)) - double(weights[i]);
+        sum += off * off;
+    }
+    return sum;
+}
+
+}  // namespace
+
+TEST_CASE("every GGUF block type gives the weights llama.cpp gives, bit for bit") {
+    const nlohmann::json golden = nlohmann::json::parse(contents("test/golden/ggml_blocks.json"));
+    REQUIRE(golden["blocks"].size() == 11);
+    for (const nlohmann::json& item : golden["blocks"]) {
+        CAPTURE(item["type"].get<std::string>());
+        const uint32_t type = item["ggml_type"].get<uint32_t>();
+        REQUIRE(item["type"] == gguf::tensor_type_name(type));
+        const std::vector<uint8_t> data = from_hex(item["data"].get<std::string>());
+        const std::string expected = item["weights"].get<std::string>();
+        std::vector<float> weights(expected.size() / 8);
+        const gguf::BlockShape shape = gguf::block_shape(type);
+        REQUIRE(data.size() == weights.size() / shape.n_cols * shape.n_bytes);
+        dequantize(TensorType(type), data.data(), weights.size(), weights.data());
+        for (size_t i = 0; i < weights.size(); i++) {
+            CAPTURE(i);
+            const uint32_t bits = uint32_t(std::stoul(expected.substr(8 * i, 8), nullptr, 16));
+            REQUIRE(std::bit_cast<uint32_t>(weights[i]) == bits);
+        }
+    }
+}
+
+TEST_CASE("Q4_0, Q4_1 and Q8_0 are stored without loss") {
+    const std::pair<TensorType, StoredType> cases[] = {{TensorType::q4_0, StoredType::q4},
+                                                       {TensorType::q4_1, StoredType::q4m},
+                                                       {TensorType::q8_0, StoredType::q8}};
+    for (const auto& [source, stored] : cases) {
+        CAPTURE(gguf::tensor_type_name(uint32_t(source)));
+        TinyModel model;
+        model.type = source;
+        model.n_vocab = 41;  // a row group that is not full
+        const std::vector<uint8_t> bytes = model.build();
+        const Packed packed(bytes, {});
+        const gguf::File file = gguf::File::parse("in.gguf", bytes).value();
+        const gguf::Tensor& tensor = *file.tensor("token_embd.weight");
+        CHECK(packed.weights.token_embd.type == stored);
+        for (size_t row = 0; row < tensor.n_rows; row++) {
+            std::vector<float> expected(tensor.n_cols), found(tensor.n_cols);
+            const size_t row_bytes = tensor.data.size() / tensor.n_rows;
+            dequantize(source, tensor.data.data() + row * row_bytes, tensor.n_cols, expected.data());
+            dequantize_row(stored, packed.weights.token_embd.data, tensor.n_cols, row, found.data());
+            REQUIRE(expected == found);
+        }
+        for (const format::TensorEntry& entry : packed.weights.entries) {
+            CHECK(entry.max_error == 0.0f);
+            CHECK(entry.rms_error == 0.0f);
+        }
+        CHECK(verify("out.axm", packed.file.bytes()).text() == "");
+    }
+}
+
+TEST_CASE("rows that pad a matrix to sixteen are zero weights") {
+    TinyModel model;
+    model.type = TensorType::q4_0;
+    model.n_vocab = 33;
+    const Packed packed(model.build(), {});
+    const TensorView& view = packed.weights.token_embd;
+    std::vector<float> row(view.n_cols);
+    for (size_t i = 33; i < 48; i++) {
+        dequantize_row(view.type, view.data, view.n_cols, i, row.data());
+        CHECK(row == std::vector<float>(view.n_cols, 0.0f));
+    }
+}
+
+TEST_CASE("Q4_K keeps its integers and errs only by rounding scale and minimum to binary16") {
+    TinyModel model;
+    model.type = TensorType::q4_k;
+    const std::vector<uint8_t> bytes = model.build();
+    const Packed packed(bytes, {});
+    const gguf::File file = gguf::File::parse("in.gguf", bytes).value();
+    const gguf::Tensor& tensor = *file.tensor("blk.0.attn_q.weight");
+    const TensorView view = packed.weights.layer(0).attn_q;
+    REQUIRE(view.type == StoredType::q4m);
+    for (size_t row = 0; row < tensor.n_rows; row++) {
+        std::vector<float> expected(tensor.n_cols), found(tensor.n_cols);
+        const uint8_t* data = tensor.data.data() + row * tensor.data.size() / tensor.n_rows;
+        dequantize(TensorType::q4_k, data, tensor.n_cols, expected.data());
+        dequantize_row(view.type, view.data, tensor.n_cols, row, found.data());
+        uint16_t halves[2];
+        memcpy(halves, data, sizeof halves);
+        for (size_t col = 0; col < tensor.n_cols; col++) {
+            const KScale k = k_scale(data + 4, col / 32);
+            const double scale = std::fabs(double(f16_to_f32(halves[0])) * k.scale);
+            const double minimum = std::fabs(double(f16_to_f32(halves[1])) * k.minimum);
+            // Half an ulp of binary16 is 2^-11 relative, 2^-25 among subnormals; times q <= 15.
+            const double bound = 15 * (scale * 0x1p-11 + 0x1p-25) + minimum * 0x1p-11 + 0x1p-25 +
+                                 std::fabs(double(expected[col])) * 0x1p-23;
+            REQUIRE(std::fabs(double(found[col]) - double(expected[col])) <= bound);
+        }
+    }
+}
+
+TEST_CASE("q8 quantization errs by at most half its scale, and the scale is as small as promised") {
+    Draw draw(1);
+    for (int block = 0; block < 400; block++) {
+        float w[kBlockCols];
+        // Magnitudes from far below binary16's smallest scale to near its largest.
+        const float magnitude = std::ldexp(1.0f, block % 50 - 28);
+        for (float& value : w) value = draw.uniform() * magnitude;
+        float largest = 0;
+        for (const float value : w) largest = std::max(largest, std::fabs(value));
+        const BlockSource source = quantized(StoredType::q8, Search::none, w);
+        const double scale = double(f16_to_f32(source.scale[0]));
+        CAPTURE(block, largest, scale);
+        REQUIRE(scale <= double(largest) / 127 * (1 + 0x1p-11) + 0x1p-24);
+        for (size_t i = 0; i < kBlockCols; i++) {
+            const double off = std::fabs(double(stored_value(StoredType::q8, source, i)) - double(w[i]));
+            // The quotient w / scale is itself rounded to binary32.
+            REQUIRE(off <= scale / 2 + double(largest) * 0x1p-23);
+        }
+    }
+}
+
+TEST_CASE("q4m from the block's range errs by at most half a step plus the rounding of its fields") {
+    Draw draw(2);
+    for (int block = 0; block < 400; block++) {
+        float w[kBlockCols];
+        const float magnitude = std::ldexp(1.0f, block % 24 - 10);
+        const float offset = draw.uniform() * magnitude;
+        for (float& value : w) value = draw.uniform() * magnitude + offset;
+        const auto [low, high] = std::minmax_element(w, w + kBlockCols);
+        const BlockSource source = quantized(StoredType::q4m, Search::none, w);
+        const double scale = double(f16_to_f32(source.scale[0]));
+        const double range = double(*high) - double(*low);
+        // Rounding the minimum moves every level, rounding the scale moves level 15 most; both can
+        // only put an end of the range that far beyond the last level.
+        const double fields = std::fabs(double(*low)) * 0x1p-11 + range * 0x1p-11 + 16 * 0x1p-25;
+        for (size_t i = 0; i < kBlockCols; i++) {
+            const double off = std::fabs(double(stored_value(StoredType::q4m, source, i)) - double(w[i]));
+            CAPTURE(block, i, scale, range);
+            REQUIRE(off <= scale / 2 + fields + (std::fabs(double(*low)) + range) * 0x1p-22);
+        }
+    }
+}
+
+TEST_CASE("searching for a 4-bit scale never makes a block worse and on average makes it better") {
+    for (const StoredType type : {StoredType::q4, StoredType::q4m}) {
+        Draw draw(3);
+        double plain = 0, searched = 0;
+        for (int block = 0; block < 300; block++) {
+            float w[kBlockCols];
+            for (float& value : w) value = draw.uniform() + draw.uniform() + draw.uniform();
+            const double before = squared_error(type, quantized(type, Search::none, w), w);
+            const double after = squared_error(type, quantized(type, Search::rms, w), w);
+            REQUIRE(after <= before * (1 + 1e-5));  // sums of 32 squares in binary32
+            plain += before;
+            searched += after;
+        }
+        CHECK(searched < 0.95 * plain);
+    }
+}
+
+TEST_CASE("a block of zeros is stored as zeros, and weights too large for binary16 scales are refused") {
+    for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q8}) {
+        CAPTURE(stored_type_name(type));
+        const float zeros[kBlockCols] = {};
+        const BlockSource block = quantized(type, Search::rms, zeros);
+        for (size_t i = 0; i < kBlockCols; i++) CHECK(stored_value(type, block, i) == 0.0f);
+        float huge[kBlockCols] = {};
+        huge[5] = 1e7f;
+        BlockSource unused{};
+        CHECK_FALSE(quantize_32(type, Search::rms, huge, &unused, 0));
+        float tiny[kBlockCols] = {};
+        tiny[3] = 1e-6f;
+        // The smallest scale is 2^-24, and 15 of those are 0.89e-6.
+        const double found = double(stored_value(type, quantized(type, Search::none, tiny), 3));
+        CHECK(std::fabs(found - 1e-6) < 1.1e-7);
+    }
+}
+
+TEST_CASE("types without a stored twin become q8 with the measured error in the table") {
+    for (const TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q5_0,
+                                  TensorType::q5_1, TensorType::q5_k, TensorType::q6_k}) {
+        CAPTURE(gguf::tensor_type_name(uint32_t(type)));
+        TinyModel model;
+        model.type = type;
+        const std::vector<uint8_t> bytes = model.build();
+        const Packed packed(bytes, {});
+        const gguf::File file = gguf::File::parse("in.gguf", bytes).value();
+        const gguf::Tensor& tensor = *file.tensor("blk.0.ffn_down.weight");
+        const TensorView view = packed.weights.layer(0).ffn_down;
+        REQUIRE(view.type == StoredType::q8);
+        double largest = 0, sum = 0;
+        for (size_t row = 0; row < tensor.n_rows; row++) {
+            std::vector<float> expected(tensor.n_cols), found(tensor.n_cols);
+            dequantize(type, tensor.data.data() + row * (tensor.data.size() / tensor.n_rows),
+                       tensor.n_cols, expected.data());
+            dequantize_row(view.type, view.data, tensor.n_cols, row, found.data());
+            for (size_t col = 0; col < tensor.n_cols; col++) {
+                const double off = double(found[col]) - double(expected[col]);
+                largest = std::max(largest, std::fabs(off));
+                sum += off * off;
+            }
+        }
+        const format::TensorEntry& entry = packed.entry("blk.0.ffn_down.weight");
+        CHECK(entry.source_type == uint32_t(type));
+        CHECK(largest > 0);
+        CHECK(entry.max_error == float(largest));
+        const double rms = std::sqrt(sum / double(tensor.n_rows * tensor.n_cols));
+        CHECK(double(entry.rms_error) == Approx(rms).epsilon(1e-6));  // summed in another order
+    }
+}
+
+TEST_CASE("--type forces the layers' matrices and --output-type the vocabulary's") {
+    TinyModel model;
+    model.tied = false;
+    ConvertOptions options;
+    options.type = StoredType::q4;
+    const Packed packed(model.build(), options);
+    CHECK(packed.weights.layer(0).attn_q.type == StoredType::q4);
+    CHECK(packed.weights.layer(0).ffn_down.type == StoredType::q4);
+    CHECK(packed.weights.layer(0).attn_norm.type == StoredType::f32);
+    CHECK(packed.weights.token_embd.type == StoredType::q8);
+    CHECK(packed.weights.output.type == StoredType::q8);
+    options.output_type = StoredType::q4m;
+    const Packed both(model.build(), options);
+    CHECK(both.weights.token_embd.type == StoredType::q4m);
+    CHECK(both.weights.output.type == StoredType::q4m);
+}
+
+TEST_CASE("the configuration comes from the keys") {
+    TinyModel model;
+    model.tied = false;
+    const std::vector<uint8_t> bytes = model.build();
+    const Packed packed(bytes, {});
+    const format::Config& c = packed.weights.source;
+    CHECK(c.n_vocab == 40);
+    CHECK(c.n_embd == 256);
+    CHECK(c.n_layer == 1);
+    CHECK(c.n_head == 4);
+    CHECK(c.n_head_kv == 2);
+    CHECK(c.head_dim == 64);
+    CHECK(c.rope_dim == 64);
+    CHECK(c.n_ff == 512);
+    CHECK(c.n_ctx_train == 128);
+    CHECK(c.rms_eps == 1e-6f);
+    CHECK(c.tied_output == 0);
+    CHECK(std::string(c.name) == "tiny test");
+    CHECK(std::string(c.quantization) == "Q4_1");
+    // embedding and output, q and output, k and v, three of the feed-forward, three norms
+    const uint64_t n_params = 2 * 40 * 256 + 2 * 256 * 256 + 2 * 128 * 256 + 3 * 512 * 256 + 3 * 256;
+    CHECK(c.n_params == n_params);
+    CHECK(c.source_bytes == n_params * 4);
+    const Packed tied(TinyModel().build(), {});
+    CHECK(tied.weights.source.tied_output == 1);
+    CHECK(tied.weights.output.data == tied.weights.token_embd.data);
+}
+
+TEST_CASE("rotary frequencies follow base, linear factor and Llama 3's factors") {
+    const auto frequency = [](const Packed& packed, size_t i) { return packed.weights.rope_freqs.f64()[i]; };
+    const double base = 500, rope_dim = 64;
+    const Packed plain(TinyModel().build(), {});
+    for (size_t i = 0; i < 32; i++) {
+        CHECK(frequency(plain, i) == Approx(std::pow(base, -2.0 * double(i) / rope_dim)).epsilon(1e-14));
+    }
+    TinyModel linear;
+    linear.scaling_type = "linear";
+    linear.scaling_factor = 4;
+    CHECK(frequency(Packed(linear.build(), {}), 0) == 0.25);
+    TinyModel none = linear;
+    none.scaling_type = "none";
+    CHECK(frequency(Packed(none.build(), {}), 0) == 1.0);
+    TinyModel factors;
+    factors.extra = [](gguf::Builder& b) {
+        std::vector<uint8_t> data(32 * sizeof(float));
+        for (size_t i = 0; i < 32; i++) {
+            const float factor = float(i + 1);
+            memcpy(data.data() + i * sizeof factor, &factor, sizeof factor);
+        }
+        const uint64_t dims[] = {32};
+        b.tensor("rope_freqs.weight", TensorType::f32, dims, data);
+    };
+    const Packed scaled(factors.build(), {});
+    for (size_t i = 0; i < 32; i++) {
+        CHECK(frequency(scaled, i) * double(i + 1) == Approx(frequency(plain, i)).epsilon(1e-14));
+    }
+}
+
+TEST_CASE("models we do not compute are refused by name") {
+    TinyModel model;
+    model.architecture = "qwen2";
+    refuses(model, {"general.architecture", "\"qwen2\"", "allowed \"llama\""});
+    model = {};
+    model.n_experts = 8;
+    refuses(model, {"llama.expert_count", "8 (mixture of experts)"});
+    model = {};
+    model.scaling_type = "yarn";
+    refuses(model, {"llama.rope.scaling.type", "\"yarn\"", "\"none\" or \"linear\""});
+    model = {};
+    model.extra = [](gguf::Builder& b) {
+        const uint64_t dims[] = {256};
+        b.tensor("blk.0.attn_q.bias", TensorType::f32, dims, std::vector<uint8_t>(1024));
+    };
+    refuses(model, {"tensor \"blk.0.attn_q.bias\"", "a bias"});
+    model = {};
+    model.extra = [](gguf::Builder& b) { b.u32("llama.attention.value_length", 32); };
+    refuses(model, {"llama.attention.value_length", "found 32", "key_length, 64"});
+}
+
+TEST_CASE("keys and shapes that contradict each other are refused") {
+    TinyModel model;
+    model.n_head_kv = 3;
+    refuses(model, {"llama.attention.head_count_kv", "found 3", "a divisor of head_count 4"});
+    // head_count 0 must be refused before anything is divided by it.
+    gguf::Builder b;
+    b.string("general.architecture", "llama").u32("llama.block_count", 1);
+    b.u32("llama.context_length", 1).u32("llama.embedding_length", 64);
+    b.u32("llama.feed_forward_length", 64).u32("llama.attention.head_count", 0);
+    const std::vector<uint8_t> bytes = b.build();
+    const gguf::File no_heads = gguf::File::parse("in.gguf", bytes).value();
+    const Result<Plan> plan = plan_from_gguf(no_heads, {});
+    REQUIRE_FALSE(plan.ok());
+    CHECK(plan.status().text().find("llama.attention.head_count\"") != std::string_view::npos);
+    CHECK(plan.status().text().find("found 0, allowed 1..1024") != std::string_view::npos);
+
+    for (const std::string name : {"token_embd.weight", "blk.0.ffn_up.weight", "output_norm.weight"}) {
+        model = {};
+        model.left_out = name;
+        refuses(model, {"tensor \"" + name + "\" is missing"});
+    }
+    for (const std::string name : {"blk.0.attn_k.weight", "blk.0.ffn_down.weight"}) {
+        model = {};
+        model.misshapen = name;
+        refuses(model, {"tensor \"" + name + "\" shape at offset", "by the keys"});
+    }
+    model = {};
+    model.extra = [](gguf::Builder& x) { x.u32("llama.rope.dimension_count", 66); };
+    refuses(model, {"llama.rope.dimension_count", "found 66", "an even number up to the head's 64"});
+}
+
+TEST_CASE("a tokenizer whose tokens are not the embedding's rows is refused") {
+    TinyModel model;
+    model.n_tokens = model.n_vocab - 1;
+    refuses(model, {"tensor \"token_embd.weight\" rows at offset", "found 40", "allowed 39"});
+}
+
+TEST_CASE("a weight that is not finite is refused with its place, and no file is left") {
+    TinyModel model;
+    model.poisoned = "blk.0.ffn_gate.weight";
+    const std::vector<uint8_t> bytes = model.build();
+    const gguf::File file = gguf::File::parse("in.gguf", bytes).value();
+    const Result<Plan> plan = plan_from_gguf(file, {});
+    REQUIRE(plan.ok());
+    const TemporaryFolder folder;
+    WriteOptions options;
+    options.n_threads = 3;
+    const Status status = write_packed(plan.value(), folder.file("out.axm"), options, nullptr);
+    REQUIRE_FALSE(status.ok());
+    const std::string text(status.text());
+    CHECK(text.find("in.gguf: tensor \"blk.0.ffn_gate.weight\" element 37 (row 0, column 37): found nan") == 0);
+    CHECK(folder.n_files() == 0);
+}
+
+TEST_CASE("a pack that fails or is stopped leaves an existing file as it was") {
+    const Result<Plan> plan = plan_synthetic("tiny", {}, 1);
+    REQUIRE(plan.ok());
+    const TemporaryFolder folder;
+    const std::string path = folder.file("out.axm");
+    std::ofstream(path) << "precious";
+    const std::atomic<bool> stop{true};
+    WriteOptions options;
+    options.stop = &stop;
+    const Status status = write_packed(plan.value(), path, options, nullptr);
+    CHECK(status.code() == Code::interrupted);
+    CHECK(contents(path) == "precious");
+    CHECK(folder.n_files() == 1);
+    const Status nowhere = write_packed(plan.value(), folder.file("no/such/out.axm"), {}, nullptr);
+    CHECK_FALSE(nowhere.ok());
+    CHECK(folder.n_files() == 1);
+    REQUIRE(write_packed(plan.value(), path, {}, nullptr).ok());
+    CHECK(contents(path) != "precious");
+    CHECK(folder.n_files() == 1);
+}
+
+TEST_CASE("a synthetic model is the same for the same seed, whatever the number of threads") {
+    const TemporaryFolder folder;
+    const auto pack = [&](uint64_t seed, unsigned n_threads, StoredType type) {
+        ConvertOptions types;
+        types.type = type;
+        const Result<Plan> plan = plan_synthetic("tiny", types, seed);
+        REQUIRE(plan.ok());
+        WriteOptions options;
+        options.n_threads = n_threads;
+        REQUIRE(write_packed(plan.value(), folder.file("x.axm"), options, nullptr).ok());
+        return contents(folder.file("x.axm"));
+    };
+    for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q8}) {
+        const std::string one = pack(5, 1, type);
+        CHECK(one == pack(5, 1, type));
+        CHECK(one == pack(5, 7, type));
+        CHECK(one != pack(6, 1, type));
+    }
+}
+
+TEST_CASE("synthetic weights have mean 0 and deviation 0.5/sqrt(columns), and norms are 1") {
+    ConvertOptions types;
+    types.type = StoredType::q8;
+    const Result<Plan> plan = plan_synthetic("tiny", types, 9);
+    REQUIRE(plan.ok());
+    const Packed packed(plan.value());
+    const TensorView view = packed.weights.layer(1).ffn_gate;  // [160, 64]
+    double sum = 0, squares = 0;
+    std::vector<float> row(view.n_cols);
+    for (size_t i = 0; i < view.n_rows; i++) {
+        dequantize_row(view.type, view.data, view.n_cols, i, row.data());
+        for (const float w : row) {
+            sum += double(w);
+            squares += double(w) * double(w);
+        }
+    }
+    const double n = double(view.n_rows * view.n_cols), deviation = 0.5 / 8;
+    // The mean of n draws deviates by deviation/sqrt(n), their variance by sqrt(2/n) of itself; five times that.
+    CHECK(std::fabs(sum / n) < 5 * deviation / std::sqrt(n));
+    CHECK(squares / n == Approx(deviation * deviation).epsilon(5 * std::sqrt(2 / n)));
+    for (size_t i = 0; i < 64; i++) CHECK(packed.weights.layer(0).attn_norm.f32()[i] == 1.0f);
+    CHECK(verify("out.axm", packed.file.bytes()).text() == "");
+}
+
+TEST_CASE("the SmolLM2 shape in q4 has the size its matrices say") {
+    const Result<Plan> plan = plan_synthetic("smollm2-135m", {}, 1);
+    REQUIRE(plan.ok());
+    const Layout layout = lay_out(plan.value());
+    const auto paged = [](uint64_t bytes) { return round_up(bytes, 4096); };
+    const uint64_t matrices = 2 * 576 * 576 + 2 * 192 * 576 + 3 * 1536 * 576;  // weights of a layer
+    const uint64_t layer = matrices * 288 / 512 + 2 * 576 * 4;
+    const uint64_t embedding = uint64_t{49152} * 576 * 544 / 512 + 32 * 8;
+    const uint64_t expected = 4096 /* head */ + 4096 /* config */ + paged(plan.value().tokenizer.size()) +
+                              paged(plan.value().chat.size()) + paged(273 * 64) + paged(embedding) +
+                              30 * paged(layer) + paged(576 * 4);
+    CHECK(layout.file_bytes == expected);
+    CHECK(layout.entries.size() == 273);
+}
+
+TEST_CASE("bad synthetic shapes are refused with the part that is wrong") {
+    const std::pair<const char*, const char*> cases[] = {
+        {"smollm3", "DIM: found \"smollm3\""},     {"64,2,4", "KV_HEADS: found \"\""},
+        {"64,2,4,2,0,300", "FFN: found \"0\""},    {"64,2,4,3,160,300", "KV_HEADS: found 3"},
+        {"72,2,4,2,160,300", "DIM: found 72"},     {"64,2,4,2,160,300,x", "found \"x\" after VOCAB"},
+        {"64,9999,4,2,160,300", "LAYERS: found \"9999\""}, {"", "DIM: found \"\""}};
+    for (const auto& [shape, part] : cases) {
+        const Result<Plan> plan = plan_synthetic(shape, {}, 1);
+        CAPTURE(shape, std::string(plan.status().text()));
+        REQUIRE_FALSE(plan.ok());
+        CHECK(plan.status().code() == Code::bad_option);
+        CHECK(plan.status().text().find(part) != std::string_view::npos);
+    }
+}
+
+TEST_CASE("verification finds a flipped bit, dirty padding and a scale that is not finite") {
+    const Result<Plan> plan = plan_synthetic("tiny", {}, 1);
+    REQUIRE(plan.ok());
+    const Packed packed(plan.value());
+    const std::span<const uint8_t> whole = packed.file.bytes();
+    struct Aligned {
+        std::vector<uint8_t> memory;
+        std::span<uint8_t> bytes;
+    };
+    const auto copy = [&] {
+        Aligned a{std::vector<uint8_t>(whole.size() + 64), {}};
+        const size_t skip = (64 - reinterpret_cast<uintptr_t>(a.memory.data()) % 64) % 64;
+        a.bytes = std::span(a.memory).subspan(skip, whole.size());
+        std::copy(whole.begin(), whole.end(), a.bytes.begin());
+        return a;
+    };
+    CHECK(verify("x.axm", copy().bytes).ok());
+    for (const format::Extent& extent : packed.weights.layout.extents) {
+        Aligned damaged = copy();
+        damaged.bytes[extent.offset + extent.bytes / 2] ^= 4;
+        CHECK_FALSE(verify("x.axm", damaged.bytes).ok());
+    }
+    Aligned padding = copy();
+    const format::Extent& config = packed.weights.layout.extents[0];
+    padding.bytes[config.offset + config.bytes + 7] = 1;
+    const std::string text(verify("x.axm", padding.bytes).text());
+    CHECK(text.find("x.axm: padding at offset 0x10c7: found 1, allowed 0") == 0);
+}
+
+TEST_CASE("the manifest lists every tensor with types, place, checksum and error") {
+    TinyModel model;
+    const Packed packed(model.build(), {});
+    const nlohmann::ordered_json json = manifest(packed.weights);
+    CHECK(json["file_bytes"] == packed.file.bytes().size());
+    CHECK(json["config"]["n_embd"] == 256);
+    CHECK(json["tokenizer"]["kind"] == "none");
+    CHECK(json["chat"]["kind"] == "none");
+    REQUIRE(json["tensors"].size() == 2 + 9 + 1);
+    const auto& item = json["tensors"][3];
+    CHECK(item["name"] == "blk.0.attn_q.weight");
+    CHECK(item["source_type"] == "F32");
+    CHECK(item["type"] == "q8");
+    CHECK(item["bytes"] == 256 * 256 * 544 / 512);
+    CHECK(item["extent"] == 5);
+    CHECK(item["extent_checksum"].get<std::string>().size() == 16);
+    CHECK(item["max_error"].get<double>() > 0);
+    CHECK(item["rms_error"].get<double>() < item["max_error"].get<double>());
+    CHECK(describe(packed.weights).find("blk.0.attn_q.weight") != std::string::npos);
+}
