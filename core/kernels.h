@@ -94,7 +94,9 @@ MatmulFn matmul_for(const Kernels& kernels, StoredType type);
 
 // Tables defined by core/kernels/<name>.cpp.
 extern const Kernels kScalarKernels;
+extern const Kernels kSseKernels;
 extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
 
 // Every set, slowest first, with whether this CPU may run it.
 struct KernelSet {

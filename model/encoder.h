@@ -23,9 +23,10 @@ struct TokenSink {
     }
 };
 
-// A special token that begins at `begin`.
+// A special token and where it begins; n_bytes 0: none.
 struct SpecialMatch {
-    uint32_t begin, n_bytes;
+    uint32_t begin = 0, n_bytes = 0;
+    TokenId id = format::kNoToken;
 };
 
 // Normalising or escaping makes a fragment at most three times as long (a blank becomes U+2581, an

@@ -17,6 +17,7 @@ namespace axiom {
 
 using TokenId = uint32_t;
 struct EncodeScratch;  // model/encoder.h
+struct SpecialMatch;
 struct TokenSink;
 
 class Tokenizer {
@@ -86,7 +87,7 @@ class Tokenizer {
     Status check_strings(std::string_view file, uint64_t at) const;
     Status check_arrays(std::string_view file, uint64_t at) const;
 
-    size_t longest_special(std::string_view text, const uint8_t* marks) const;
+    SpecialMatch longest_special(const EncodeScratch& scratch, size_t begin, size_t max_bytes) const;
     void mark_specials(EncodeScratch& scratch) const;
     void encode_bpe(std::string_view text, EncodeScratch& scratch, TokenSink& sink) const;
     void encode_spm(std::string_view text, bool prefix, EncodeScratch& scratch,

@@ -14,11 +14,14 @@ using format::TokenType;
 
 size_t Tokenizer::scratch_bytes(size_t n_bytes) { return EncodeScratch::bytes_needed(n_bytes); }
 
-// Bytes of the longest special token that `text` begins with and its marks allow, 0 if none.
-// Walks down by_text one byte at a time, as down a trie.
-size_t Tokenizer::longest_special(std::string_view text, const uint8_t* marks) const {
+// The longest special token that begins at `begin`, is free and may stand there. Walks down by_text
+// one byte at a time, as down a trie.
+SpecialMatch Tokenizer::longest_special(const EncodeScratch& scratch, size_t begin,
+                                        size_t max_bytes) const {
+    const std::string_view text(&scratch.text[begin], max_bytes);
+    const uint8_t* marks = &scratch.marks[begin];
     uint32_t low = 0, high = 0;
-    size_t longest = 0;
+    SpecialMatch longest;
     bool parse = true;
     for (size_t n = 0; n < text.size() && n < max_special_bytes_; n++) {
         if (marks[n] & kClaimed) break;
@@ -47,39 +50,43 @@ size_t Tokenizer::longest_special(std::string_view text, const uint8_t* marks) c
         if (low == high) break;
         for (uint32_t i = low; i < high && piece(by_text_[i]).size() == n + 1; i++) {
             const TokenType kind = type(by_text_[i]);
-            if (kind == TokenType::user_defined || (parse && is_special(kind))) longest = n + 1;
+            if (kind == TokenType::user_defined || (parse && is_special(kind))) {
+                longest = {uint32_t(begin), uint32_t(n + 1), by_text_[i]};
+                break;
+            }
         }
     }
     return longest;
 }
 
-// llama.cpp cuts a text at every occurrence of each special token, the longest token first and each
-// from left to right. The same by taking, again and again, the longest match that is still free.
-// (Tokens of equal length that overlap have no fixed order there; here the leftmost wins.)
+// llama.cpp cuts a text at every occurrence of each special token, the longest token first (of
+// equals the lower id, as far as its sort is stable), each from left to right. The same by taking,
+// again and again, the first match in that order that is still free.
 void Tokenizer::mark_specials(EncodeScratch& scratch) const {
-    const std::string_view text(scratch.text.data(), scratch.text.size());
+    const size_t n_bytes = scratch.text.size();
     SpecialMatch* heap = scratch.matches.data();
     size_t n_heap = 0;
-    for (size_t i = 0; i < text.size(); i++) {
-        if (!begins_special_[uint8_t(text[i])]) continue;
-        const size_t n = longest_special({text.data() + i, text.size() - i}, &scratch.marks[i]);
-        if (n > 0) heap[n_heap++] = {uint32_t(i), uint32_t(n)};
+    for (size_t i = 0; i < n_bytes; i++) {
+        if (!begins_special_[uint8_t(scratch.text[i])]) continue;
+        const SpecialMatch match = longest_special(scratch, i, n_bytes - i);
+        if (match.n_bytes > 0) heap[n_heap++] = match;
     }
     const auto after = [](const SpecialMatch& a, const SpecialMatch& b) {
-        return a.n_bytes < b.n_bytes || (a.n_bytes == b.n_bytes && a.begin > b.begin);
+        if (a.n_bytes != b.n_bytes) return a.n_bytes < b.n_bytes;
+        return a.id != b.id ? a.id > b.id : a.begin > b.begin;
     };
     std::make_heap(heap, heap + n_heap, after);
     while (n_heap > 0) {
         std::pop_heap(heap, heap + n_heap, after);
         const SpecialMatch match = heap[--n_heap];
-        uint8_t* marks = &scratch.marks[match.begin];
         // Others may have claimed some of it; then a shorter token may still fit before them.
-        const size_t n = longest_special({text.data() + match.begin, match.n_bytes}, marks);
-        if (n == match.n_bytes) {
-            for (size_t i = 0; i < n; i++) marks[i] |= kClaimed;
+        const SpecialMatch free = longest_special(scratch, match.begin, match.n_bytes);
+        if (free.n_bytes == match.n_bytes) {
+            uint8_t* marks = &scratch.marks[match.begin];
+            for (size_t i = 0; i < match.n_bytes; i++) marks[i] |= kClaimed;
             marks[0] |= kSpecialBegin;
-        } else if (n > 0) {
-            heap[n_heap++] = {match.begin, uint32_t(n)};
+        } else if (free.n_bytes > 0) {
+            heap[n_heap++] = free;
             std::push_heap(heap, heap + n_heap, after);
         }
     }

@@ -15,7 +15,11 @@ def from_arguments(arguments):
     """`--temp 0.7 --raw` as [("temp", "0.7"), ("raw", None)]. A word after an option that does not
     start with a dash, or is a negative number, is its value."""
     pairs = []
-    for word in shlex.split(arguments):
+    try:
+        words = shlex.split(arguments)
+    except ValueError as error:
+        raise ValueError(f'ARGS: found "{arguments}", allowed words with closed quotes') from error
+    for word in words:
         is_option = word.startswith("-") and not re.fullmatch(r"-[0-9.]+", word)
         if is_option:
             name, equals, value = word.lstrip("-").partition("=")

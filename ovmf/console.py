@@ -4,8 +4,10 @@
 import re
 
 RECORD_START = b'{"axiom":'
-RETURNED = re.compile(rb"(BdsDxe: (loading|starting|failed to load) Boot[0-9A-F]{4} |"
+RETURNED = re.compile(rb"(BdsDxe: (loading|starting|failed to \w+) Boot[0-9A-F]{4} |"
                       rb"UEFI Interactive Shell)")
+# Lines that are shown, or not, only when they have ended.
+HELD = (RECORD_START, b"BdsDxe: ")
 # The first line of ours: nothing that OVMF prints starts so.
 BANNER = re.compile(rb"axiom\b", re.IGNORECASE)
 
@@ -64,9 +66,8 @@ class Console:
     def show_partial(self):
         if not self.started or self.returned:
             return
-        if self.shown == 0 and (RECORD_START.startswith(self.line[:len(RECORD_START)])
-                                or self.line.startswith(RECORD_START)):
-            return  # it may be a record: wait for its end
+        if self.shown == 0 and any(self.line[:len(start)] == start[:len(self.line)] for start in HELD):
+            return
         self.write(bytes(self.line[self.shown:]))
         self.shown = len(self.line)
 

@@ -35,9 +35,9 @@ NEXT_MAKE   := +$(MAKE) --no-print-directory
 deps: ## install the Debian/Ubuntu packages that are missing
 	@sh ovmf/deps.sh $(APT_PACKAGES:%='%')
 
-run: deps ## boot in QEMU: PROMPT="..." N=64 MODEL=x.gguf SMP=1 MEM=1024 CPU=max MACHINE=q35 DISK=virtio ARGS="--temp 0.7"
+run: deps ## boot in QEMU and answer: PROMPT="..." N=64 [MODEL=x.gguf SMP=1 MEM=1024 CPU=max ARGS="--temp 0.7"]
 	@$(NEXT_MAKE) run-booted
-image: deps ## build/axiom.img, a bootable GPT disk for a USB stick (PROMPT, N, MODEL, ARGS as in run)
+image: deps ## build/axiom.img, a GPT disk for a USB stick; PROMPT, N, MODEL, ARGS as in run
 	@$(NEXT_MAKE) image-made
 esp: deps ## copy the same files onto a mounted ESP: DEST=/mnt/esp
 	@$(NEXT_MAKE) esp-copied

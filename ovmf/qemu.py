@@ -24,6 +24,7 @@ DISKS = {
     "usb": ["-device", "qemu-xhci", "-device", "usb-storage,drive=disk,bootindex=0"],
 }
 MACHINES = ("q35", "pc")
+LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
 
 
 class MachineError(Exception):
@@ -91,7 +92,7 @@ def die_with_parent():
     """In the child: no QEMU outlives its launcher (prctl PR_SET_PDEATHSIG), and the terminal's
     signals reach only the launcher."""
     os.setsid()
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
+    LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
 class Machine:

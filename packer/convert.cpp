@@ -33,9 +33,9 @@ Status rows_as_floats(std::string_view file, const PlannedTensor& tensor, uint64
         dequantize(type, tensor.source->data.data() + row * row_bytes, tensor.n_cols, out);
         for (uint64_t col = 0; col < tensor.n_cols; col++) {
             if (std::isfinite(out[col])) continue;
-            return error(Code::bad_format, file, ": tensor ", Quoted{tensor.name},
-                         " element ", row * tensor.n_cols + col, " (row ", row, ", column ", col,
-                         "): found ", Fixed{double(out[col]), 0}, ", allowed finite weights");
+            return error(Code::bad_format, file, ": tensor ", Quoted{tensor.name}, " element ",
+                         row * tensor.n_cols + col, " (row ", row, ", column ", col, "): found ",
+                         Fixed{double(out[col]), 0}, ", allowed finite weights");
         }
     }
     return {};
@@ -66,19 +66,23 @@ Status fill_matrix(std::string_view file, const PlannedTensor& tensor, uint64_t 
     std::vector<float> rows(kGroupRows * tensor.n_cols);
     for (uint64_t group = begin; group < end; group++, out += step, errors++) {
         const uint64_t n_rows = std::min<uint64_t>(kGroupRows, tensor.n_rows - group * kGroupRows);
-        if (Status s = rows_as_floats(file, tensor, group * kGroupRows, n_rows, rows.data()); !s.ok()) {
+        if (Status s = rows_as_floats(file, tensor, group * kGroupRows, n_rows, rows.data());
+            !s.ok()) {
             return s;
         }
         if (keeps_integers(TensorType(tensor.source_type), tensor.type)) {
             copy_group(tensor, group, out);
-        } else if (Status s = store_group(file, tensor, Search::rms, group, rows.data(), out); !s.ok()) {
+        } else if (Status s = store_group(file, tensor, Search::rms, group, rows.data(), out);
+                   !s.ok()) {
             return s;
         }
         measure_group(tensor, rows.data(), n_rows, out, errors);
         if (!std::isfinite(errors->max) || !std::isfinite(errors->sum_of_squares)) {
-            return error(Code::unsupported, file, ": tensor ", Quoted{tensor.name},
-                         " rows from ", group * kGroupRows, ": found block scales beyond binary16, "
-                         "allowed up to 65504 as ", stored_type_name(tensor.type));
+            return error(Code::unsupported, file, ": tensor ", Quoted{tensor.name}, " rows from ",
+                         group * kGroupRows,
+                         ": found block scales beyond binary16, "
+                         "allowed up to 65504 as ",
+                         stored_type_name(tensor.type));
         }
     }
     return {};
@@ -97,7 +101,8 @@ Status attach_sources(const gguf::File& file, const ConvertOptions& options, Pla
         if (tensor.role == Role::rope_freqs) continue;
         const gguf::Tensor* source = file.tensor(tensor.name);
         if (!source) {
-            return error(Code::not_found, file.name(), ": tensor ", Quoted{tensor.name}, " is missing");
+            return error(Code::not_found, file.name(), ": tensor ", Quoted{tensor.name},
+                         " is missing");
         }
         if (source->n_cols != tensor.n_cols || source->n_rows != tensor.n_rows) {
             return field_error(file.name(), Text<128>("tensor ", Quoted{tensor.name}, " shape"),
@@ -161,7 +166,8 @@ Plan::Fill make_fill(std::string source_name, std::vector<double> freqs) {
             memcpy(out, freqs.data(), freqs.size() * sizeof(double));
             return {};
         }
-        if (is_quantized(tensor.type)) return fill_matrix(source_name, tensor, begin, end, out, errors);
+        if (is_quantized(tensor.type))
+            return fill_matrix(source_name, tensor, begin, end, out, errors);
         std::vector<float> row(tensor.n_cols);
         if (Status s = rows_as_floats(source_name, tensor, 0, 1, row.data()); !s.ok()) return s;
         memcpy(out, row.data(), row.size() * sizeof(float));

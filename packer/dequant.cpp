@@ -76,15 +76,25 @@ void q6_k_256(const uint8_t* block, float* out) {
 
 void one_block(TensorType type, const uint8_t* p, float* out) {
     switch (type) {
-        case TensorType::f32: memcpy(out, p, sizeof(float)); return;
-        case TensorType::f16: *out = half_at(p); return;
-        case TensorType::bf16: *out = std::bit_cast<float>(uint32_t(p[0] | p[1] << 8) << 16); return;
-        case TensorType::q4_0: nibbles_32(p + 2, 0, half_at(p), 8, out); return;
+        case TensorType::f32:
+            memcpy(out, p, sizeof(float));
+            return;
+        case TensorType::f16:
+            *out = half_at(p);
+            return;
+        case TensorType::bf16:
+            *out = std::bit_cast<float>(uint32_t(p[0] | p[1] << 8) << 16);
+            return;
+        case TensorType::q4_0:
+            nibbles_32(p + 2, 0, half_at(p), 8, out);
+            return;
         case TensorType::q4_1:
             nibbles_32(p + 4, 0, half_at(p), 0, out);
             add_minimum(half_at(p + 2), out);
             return;
-        case TensorType::q5_0: nibbles_32(p + 6, word_at(p + 2), half_at(p), 16, out); return;
+        case TensorType::q5_0:
+            nibbles_32(p + 6, word_at(p + 2), half_at(p), 16, out);
+            return;
         case TensorType::q5_1:
             nibbles_32(p + 8, word_at(p + 4), half_at(p), 0, out);
             add_minimum(half_at(p + 2), out);
@@ -94,9 +104,15 @@ void one_block(TensorType type, const uint8_t* p, float* out) {
             for (int j = 0; j < 32; j++) out[j] = float(int8_t(p[2 + j])) * scale;
             return;
         }
-        case TensorType::q4_k: k_nibbles_256(p, p + 16, nullptr, out); return;
-        case TensorType::q5_k: k_nibbles_256(p, p + 48, p + 16, out); return;
-        case TensorType::q6_k: q6_k_256(p, out); return;
+        case TensorType::q4_k:
+            k_nibbles_256(p, p + 16, nullptr, out);
+            return;
+        case TensorType::q5_k:
+            k_nibbles_256(p, p + 48, p + 16, out);
+            return;
+        case TensorType::q6_k:
+            q6_k_256(p, out);
+            return;
     }
     AXIOM_PANIC("dequantize: a type that parsing refuses");
 }

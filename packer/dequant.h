@@ -15,7 +15,9 @@ namespace axiom::packer {
 void dequantize(gguf::TensorType type, const uint8_t* blocks, size_t n_cols, float* out);
 
 // The 6-bit scale and minimum of sub-block 0..7 in the 12 packed bytes of Q4_K and Q5_K.
-struct KScale { uint8_t scale, minimum; };
+struct KScale {
+    uint8_t scale, minimum;
+};
 KScale k_scale(const uint8_t packed[12], size_t i_sub_block);
 
 }  // namespace axiom::packer

@@ -15,7 +15,8 @@ namespace axiom::packer {
 namespace {
 
 Status io_error(const std::string& path, const char* what) {
-    return error(errno == ENOENT ? Code::not_found : Code::io, path, ": ", what, ": ", strerror(errno));
+    return error(errno == ENOENT ? Code::not_found : Code::io, path, ": ", what, ": ",
+                 strerror(errno));
 }
 
 }  // namespace
@@ -40,7 +41,8 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
     if (fstat(fd, &info) != 0) {
         status = io_error(path, "cannot be examined");
     } else if (!S_ISREG(info.st_mode)) {
-        status = error(Code::io, path, ": found something that is not a regular file, allowed a file");
+        status =
+            error(Code::io, path, ": found something that is not a regular file, allowed a file");
     } else if (info.st_size > 0) {
         void* memory = mmap(nullptr, size_t(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
         if (memory == MAP_FAILED) {
@@ -101,7 +103,8 @@ Status AtomicFile::resize(uint64_t n_bytes) {
 
 Status AtomicFile::commit() {
     if (fsync(fd_) != 0) return io_error(temporary_, "cannot be flushed to the disk");
-    if (rename(temporary_.c_str(), path_.c_str()) != 0) return io_error(path_, "cannot be replaced");
+    if (rename(temporary_.c_str(), path_.c_str()) != 0)
+        return io_error(path_, "cannot be replaced");
     ::close(fd_);
     fd_ = -1;
     // The name itself lasts once the folder is on the disk; not every file system can do that.
@@ -116,7 +119,8 @@ Status AtomicFile::commit() {
 }
 
 bool same_file(const std::string& a, const std::string& b) {
-    struct stat sa {}, sb {};
+    struct stat sa {
+    }, sb{};
     return stat(a.c_str(), &sa) == 0 && stat(b.c_str(), &sb) == 0 && sa.st_dev == sb.st_dev &&
            sa.st_ino == sb.st_ino;
 }

@@ -27,17 +27,30 @@ T load(const uint8_t* p) {
 // Bytes of a scalar; 0 for strings, arrays and unknown numbers.
 size_t scalar_bytes(ValueType type) {
     switch (type) {
-        case ValueType::u8: case ValueType::i8: case ValueType::boolean: return 1;
-        case ValueType::u16: case ValueType::i16: return 2;
-        case ValueType::u32: case ValueType::i32: case ValueType::f32: return 4;
-        case ValueType::u64: case ValueType::i64: case ValueType::f64: return 8;
-        case ValueType::string: case ValueType::array: return 0;
+        case ValueType::u8:
+        case ValueType::i8:
+        case ValueType::boolean:
+            return 1;
+        case ValueType::u16:
+        case ValueType::i16:
+            return 2;
+        case ValueType::u32:
+        case ValueType::i32:
+        case ValueType::f32:
+            return 4;
+        case ValueType::u64:
+        case ValueType::i64:
+        case ValueType::f64:
+            return 8;
+        case ValueType::string:
+        case ValueType::array:
+            return 0;
     }
     return 0;
 }
 
 const char* value_type_name(ValueType type) {
-    static constexpr const char* kNames[] = {"u8",  "i8",   "u16",    "i16",   "u32", "i32", "f32",
+    static constexpr const char* kNames[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
                                              "bool", "string", "array", "u64", "i64", "f64"};
     return uint32_t(type) < std::size(kNames) ? kNames[uint32_t(type)] : "unknown";
 }
@@ -50,15 +63,32 @@ bool is_integer(ValueType type) {
 // One integer of any width; false if it is beyond int64.
 bool load_integer(ValueType type, const uint8_t* p, int64_t* out) {
     switch (type) {
-        case ValueType::u8: *out = *p; return true;
-        case ValueType::i8: *out = int8_t(*p); return true;
-        case ValueType::u16: *out = load<uint16_t>(p); return true;
-        case ValueType::i16: *out = load<int16_t>(p); return true;
-        case ValueType::u32: *out = load<uint32_t>(p); return true;
-        case ValueType::i32: *out = load<int32_t>(p); return true;
-        case ValueType::i64: *out = load<int64_t>(p); return true;
-        case ValueType::u64: *out = load<int64_t>(p); return *out >= 0;
-        default: return false;
+        case ValueType::u8:
+            *out = *p;
+            return true;
+        case ValueType::i8:
+            *out = int8_t(*p);
+            return true;
+        case ValueType::u16:
+            *out = load<uint16_t>(p);
+            return true;
+        case ValueType::i16:
+            *out = load<int16_t>(p);
+            return true;
+        case ValueType::u32:
+            *out = load<uint32_t>(p);
+            return true;
+        case ValueType::i32:
+            *out = load<int32_t>(p);
+            return true;
+        case ValueType::i64:
+            *out = load<int64_t>(p);
+            return true;
+        case ValueType::u64:
+            *out = load<int64_t>(p);
+            return *out >= 0;
+        default:
+            return false;
     }
 }
 
@@ -134,14 +164,14 @@ Status parse_head(std::string_view file, Cursor& cursor, Head* head) {
     const uint64_t at_values = cursor.offset();
     if (Status s = cursor.number("key-value count", &head->n_values); !s.ok()) return s;
     if (head->n_values > cursor.left() / kMinKeyValueBytes) {
-        return field_error(file, "key-value count", at_values, head->n_values,
-                           Text<64>("at most ", cursor.left() / kMinKeyValueBytes,
-                                    " in a file of this size"));
+        return field_error(
+            file, "key-value count", at_values, head->n_values,
+            Text<64>("at most ", cursor.left() / kMinKeyValueBytes, " in a file of this size"));
     }
     if (head->n_tensors > cursor.left() / kMinTensorInfoBytes) {
-        return field_error(file, "tensor count", at_tensors, head->n_tensors,
-                           Text<64>("at most ", cursor.left() / kMinTensorInfoBytes,
-                                    " in a file of this size"));
+        return field_error(
+            file, "tensor count", at_tensors, head->n_tensors,
+            Text<64>("at most ", cursor.left() / kMinTensorInfoBytes, " in a file of this size"));
     }
     return {};
 }
@@ -149,7 +179,8 @@ Status parse_head(std::string_view file, Cursor& cursor, Head* head) {
 Status parse_array(std::string_view file, std::string_view what, Cursor& cursor, Value* value) {
     uint32_t element_type;
     const uint64_t at_type = cursor.offset();
-    if (Status s = cursor.number(Text<128>(what, " element type"), &element_type); !s.ok()) return s;
+    if (Status s = cursor.number(Text<128>(what, " element type"), &element_type); !s.ok())
+        return s;
     value->element_type = ValueType(element_type);
     const size_t element_bytes = scalar_bytes(value->element_type);
     const bool strings = value->element_type == ValueType::string;
@@ -255,9 +286,9 @@ Status parse_tensor_info(std::string_view file, uint64_t index, Cursor& cursor, 
                      "), allowed F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K");
     }
     if (tensor.n_cols % block.n_cols != 0) {
-        return field_error(file, Text<160>(what.view(), " columns"), at_dims + 4, tensor.n_cols,
-                           Text<64>("a multiple of ", block.n_cols, " for ",
-                                    tensor_type_name(tensor.type)));
+        return field_error(
+            file, Text<160>(what.view(), " columns"), at_dims + 4, tensor.n_cols,
+            Text<64>("a multiple of ", block.n_cols, " for ", tensor_type_name(tensor.type)));
     }
     if (!checked_mul(n_elements / block.n_cols, block.n_bytes, &info->data_bytes)) {
         return field_error(file, Text<160>(what.view(), " elements"), at_dims, n_elements,
@@ -291,7 +322,8 @@ Status place_data(std::string_view file, std::span<const uint8_t> data, uint64_t
     for (size_t i = 1; i < order.size(); i++) {
         const uint64_t end = order[i - 1]->data_offset + order[i - 1]->data_bytes;
         if (order[i]->data_offset < end) {
-            return field_error(file, Text<160>("tensor ", Quoted{order[i]->tensor.name}, " data offset"),
+            return field_error(file,
+                               Text<160>("tensor ", Quoted{order[i]->tensor.name}, " data offset"),
                                order[i]->tensor.info_offset, Hex{order[i]->data_offset},
                                Text<160>("at least ", Hex{end}, ", the end of ",
                                          Quoted{order[i - 1]->tensor.name}));
@@ -304,32 +336,46 @@ Status place_data(std::string_view file, std::span<const uint8_t> data, uint64_t
 
 const char* tensor_type_name(uint32_t ggml_type) {
     static constexpr const char* kNames[] = {
-        "F32",     "F16",    "Q4_0",   "Q4_1",    "Q4_2",   "Q4_3",  "Q5_0",    "Q5_1",
-        "Q8_0",    "Q8_1",   "Q2_K",   "Q3_K",    "Q4_K",   "Q5_K",  "Q6_K",    "Q8_K",
-        "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S",  "IQ4_NL", "IQ3_S", "IQ2_S",   "IQ4_XS",
-        "I8",      "I16",    "I32",    "I64",     "F64",    "IQ1_M", "BF16",    "Q4_0_4_4",
-        "Q4_0_4_8", "Q4_0_8_8", "TQ1_0", "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4"};
+        "F32",   "F16",        "Q4_0",       "Q4_1",       "Q4_2",     "Q4_3",     "Q5_0",
+        "Q5_1",  "Q8_0",       "Q8_1",       "Q2_K",       "Q3_K",     "Q4_K",     "Q5_K",
+        "Q6_K",  "Q8_K",       "IQ2_XXS",    "IQ2_XS",     "IQ3_XXS",  "IQ1_S",    "IQ4_NL",
+        "IQ3_S", "IQ2_S",      "IQ4_XS",     "I8",         "I16",      "I32",      "I64",
+        "F64",   "IQ1_M",      "BF16",       "Q4_0_4_4",   "Q4_0_4_8", "Q4_0_8_8", "TQ1_0",
+        "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4"};
     return ggml_type < std::size(kNames) ? kNames[ggml_type] : "an unknown type";
 }
 
 BlockShape block_shape(uint32_t ggml_type) {
     switch (TensorType(ggml_type)) {
-        case TensorType::f32: return {1, 4};
-        case TensorType::f16: return {1, 2};
-        case TensorType::bf16: return {1, 2};
-        case TensorType::q4_0: return {32, 18};
-        case TensorType::q4_1: return {32, 20};
-        case TensorType::q5_0: return {32, 22};
-        case TensorType::q5_1: return {32, 24};
-        case TensorType::q8_0: return {32, 34};
-        case TensorType::q4_k: return {256, 144};
-        case TensorType::q5_k: return {256, 176};
-        case TensorType::q6_k: return {256, 210};
+        case TensorType::f32:
+            return {1, 4};
+        case TensorType::f16:
+            return {1, 2};
+        case TensorType::bf16:
+            return {1, 2};
+        case TensorType::q4_0:
+            return {32, 18};
+        case TensorType::q4_1:
+            return {32, 20};
+        case TensorType::q5_0:
+            return {32, 22};
+        case TensorType::q5_1:
+            return {32, 24};
+        case TensorType::q8_0:
+            return {32, 34};
+        case TensorType::q4_k:
+            return {256, 144};
+        case TensorType::q5_k:
+            return {256, 176};
+        case TensorType::q6_k:
+            return {256, 210};
     }
     return {0, 0};
 }
 
-bool tensor_type_supported(uint32_t ggml_type) { return block_shape(ggml_type).n_cols != 0; }
+bool tensor_type_supported(uint32_t ggml_type) {
+    return block_shape(ggml_type).n_cols != 0;
+}
 
 Result<File> File::parse(std::string_view name, std::span<const uint8_t> bytes) {
     static_assert(std::endian::native == std::endian::little);
@@ -360,8 +406,9 @@ Result<File> File::parse(std::string_view name, std::span<const uint8_t> bytes) 
     Result<uint64_t> alignment = file.u64("general.alignment", kDefaultAlignment);
     if (!alignment.ok()) return alignment.status();
     if (!std::has_single_bit(alignment.value()) || alignment.value() > kMaxAlignment) {
-        return field_error(name, "key \"general.alignment\"", file.find("general.alignment")->offset,
-                           alignment.value(), Text<64>("a power of two, 1..", kMaxAlignment));
+        return field_error(name, "key \"general.alignment\"",
+                           file.find("general.alignment")->offset, alignment.value(),
+                           Text<64>("a power of two, 1..", kMaxAlignment));
     }
 
     std::vector<TensorInfo> infos(head.n_tensors);

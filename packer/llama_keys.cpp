@@ -72,7 +72,8 @@ Status read_head_dim(const gguf::File& file, format::Config* c) {
     }
     uint32_t value_length = 0;
     const uint32_t by_default = c->n_embd / c->n_head;
-    if (Status s = count(file, kKey, format::kMaxHeadDim, by_default, &c->head_dim); !s.ok()) return s;
+    if (Status s = count(file, kKey, format::kMaxHeadDim, by_default, &c->head_dim); !s.ok())
+        return s;
     if (Status s = count(file, kValue, format::kMaxHeadDim, by_default, &value_length); !s.ok()) {
         return s;
     }
@@ -98,8 +99,10 @@ Status read_shape(const gguf::File& file, format::Config* c) {
         return refuse(file, "llama.embedding_length", c->n_embd, "a multiple of 16");
     }
     if (Status s = count(file, "llama.feed_forward_length", kMaxFf, &c->n_ff); !s.ok()) return s;
-    if (Status s = count(file, "llama.attention.head_count", kMaxHeads, &c->n_head); !s.ok()) return s;
-    if (Status s = count(file, "llama.attention.head_count_kv", kMaxHeads, c->n_head, &c->n_head_kv);
+    if (Status s = count(file, "llama.attention.head_count", kMaxHeads, &c->n_head); !s.ok())
+        return s;
+    if (Status s =
+            count(file, "llama.attention.head_count_kv", kMaxHeads, c->n_head, &c->n_head_kv);
         !s.ok()) {
         return s;
     }
@@ -108,7 +111,8 @@ Status read_shape(const gguf::File& file, format::Config* c) {
                          Text<64>("a divisor of head_count ", c->n_head));
     }
     if (Status s = read_head_dim(file, c); !s.ok()) return s;
-    if (Status s = count(file, "llama.rope.dimension_count", kMaxHeadDim, c->head_dim, &c->rope_dim);
+    if (Status s =
+            count(file, "llama.rope.dimension_count", kMaxHeadDim, c->head_dim, &c->rope_dim);
         !s.ok()) {
         return s;
     }
@@ -143,11 +147,13 @@ Status read_linear_factor(const gguf::File& file, double* factor) {
     const Result<std::string_view> type = file.string("llama.rope.scaling.type", "linear");
     if (!type.ok()) return type.status();
     if (type.value() != "none" && type.value() != "linear") {
-        return refuse(file, "llama.rope.scaling.type", Quoted{type.value()}, "\"none\" or \"linear\"");
+        return refuse(file, "llama.rope.scaling.type", Quoted{type.value()},
+                      "\"none\" or \"linear\"");
     }
     if (type.value() == "none") return {};
-    const std::string_view key = file.find("llama.rope.scaling.factor") ? "llama.rope.scaling.factor"
-                                                                       : "llama.rope.scale_linear";
+    const std::string_view key = file.find("llama.rope.scaling.factor")
+                                     ? "llama.rope.scaling.factor"
+                                     : "llama.rope.scale_linear";
     const Result<double> value = file.f64(key, 0);
     if (!value.ok()) return value.status();
     if (value.value() == 0) return {};  // 0: no scaling, as in llama.cpp
@@ -168,7 +174,8 @@ Status read_rope_factors(const gguf::File& file, uint32_t rope_dim, std::vector<
                            Text<64>("[", rope_dim / 2, "], half the rotated dimensions"));
     }
     factors->resize(tensor->n_cols);
-    dequantize(gguf::TensorType(tensor->type), tensor->data.data(), tensor->n_cols, factors->data());
+    dequantize(gguf::TensorType(tensor->type), tensor->data.data(), tensor->n_cols,
+               factors->data());
     for (size_t i = 0; i < factors->size(); i++) {
         const double factor = double((*factors)[i]);
         if (factor >= 1.0 / 65536 && factor <= 65536) continue;
@@ -226,24 +233,42 @@ Status read_llama_keys(const gguf::File& file, format::Config* config, std::vect
 
 const char* file_type_name(uint64_t file_type) {
     switch (file_type) {
-        case 0: return "all F32";
-        case 1: return "F16";
-        case 2: return "Q4_0";
-        case 3: return "Q4_1";
-        case 7: return "Q8_0";
-        case 8: return "Q5_0";
-        case 9: return "Q5_1";
-        case 10: return "Q2_K - Medium";
-        case 11: return "Q3_K - Small";
-        case 12: return "Q3_K - Medium";
-        case 13: return "Q3_K - Large";
-        case 14: return "Q4_K - Small";
-        case 15: return "Q4_K - Medium";
-        case 16: return "Q5_K - Small";
-        case 17: return "Q5_K - Medium";
-        case 18: return "Q6_K";
-        case 32: return "BF16";
-        default: return "unknown";
+        case 0:
+            return "all F32";
+        case 1:
+            return "F16";
+        case 2:
+            return "Q4_0";
+        case 3:
+            return "Q4_1";
+        case 7:
+            return "Q8_0";
+        case 8:
+            return "Q5_0";
+        case 9:
+            return "Q5_1";
+        case 10:
+            return "Q2_K - Medium";
+        case 11:
+            return "Q3_K - Small";
+        case 12:
+            return "Q3_K - Medium";
+        case 13:
+            return "Q3_K - Large";
+        case 14:
+            return "Q4_K - Small";
+        case 15:
+            return "Q4_K - Medium";
+        case 16:
+            return "Q5_K - Small";
+        case 17:
+            return "Q5_K - Medium";
+        case 18:
+            return "Q6_K";
+        case 32:
+            return "BF16";
+        default:
+            return "unknown";
     }
 }
 

@@ -47,15 +47,19 @@ constexpr const char* kHelp =
     "Packs a GGUF model of the llama architecture into AXIOM's weight file.\n"
     "\n"
     "  -o FILE             the packed file; it appears only when it is whole\n"
-    "  --type T            store the layers' matrices as q4, q4m or q8. Without it Q4_0 becomes q4,\n"
+    "  --type T            store the layers' matrices as q4, q4m or q8. Without it Q4_0 becomes "
+    "q4,\n"
     "                      Q4_1 and Q4_K become q4m, everything else becomes q8\n"
     "  --output-type T     the same for token_embd and output, which --type leaves alone\n"
-    "  --synthetic SHAPE   random weights: tiny, smollm2-135m, tinyllama-1.1b, llama2-7b, llama3-8b,\n"
-    "                      or DIM,LAYERS,HEADS,KV_HEADS,FFN,VOCAB[,tied]; q4 unless --type says otherwise\n"
+    "  --synthetic SHAPE   random weights: tiny, smollm2-135m, tinyllama-1.1b, llama2-7b, "
+    "llama3-8b,\n"
+    "                      or DIM,LAYERS,HEADS,KV_HEADS,FFN,VOCAB[,tied]; q4 unless --type says "
+    "otherwise\n"
     "  --seed N            of the random weights, default 1\n"
     "  --info FILE         what a packed file holds\n"
     "  --verify FILE       checks everything in a packed file\n"
-    "  --json [FILE.json]  the manifest as JSON, to the file or to standard output; --json=FILE for\n"
+    "  --json [FILE.json]  the manifest as JSON, to the file or to standard output; --json=FILE "
+    "for\n"
     "                      any other name\n"
     "  -t N                threads, default all\n"
     "  --help, --version\n";
@@ -73,7 +77,9 @@ struct Arguments {
 std::atomic<bool> stop_requested{false};
 static_assert(std::atomic<bool>::is_always_lock_free);  // it is set in a signal handler
 
-void request_stop(int) { stop_requested = true; }
+void request_stop(int) {
+    stop_requested = true;
+}
 
 int fail(const Status& status) {
     const std::string_view text = status.text();
@@ -104,7 +110,8 @@ Status parse_arguments(const std::vector<std::string>& words, Arguments* out) {
         const std::string& word = words[i];
         const auto value = [&](std::string* to) -> Status {
             if (i + 1 >= words.size()) {
-                return error(Code::bad_option, "option ", word, ": found nothing after it, allowed a value");
+                return error(Code::bad_option, "option ", word,
+                             ": found nothing after it, allowed a value");
             }
             *to = words[++i];
             return {};
@@ -143,7 +150,8 @@ Status parse_arguments(const std::vector<std::string>& words, Arguments* out) {
         } else if (word == "--json") {
             // The name is optional, so only a word that can be nothing else is taken for one.
             out->json = true;
-            if (i + 1 < words.size() && words[i + 1].ends_with(".json")) out->json_file = words[++i];
+            if (i + 1 < words.size() && words[i + 1].ends_with(".json"))
+                out->json_file = words[++i];
         } else if (word.size() > 1 && word[0] == '-') {
             status = error(Code::bad_option, "option ", Quoted{word}, " is unknown; see --help");
         } else if (!out->input.empty()) {
@@ -159,10 +167,12 @@ Status parse_arguments(const std::vector<std::string>& words, Arguments* out) {
 
 // Exactly one thing to do, with what it needs.
 Status check_arguments(const Arguments& a) {
-    const int n_modes = !a.input.empty() + !a.synthetic.empty() + !a.info.empty() + !a.verify.empty();
+    const int n_modes =
+        !a.input.empty() + !a.synthetic.empty() + !a.info.empty() + !a.verify.empty();
     if (n_modes != 1) {
-        return error(Code::bad_option, "found ", n_modes,
-                     " things to do, allowed one of IN.gguf, --synthetic, --info, --verify; see --help");
+        return error(
+            Code::bad_option, "found ", n_modes,
+            " things to do, allowed one of IN.gguf, --synthetic, --info, --verify; see --help");
     }
     const bool packs = !a.input.empty() || !a.synthetic.empty();
     if (packs && a.output.empty()) {
@@ -203,13 +213,14 @@ Status check_file(const std::string& path) {
     Result<MappedFile> file = MappedFile::open(path);
     if (!file.ok()) return file.status();
     if (Status s = verify(path, file.value().bytes()); !s.ok()) return s;
-    printf("%s: %zu bytes, everything is as it should be\n", path.c_str(), file.value().bytes().size());
+    printf("%s: %zu bytes, everything is as it should be\n", path.c_str(),
+           file.value().bytes().size());
     return {};
 }
 
 Status write_plan(const Arguments& a, const Plan& plan) {
     if (!plan.chat_note.empty()) {
-        fprintf(stderr, "axiom-pack: chat template: %s\n", plan.chat_note.c_str());
+        fprintf(stderr, "axiom-pack: %s\n", plan.chat_note.c_str());
     }
     struct sigaction action {};
     action.sa_handler = request_stop;

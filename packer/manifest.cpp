@@ -142,7 +142,8 @@ ordered_json manifest(const Weights& weights) {
         tensors.push_back(
             {{"name", tensor_name(weights, entry)},
              {"role", format::role_name(entry.role)},
-             {"layer", extent.kind == ExtentKind::layer ? ordered_json(extent.layer) : ordered_json()},
+             {"layer",
+              extent.kind == ExtentKind::layer ? ordered_json(extent.layer) : ordered_json()},
              {"source_type",
               computed ? ordered_json() : ordered_json(gguf::tensor_type_name(entry.source_type))},
              {"type", stored_type_name(entry.type)},
@@ -169,15 +170,15 @@ std::string describe(const Weights& weights) {
     line("file        ", weights.file, "  ", Bytes{weights.layout.header.file_bytes}, " (",
          weights.layout.header.file_bytes, " bytes), format ", weights.layout.header.version,
          ", head checksum ", HexDigits{weights.layout.header.head_checksum, 16});
-    line("model       ", text_of(c.name), "  ", text_of(c.architecture), " ", text_of(c.quantization),
-         "  ", Fixed{double(c.n_params) / 1e6, 1}, " M parameters");
+    line("model       ", text_of(c.name), "  ", text_of(c.architecture), " ",
+         text_of(c.quantization), "  ", Fixed{double(c.n_params) / 1e6, 1}, " M parameters");
     line("shape       n_layer ", c.n_layer, "  n_embd ", c.n_embd, "  n_head ", c.n_head, "/",
          c.n_head_kv, "  head_dim ", c.head_dim, "  n_ff ", c.n_ff, "  n_vocab ", c.n_vocab,
          c.tied_output ? " (tied output)" : "", "  n_ctx_train ", c.n_ctx_train);
     line("tokenizer   ", vocab_name(tokenizer.kind),
          tokenizer.kind == format::Vocab::bpe ? " " : "",
-         tokenizer.kind == format::Vocab::bpe ? pre_name(tokenizer.pre) : "", "  ", tokenizer.n_vocab,
-         " tokens, ", tokenizer.n_merges, " merges");
+         tokenizer.kind == format::Vocab::bpe ? pre_name(tokenizer.pre) : "", "  ",
+         tokenizer.n_vocab, " tokens, ", tokenizer.n_merges, " merges");
     line("chat        ", chat_name(chat_header(weights).kind));
     line("a token     reads ", Bytes{weights.bytes_per_token()}, " of weights, ",
          Fixed{double(weights.macs_per_token()) / 1e6, 1}, " M multiply-adds");
@@ -193,8 +194,8 @@ std::string describe(const Weights& weights) {
              PadRight{computed ? "keys" : gguf::tensor_type_name(entry.source_type), 8},
              PadRight{stored_type_name(entry.type), 8}, PadLeft{Text<24>(entry.n_rows), 8},
              PadLeft{Text<24>(entry.n_cols), 8}, PadLeft{Text<24>(entry.bytes), 12},
-             PadLeft{Text<24>(entry.extent), 8},
-             PadLeft{computed ? "-" : max_error.view(), 13}, PadLeft{computed ? "-" : rms_error.view(), 13});
+             PadLeft{Text<24>(entry.extent), 8}, PadLeft{computed ? "-" : max_error.view(), 13},
+             PadLeft{computed ? "-" : rms_error.view(), 13});
     }
     return out;
 }

@@ -19,8 +19,8 @@ uint64_t n_groups(const PlannedTensor& tensor) {
 
 uint64_t group_bytes(const PlannedTensor& tensor) {
     uint64_t bytes = 0;
-    const bool fits = stored_bytes(tensor.type, is_quantized(tensor.type) ? kGroupRows : tensor.n_rows,
-                                   tensor.n_cols, &bytes);
+    const bool fits = stored_bytes(
+        tensor.type, is_quantized(tensor.type) ? kGroupRows : tensor.n_rows, tensor.n_cols, &bytes);
     AXIOM_CHECK(fits);  // the limits of model/format.h
     return bytes;
 }
@@ -36,7 +36,8 @@ std::vector<PlannedTensor> tensor_list(const format::Config& c) {
     std::vector<PlannedTensor> list;
     const uint64_t n_q = uint64_t(c.n_head) * c.head_dim;
     const uint64_t n_kv = uint64_t(c.n_head_kv) * c.head_dim;
-    const auto add = [&](Role role, uint32_t layer, const char* stem, uint64_t rows, uint64_t cols) {
+    const auto add = [&](Role role, uint32_t layer, const char* stem, uint64_t rows,
+                         uint64_t cols) {
         const bool in_layer = role >= Role::attn_norm && role <= Role::ffn_down;
         std::string name = in_layer ? "blk." + std::to_string(layer) + "." : "";
         name += std::string(stem) + ".weight";

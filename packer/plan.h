@@ -24,11 +24,11 @@ struct ErrorStats {
 };
 
 struct PlannedTensor {
-    std::string name;                      // as in the GGUF, for messages
+    std::string name;  // as in the GGUF, for messages
     format::Role role;
-    uint32_t layer;                        // of a layer's tensors; otherwise 0
+    uint32_t layer;  // of a layer's tensors; otherwise 0
     StoredType type;
-    uint32_t source_type;                  // ggml_type
+    uint32_t source_type;  // ggml_type
     uint64_t n_rows, n_cols;
     const gguf::Tensor* source = nullptr;  // where it comes from a GGUF
 };
@@ -40,7 +40,7 @@ struct Plan {
     using Fill = std::function<Status(const PlannedTensor&, uint64_t begin, uint64_t end,
                                       uint8_t* out, ErrorStats* errors)>;
 
-    std::string source_name;               // of the input, for messages
+    std::string source_name;  // of the input, for messages
     format::Config config{};
     std::vector<uint8_t> tokenizer, chat;  // extent bytes
     std::string chat_note;                 // what a person should know about the chat template
@@ -71,8 +71,8 @@ Status store_group(std::string_view source_name, const PlannedTensor& tensor, Se
 void measure_group(const PlannedTensor& tensor, const float* rows, uint64_t n_rows,
                    const uint8_t* stored, ErrorStats* stats);
 
-// Rotary frequencies, radians per position of pair i: base^(-2i/rope_dim) / linear_factor / factors[i].
-// `factors` is empty or has rope_dim/2 elements.
+// Rotary frequencies, radians per position of pair i: base^(-2i/rope_dim) / linear_factor /
+// factors[i]. `factors` is empty or has rope_dim/2 elements.
 std::vector<double> rope_frequencies(double base, uint32_t rope_dim, double linear_factor,
                                      const std::vector<float>& factors);
 

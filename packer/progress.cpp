@@ -15,13 +15,14 @@ double Progress::seconds() const {
 }
 
 void Progress::update(uint64_t done_bytes, uint64_t total_bytes, std::string_view what) {
-    constexpr double kRedraw_s = 0.1;
+    constexpr double kRedraw_s = 0.1, kLine_s = 1;
     constexpr int kBarWidth = 30;
     const double now_s = seconds();
     const double share = total_bytes ? double(done_bytes) / double(total_bytes) : 1;
     const int tenth = int(share * 10);
     const bool last = done_bytes == total_bytes;
-    if (terminal_ ? !last && now_s - last_drawn_s_ < kRedraw_s : tenth == last_tenth_) return;
+    if (!last && now_s - last_drawn_s_ < (terminal_ ? kRedraw_s : kLine_s)) return;
+    if (!terminal_ && tenth == last_tenth_) return;
     last_drawn_s_ = now_s;
     last_tenth_ = tenth;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How far packing is, for a person: a bar redrawn in place on a terminal, a line for every tenth of
-// the way otherwise. Must not know: what is being packed.
+// How far packing is, for a person: a bar redrawn in place on a terminal, a line at most every
+// second and every tenth of the way otherwise. Must not know: what is being packed.
 #pragma once
 
 #include <chrono>
@@ -27,7 +27,7 @@ class Progress {
     bool terminal_;
     bool line_open_ = false;
     int last_tenth_ = 0;
-    double last_drawn_s_ = -1;
+    double last_drawn_s_ = 0;
     std::chrono::steady_clock::time_point start_;
 };
 

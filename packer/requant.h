@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// One 16 x 32 block of a matrix -> what is stored: copied bit for bit where the source's block format
-// is one of ours, otherwise quantized from floats. Must not know: files, extents, or the model.
+// One 16 x 32 block of a matrix -> what is stored: copied bit for bit where the source's block
+// format is one of ours, otherwise quantized from floats. Must not know: files, extents, or the
+// model.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,8 @@ enum class Search { none, rms };
 [[nodiscard]] bool quantize_32(StoredType type, Search search, const float* weights,
                                BlockSource* block, size_t row);
 
-// The stored type that keeps this source type best: q4 for Q4_0, q4m for Q4_1 and Q4_K, q8 otherwise.
+// The stored type that keeps this source type best: q4 for Q4_0, q4m for Q4_1 and Q4_K, q8
+// otherwise.
 StoredType natural_type(gguf::TensorType source);
 
 // Source blocks whose integers can be kept: Q4_0 -> q4, Q4_1 -> q4m, Q8_0 -> q8 (exact) and

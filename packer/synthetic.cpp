@@ -135,8 +135,8 @@ Status parse_custom(std::string_view text, Shape* shape) {
         const std::string_view word = rest.substr(0, comma);
         uint64_t number = 0;
         if (!parse_u64(word, &number) || number < 1 || number > field.limit) {
-            return error(Code::bad_option, "--synthetic ", Quoted{text}, ": ", field.name, ": found ",
-                         Quoted{word}, ", allowed 1..", field.limit,
+            return error(Code::bad_option, "--synthetic ", Quoted{text}, ": ", field.name,
+                         ": found ", Quoted{word}, ", allowed 1..", field.limit,
                          " (or a known shape; see --help)");
         }
         *field.value = uint32_t(number);
@@ -194,8 +194,9 @@ format::Config config_of(const Shape& shape, StoredType type) {
 }
 
 Plan::Fill make_fill(uint64_t seed, std::vector<double> freqs) {
-    return [seed, freqs = std::move(freqs)](const PlannedTensor& tensor, uint64_t begin, uint64_t end,
-                                            uint8_t* out, ErrorStats* errors) -> Status {
+    return [seed, freqs = std::move(freqs)](const PlannedTensor& tensor, uint64_t begin,
+                                            uint64_t end, uint8_t* out,
+                                            ErrorStats* errors) -> Status {
         if (tensor.role == Role::rope_freqs) {
             memcpy(out, freqs.data(), freqs.size() * sizeof(double));
             return {};

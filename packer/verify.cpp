@@ -44,7 +44,8 @@ Status check_scales(const Weights& weights, const TensorEntry& entry, const uint
             uint16_t half;
             memcpy(&half, data + at + i, sizeof half);
             if ((half & 0x7c00) != 0x7c00) continue;
-            const uint64_t offset = weights.layout.extents[entry.extent].offset + entry.offset + at + i;
+            const uint64_t offset =
+                weights.layout.extents[entry.extent].offset + entry.offset + at + i;
             return field_error(weights.file, tensor_name(weights, entry) + " scale", offset,
                                Text<48>(Hex{half, 4}, ", not a finite number"), "finite binary16");
         }

@@ -10,8 +10,8 @@
 
 namespace axiom::packer {
 
-// Checksums, structure, tokenizer, chat template, zeros between extents, finite scales and norms: the first
-// thing wrong. `bytes` is the whole file, 64-byte aligned.
+// Checksums, structure, tokenizer, chat template, zeros between extents, finite scales and norms:
+// the first thing wrong. `bytes` is the whole file, 64-byte aligned.
 Status verify(std::string_view file, std::span<const uint8_t> bytes);
 
 }  // namespace axiom::packer

@@ -20,8 +20,8 @@ using format::TensorEntry;
 
 constexpr uint64_t kPieceBytes = 8 << 20;  // filled, hashed and written at a time
 
-// Fills groups [begin, end) of a tensor, split over threads. The error of the lowest groups wins, so
-// that a message does not depend on timing.
+// Fills groups [begin, end) of a tensor, split over threads. The error of the lowest groups wins,
+// so that a message does not depend on timing.
 Status fill_piece(const Plan& plan, const PlannedTensor& tensor, uint64_t begin, uint64_t end,
                   unsigned n_threads, std::span<uint8_t> out, std::span<ErrorStats> errors) {
     const uint64_t n = end - begin;
@@ -90,7 +90,8 @@ class PackedWriter {
             const uint64_t end = std::min(groups, begin + groups_per_piece);
             piece_.resize(size_t((end - begin) * step));
             errors_.assign(size_t(end - begin), {});
-            if (Status s = fill_piece(plan_, tensor, begin, end, options_.n_threads, piece_, errors_);
+            if (Status s =
+                    fill_piece(plan_, tensor, begin, end, options_.n_threads, piece_, errors_);
                 !s.ok()) {
                 return s;
             }
@@ -100,7 +101,8 @@ class PackedWriter {
             }
             hash_.update(piece_.data(), piece_.size());
             hashed_bytes_ += piece_.size();
-            if (Status s = file_.write_at(base + begin * step, piece_.data(), piece_.size()); !s.ok()) {
+            if (Status s = file_.write_at(base + begin * step, piece_.data(), piece_.size());
+                !s.ok()) {
                 return s;
             }
             done_bytes_ += piece_.size();
@@ -120,7 +122,8 @@ class PackedWriter {
 
     Status write_metadata() {
         if (Status s = write_extent(ExtentKind::config, &plan_.config); !s.ok()) return s;
-        if (Status s = write_extent(ExtentKind::tokenizer, plan_.tokenizer.data()); !s.ok()) return s;
+        if (Status s = write_extent(ExtentKind::tokenizer, plan_.tokenizer.data()); !s.ok())
+            return s;
         if (Status s = write_extent(ExtentKind::chat, plan_.chat.data()); !s.ok()) return s;
         if (Status s = write_extent(ExtentKind::tensors, layout_.entries.data()); !s.ok()) return s;
 
@@ -158,7 +161,7 @@ Layout lay_out(const Plan& plan) {
     layout.extents.resize(format::kNFixedExtents + n_layer);
     for (uint32_t i = 0; i < layout.extents.size(); i++) {
         Extent& extent = layout.extents[i];
-        extent.kind = i <= 4                             ? ExtentKind(i)
+        extent.kind = i <= 4                           ? ExtentKind(i)
                       : i + 1 == layout.extents.size() ? ExtentKind::output
                                                        : ExtentKind::layer;
         extent.layer = extent.kind == ExtentKind::layer ? i - uint32_t(ExtentKind::layer) : 0;
@@ -180,7 +183,8 @@ Layout lay_out(const Plan& plan) {
     layout.extents[uint32_t(ExtentKind::config)].bytes = sizeof plan.config;
     layout.extents[uint32_t(ExtentKind::tokenizer)].bytes = plan.tokenizer.size();
     layout.extents[uint32_t(ExtentKind::chat)].bytes = plan.chat.size();
-    layout.extents[uint32_t(ExtentKind::tensors)].bytes = layout.entries.size() * sizeof(TensorEntry);
+    layout.extents[uint32_t(ExtentKind::tensors)].bytes =
+        layout.entries.size() * sizeof(TensorEntry);
 
     uint64_t end = sizeof(FileHeader) + layout.extents.size() * sizeof(Extent);
     for (Extent& extent : layout.extents) {

@@ -17,6 +17,10 @@ UNIT_ENV     := AXIOM_BUILD_DIR='$(BUILD)'
 # Catch2 version 3 is a library, version 2 a header.
 CATCH_LIB    := $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
 
+# Test code is compiled without optimization: Catch2 makes it large, and what it tests is not in it.
+$(BUILD)/host/test/%.o: test/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out -O2,$(COMMON)) -O0 -pthread -c $< -o $@
 $(BUILD)/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/host/%)
 	$(CXX) -pthread $^ $(CATCH_LIB) -o $@
 
@@ -29,6 +33,9 @@ $(BUILD)/asan/core/%.o: core/%.cpp
 $(BUILD)/asan/model/%.o: model/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(ASAN_FLAGS) $(ENGINE_FLAGS) -c $< -o $@
+$(BUILD)/asan/test/%.o: test/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out -O1,$(ASAN_FLAGS)) -O0 -c $< -o $@
 $(BUILD)/asan/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(ASAN_FLAGS) -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t round_to(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-__m256i load(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
+__m256i load_bytes(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
 __m256 halves(const uint8_t* p) {
     return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
 }
@@ -21,14 +21,6 @@ __m256i broadcast4(const int8_t* x) {
     int32_t v;
     __builtin_memcpy(&v, x, sizeof v);
     return _mm256_set1_epi32(v);
-}
-
-// The 16-lane fold of the contract: a holds lanes 0-7, b lanes 8-15.
-float fold(__m256 a, __m256 b) {
-    const __m256 eight = _mm256_add_ps(a, b);
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
 // --- matmul ---------------------------------------------------------------------------------
@@ -64,7 +56,7 @@ void half_group(const uint8_t* block, size_t n_blocks, const Acts (&acts)[T], si
             for (size_t t = 0; t < T; t++) idot[t] = _mm256_setzero_si256();
 #pragma GCC unroll 8
             for (size_t k = 0; k < 8; k++) {
-                const __m256i w = load(block + 64 * k + 32 * half);
+                const __m256i w = load_bytes(block + 64 * k + 32 * half);
                 const __m256i magnitude = _mm256_abs_epi8(w);
                 for (size_t t = 0; t < T; t++) {
                     const __m256i x = broadcast4(acts[t].q + b * kBlockCols + 4 * k);
@@ -77,7 +69,7 @@ void half_group(const uint8_t* block, size_t n_blocks, const Acts (&acts)[T], si
             for (size_t t = 0; t < T; t++) pairs[t] = _mm256_setzero_si256();
 #pragma GCC unroll 4
             for (size_t k = 0; k < 4; k++) {
-                const __m256i both = load(block + 64 * k + 32 * half);
+                const __m256i both = load_bytes(block + 64 * k + 32 * half);
                 const __m256i low = _mm256_and_si256(both, low_nibble);
                 const __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), low_nibble);
                 for (size_t t = 0; t < T; t++) {
@@ -132,30 +124,46 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
 
 // --- elementwise ----------------------------------------------------------------------------
 
-// exp_f32 of core/mathf.h, eight at a time, step for step.
-__m256 exp8(__m256 x) {
-    const auto k = [](float c) { return _mm256_set1_ps(c); };
-    // The constant first: the comparison is false for NaN and x stays, as in the scalar form.
-    x = _mm256_blendv_ps(x, k(kExp.min_x), _mm256_cmp_ps(x, k(kExp.min_x), _CMP_LT_OQ));
-    x = _mm256_blendv_ps(x, k(kExp.max_x), _mm256_cmp_ps(x, k(kExp.max_x), _CMP_GT_OQ));
-    __m256 n = _mm256_add_ps(_mm256_mul_ps(x, k(kExp.log2e)), k(kExp.round_magic));
-    n = _mm256_sub_ps(n, k(kExp.round_magic));
-    __m256 r = _mm256_sub_ps(x, _mm256_mul_ps(n, k(kExp.ln2_hi)));
-    r = _mm256_sub_ps(r, _mm256_mul_ps(n, k(kExp.ln2_lo)));
-    __m256 p = k(kExp.c6);
-    for (const float c : {kExp.c5, kExp.c4, kExp.c3, kExp.c2, kExp.c1, kExp.c0}) {
-        p = _mm256_add_ps(_mm256_mul_ps(p, r), k(c));
-    }
+using Reg = __m256;
+constexpr size_t kWidth = 8;
+
+__m256i mask_first(size_t n) {
+    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(int32_t(n)), index);
+}
+Reg set1(float x) { return _mm256_set1_ps(x); }
+Reg load(const float* p) { return _mm256_loadu_ps(p); }
+Reg load_first(const float* p, size_t n) { return _mm256_maskload_ps(p, mask_first(n)); }
+void store(float* p, Reg x) { _mm256_storeu_ps(p, x); }
+void store_first(float* p, Reg x, size_t n) { _mm256_maskstore_ps(p, mask_first(n), x); }
+Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
+Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
+Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
+Reg div(Reg a, Reg b) { return _mm256_div_ps(a, b); }
+Reg negate(Reg x) { return _mm256_xor_ps(x, _mm256_set1_ps(-0.0f)); }
+Reg at_least(Reg x, Reg c) { return _mm256_blendv_ps(x, c, _mm256_cmp_ps(x, c, _CMP_LT_OQ)); }
+Reg at_most(Reg x, Reg c) { return _mm256_blendv_ps(x, c, _mm256_cmp_ps(x, c, _CMP_GT_OQ)); }
+Reg keep_first(Reg x, size_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(mask_first(n))); }
+Reg pow2(Reg n) {
     const __m256i exponent = _mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127));
-    return _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+}
+Reg load_half(const uint16_t* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+void store_half(uint16_t* p, Reg x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+float fold(const Reg (&lanes)[2]) {
+    const __m256 eight = _mm256_add_ps(lanes[0], lanes[1]);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-// Lanes j with first + j < n.
-__m256i lanes_below(size_t n, size_t first) {
-    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const size_t left = n > first ? n - first : 0;
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(int32_t(left < 8 ? left : 8)), index);
-}
+#include "core/kernels/elementwise.inc"
+
+// --- activations ----------------------------------------------------------------------------
 
 void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) {
     const size_t n_blocks = out.n_cols / kBlockCols;
@@ -167,7 +175,7 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
         __m256i max8 = _mm256_setzero_si256();
         for (size_t i = 0; i < 4; i++) {
             const size_t first = b * kBlockCols + 8 * i;
-            v[i] = _mm256_maskload_ps(x + first, lanes_below(n, first));
+            v[i] = load_first(x + first, lanes_left(n, first));
             max8 = _mm256_max_epi32(max8, _mm256_and_si256(_mm256_castps_si256(v[i]), magnitude));
         }
         __m128i max4 = _mm_max_epi32(_mm256_castsi256_si128(max8), _mm256_extracti128_si256(max8, 1));
@@ -201,104 +209,6 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
     }
 }
 
-void rms_norm(const float* x, const float* weight, size_t n, float eps, float* out) {
-    __m256 a = _mm256_setzero_ps(), b = _mm256_setzero_ps();
-    for (size_t i = 0; i < n; i += 16) {
-        const __m256 u = _mm256_loadu_ps(x + i), v = _mm256_loadu_ps(x + i + 8);
-        a = _mm256_add_ps(a, _mm256_mul_ps(u, u));
-        b = _mm256_add_ps(b, _mm256_mul_ps(v, v));
-    }
-    const float mean = fold(a, b) / float(n) + eps;
-    const float root = _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(mean)));
-    const __m256 s = _mm256_set1_ps(1.0f / root);
-    for (size_t i = 0; i < n; i += 8) {
-        const __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(x + i), s);
-        _mm256_storeu_ps(out + i, _mm256_mul_ps(scaled, _mm256_loadu_ps(weight + i)));
-    }
-}
-
-void silu_mul(float* gate, const float* up, size_t n) {
-    const __m256 one = _mm256_set1_ps(1.0f);
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    for (size_t i = 0; i < n; i += 8) {
-        const __m256i mask = lanes_below(n, i);
-        const __m256 g = _mm256_maskload_ps(gate + i, mask);
-        const __m256 divisor = _mm256_add_ps(one, exp8(_mm256_xor_ps(g, sign)));
-        const __m256 silu = _mm256_div_ps(g, divisor);
-        _mm256_maskstore_ps(gate + i, mask, _mm256_mul_ps(silu, _mm256_maskload_ps(up + i, mask)));
-    }
-}
-
-void add(float* x, const float* y, size_t n) {
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        _mm256_storeu_ps(x + i, _mm256_add_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i)));
-    }
-    for (; i < n; i++) x[i] += y[i];
-}
-
-// --- attention ------------------------------------------------------------------------------
-
-__m256 halves_at(const uint16_t* p) {
-    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-
-void attention_scores(const float* q, const uint16_t* k, size_t head_dim, size_t n_positions,
-                      float scale, float* scores) {
-    for (size_t p = 0; p < n_positions; p++, k += head_dim) {
-        __m256 a = _mm256_setzero_ps(), b = _mm256_setzero_ps();
-        for (size_t i = 0; i < head_dim; i += 16) {
-            a = _mm256_add_ps(a, _mm256_mul_ps(_mm256_loadu_ps(q + i), halves_at(k + i)));
-            b = _mm256_add_ps(b, _mm256_mul_ps(_mm256_loadu_ps(q + i + 8), halves_at(k + i + 8)));
-        }
-        scores[p] = fold(a, b) * scale;
-    }
-}
-
-void softmax(float* x, size_t n) {
-    float max = x[0];
-    for (size_t i = 1; i < n; i++) max = x[i] > max ? x[i] : max;
-    const __m256 top = _mm256_set1_ps(max);
-    __m256 lanes[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t i = 0; i < n; i += 8) {
-        const __m256i mask = lanes_below(n, i);
-        const __m256 e = exp8(_mm256_sub_ps(_mm256_maskload_ps(x + i, mask), top));
-        const __m256 kept = _mm256_and_ps(e, _mm256_castsi256_ps(mask));
-        _mm256_maskstore_ps(x + i, mask, kept);
-        __m256& lane = lanes[i / 8 % 2];
-        lane = _mm256_add_ps(lane, kept);
-    }
-    const float inverse = 1.0f / fold(lanes[0], lanes[1]);
-    for (size_t i = 0; i < n; i++) x[i] *= inverse;
-}
-
-void attention_values(const float* p, const uint16_t* v, size_t head_dim, size_t n_positions,
-                      float* out) {
-    for (size_t i = 0; i < head_dim; i += 16) {
-        __m256 a = _mm256_loadu_ps(out + i), b = _mm256_loadu_ps(out + i + 8);
-        for (size_t pos = 0; pos < n_positions; pos++) {
-            const __m256 weight = _mm256_set1_ps(p[pos]);
-            const uint16_t* const row = v + pos * head_dim + i;
-            a = _mm256_add_ps(a, _mm256_mul_ps(weight, halves_at(row)));
-            b = _mm256_add_ps(b, _mm256_mul_ps(weight, halves_at(row + 8)));
-        }
-        _mm256_storeu_ps(out + i, a);
-        _mm256_storeu_ps(out + i + 8, b);
-    }
-}
-
-void to_f16(const float* x, uint16_t* out, size_t n) {
-    for (size_t i = 0; i < n; i += 8) {
-        const __m256i mask = lanes_below(n, i);
-        const __m128i h = _mm256_cvtps_ph(_mm256_maskload_ps(x + i, mask), _MM_FROUND_TO_NEAREST_INT);
-        if (n - i >= 8) {
-            _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), h);
-        } else {
-            __builtin_memcpy(out + i, &h, (n - i) * sizeof(uint16_t));
-        }
-    }
-}
-
 }  // namespace
 
 constinit const Kernels kAvx2Kernels = {
@@ -309,7 +219,7 @@ constinit const Kernels kAvx2Kernels = {
     .quantize = quantize,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
-    .add = add,
+    .add = add_to,
     .attention_scores = attention_scores,
     .softmax = softmax,
     .attention_values = attention_values,

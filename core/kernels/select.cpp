@@ -9,7 +9,7 @@
 namespace axiom {
 namespace {
 
-constexpr size_t kNSets = 2;
+constexpr size_t kNSets = 4;
 
 // The trial: one matmul of each format, 64 rows x 1024 columns, one token (decode).
 constexpr size_t kTrialRows = 64;
@@ -65,8 +65,13 @@ MatmulFn matmul_for(const Kernels& kernels, StoredType type) {
 }
 
 std::span<const KernelSet> kernel_sets(const CpuFeatures& features) {
-    static constinit KernelSet sets[kNSets] = {{&kScalarKernels, true}, {&kAvx2Kernels, false}};
-    sets[1].usable = features.avx2;
+    static constinit KernelSet sets[kNSets] = {{&kScalarKernels, true},
+                                              {&kSseKernels, false},
+                                              {&kAvx2Kernels, false},
+                                              {&kAvx512Kernels, false}};
+    sets[1].usable = features.ssse3 && features.sse41;
+    sets[2].usable = features.avx2;
+    sets[3].usable = features.avx512_vnni;
     return sets;
 }
 

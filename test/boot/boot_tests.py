@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Boots build/axiom.efi in QEMU: from every kind of disk, from the shell and by the firmware, with bad
 # input, with Ctrl-C; its logits hash must be axiom-host's. Each scenario is one boot and gives one or
-# more named results; two boots run at a time.
+# more named results; two boots run at a time. Before them, the launch tools without a boot.
 import concurrent.futures
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -11,6 +12,7 @@ import sys
 
 import badfiles
 import guest
+import launch_tests
 import messages
 import tally
 
@@ -163,16 +165,15 @@ class BadInput:
         self.script = ["@echo -off", "fs0:"]
         self.checks = []  # (test name, case label, check of its output)
         valid = suite.tiny.read_bytes()
-        for bad in badfiles.all_files(valid):
-            file_name = bad.name + ".axm"
-            self.files["bad/" + file_name] = suite.source(file_name, bad.data)
-            self.add(f"the EFI image refuses {bad.title}", f"-m \\bad\\{file_name} -p x -n 1",
-                     lambda text, bad=bad, file_name=file_name: self.bad_file(text, bad, file_name))
         self.add("the EFI image names a model that is not there", "-m \\bad\\missing.axm -p x",
                  self.names("\\bad\\missing.axm"))
         self.large_model(valid)
         self.add("the EFI image names an unknown option", "--tempo 1", self.names("--tempo"))
         self.add("the EFI image names a bad value", "--temp hot -p x", self.names("--temp", "hot", "allowed"))
+        self.add("the EFI image names a kernel set that does not exist", "--isa avx9 -p x",
+                 self.names("--isa", "avx9", "allowed"))
+        self.add("the EFI image refuses a context beyond the model's", "-c 99999 -p x",
+                 self.names("-c", "99999", "allowed"))
         self.add("the EFI image refuses an option of axiom-host", "--json x -p x", self.names("--json"))
         for label, text, parts in (
                 ("an unknown key in axiom.conf", b"prompt x\ntempo 1\n", ("axiom.conf", "line 2", "tempo")),
@@ -185,8 +186,13 @@ class BadInput:
             self.files["bad/" + name] = suite.source(name, text)
             self.script.append(f"cp -q \\bad\\{name} \\axiom\\axiom.conf")
             self.add(f"the EFI image refuses {label}", "-p x -n 1", self.names(*parts))
-        self.script += ["rm -q \\axiom\\axiom.conf", "echo LAST",
-                        f'\\axiom.efi -p "{SHELL_TEXT}" -n {N_TINY} --ignore-eos', "reset -s"]
+        self.script.append("rm -q \\axiom\\axiom.conf")
+        for bad in badfiles.all_files(valid):
+            file_name = bad.name + ".axm"
+            self.files["bad/" + file_name] = suite.source(file_name, bad.data)
+            self.add(f"the EFI image refuses {bad.title}", f"-m \\bad\\{file_name} -p x -n 1",
+                     lambda text, bad=bad, file_name=file_name: self.bad_file(text, bad, file_name))
+        self.script += [f'\\axiom.efi -p "{SHELL_TEXT}" -n {N_TINY} --ignore-eos', "reset -s"]
 
     def large_model(self, valid):
         # Larger than the machine's 512 MiB by its size alone; the zeros are a hole in the file.
@@ -223,11 +229,15 @@ class BadInput:
         self.files["startup.nsh"] = self.suite.source("bad.nsh", "\r\n".join(self.script) + "\r\n")
         path = self.suite.image("bad", self.files)
         outcome = guest.boot(self.suite.folder / "bad-input", path, 400, memory_mib=512)
+        lost = None  # the first case after which there was no shell any more
         for test, label, check in self.checks:
             match = re.search(rf"^{label}\s*$(.*?)^{label} (\S+)\s*$", outcome.text, re.M | re.S)
-            if match is None:
-                failure = f"the shell did not come back: {outcome.failure}; {outcome.log} ends with\n" \
-                          + outcome.tail()
+            if match is None and lost is not None:
+                failure = f"not reached: the shell did not come back after {lost}"
+            elif match is None:
+                lost = label
+                failure = f"the shell did not come back: {outcome.failure or 'the machine went off'}; " \
+                          f"{outcome.log} ends with\n{outcome.tail()}"
             elif int(match[2], 16) == 0:
                 failure = f"exit status: found {match[2]}, allowed an error\n{match[1].strip()}"
             else:
@@ -274,8 +284,13 @@ def scenarios(suite):
 
 def main():
     arguments = tally.arguments()
-    suite = Suite(arguments.build)
     results = tally.Tally()
+    suite = Suite(arguments.build)
+
+    def wanted(name):
+        return re.search(arguments.filter, name) is not None
+
+    launch_tests.run(results, suite.folder / "launch", wanted)
     suite.prepare()
 
     def guarded(name, run):
@@ -284,10 +299,12 @@ def main():
         except Exception as error:  # a scenario that cannot run is a failure, and the others go on
             results.result(name, f"{type(error).__name__}: {error}")
 
-    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        for name, run in scenarios(suite):
-            if re.search(arguments.filter, name):
-                pool.submit(guarded, name, run)
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=2)
+    futures = [pool.submit(guarded, name, run) for name, run in scenarios(suite) if wanted(name)]
+    try:
+        concurrent.futures.wait(futures)
+    except KeyboardInterrupt:
+        os._exit(130)  # without waiting for the boots: QEMU dies with its launcher
     return results.finish()
 
 

@@ -26,7 +26,7 @@ class Outcome:
     log: pathlib.Path
 
     def tail(self, n_lines=15):
-        return "\n".join(self.text.splitlines()[-n_lines:])
+        return "\n".join(line[:200] for line in self.text.splitlines()[-n_lines:])
 
 
 def boot(folder, image, timeout_s, reactions=(), **machine):

@@ -19,7 +19,7 @@ BEYOND_BASELINE = re.compile(
     r"^(addsubp|h(add|sub)p|lddqu|mov(s[hl]|d)dup|p?h(add|sub)|pabs|palignr|pmaddubsw|pmulhrsw|pshufb|"
     r"psign|blend|pblend|dpp|extractps|insertps|movntdqa|mpsadbw|packusdw|pcmpeqq|pcmpgtq|pcmp[ei]str|"
     r"pextr[bdq]|pinsr[bdq]|phmin|pm(ax|in)(sb|sd|ud|uw)|pmov[sz]x|pmuldq|pmulld|ptest|round[ps][sd]|"
-    r"crc32|popcnt|andn|bextr|bls|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx)")
+    r"crc32|popcnt|(andn|bextr|bls(r|i|msk)|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx)[lq]?$)")
 TABLE = re.compile(r"^axiom::k\w+Kernels$")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(.*)$")
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")

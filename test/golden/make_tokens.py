@@ -304,4 +304,5 @@ def main():
                 write("default", hidden.name, strings)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -161,7 +161,9 @@ TEST_CASE("a GGUF with any one byte changed is parsed or refused without harm") 
     }
 }
 
-TEST_CASE("an empty file is refused") { refuses(Raw(), {"file size at offset 0x0", "found 0 bytes"}); }
+TEST_CASE("an empty file is refused") {
+    refuses(Raw(), {"file size at offset 0x0", "found 0 bytes"});
+}
 
 TEST_CASE("a wrong magic is refused") {
     refuses(Raw().literal("GGML").u32(3).u64(0).u64(0),
@@ -175,8 +177,10 @@ TEST_CASE("versions other than 2 and 3 are refused, and a big-endian one is call
 }
 
 TEST_CASE("huge tensor and key counts are refused before anything is allocated") {
-    refuses(Raw().head(uint64_t(1) << 60, 0), {"tensor count at offset 0x8", "1152921504606846976"});
-    refuses(Raw().head(0, ~uint64_t{0}), {"key-value count at offset 0x10", "18446744073709551615"});
+    refuses(Raw().head(uint64_t(1) << 60, 0),
+            {"tensor count at offset 0x8", "1152921504606846976"});
+    refuses(Raw().head(0, ~uint64_t{0}),
+            {"key-value count at offset 0x10", "18446744073709551615"});
 }
 
 TEST_CASE("a key length past the end of the file is refused") {
@@ -196,7 +200,8 @@ TEST_CASE("an array count beyond the file or overflowing is refused") {
             {"key \"x\" element count at offset 0x29", "found 3", "at most 2"});
     refuses(Raw().head(0, 1).array("x", ValueType::u64, (uint64_t(1) << 61) + 1).u64(0),
             {"element count", "2305843009213693953"});
-    refuses(Raw().head(0, 1).array("x", ValueType::string, uint64_t(1) << 61).u64(0), {"element count"});
+    refuses(Raw().head(0, 1).array("x", ValueType::string, uint64_t(1) << 61).u64(0),
+            {"element count"});
     refuses(Raw().head(0, 1).array("x", ValueType::string, 2).text("aaaaaaaa").u64(5),
             {"key \"x\"[1] length", "found 5"});
 }
@@ -217,25 +222,34 @@ TEST_CASE("duplicate keys are refused") {
 }
 
 TEST_CASE("duplicate tensors are refused") {
-    refuses(Raw().head(2, 0).info("t", {4}, TensorType::f32, 0).info("t", {4}, TensorType::f32, 32).data(64),
+    refuses(Raw()
+                .head(2, 0)
+                .info("t", {4}, TensorType::f32, 0)
+                .info("t", {4}, TensorType::f32, 32)
+                .data(64),
             {"tensor \"t\" at offset", "a second time"});
 }
 
 TEST_CASE("unknown and unsupported tensor types are refused by name") {
-    refuses(Raw().head(1, 0).info("t", {256}, 10u, 0).data(84), {"tensor \"t\" type", "Q2_K (10)", "Q6_K"});
+    refuses(Raw().head(1, 0).info("t", {256}, 10u, 0).data(84),
+            {"tensor \"t\" type", "Q2_K (10)", "Q6_K"});
     refuses(Raw().head(1, 0).info("t", {256}, 4u, 0).data(84), {"Q4_2 (4)"});
     refuses(Raw().head(1, 0).info("t", {256}, 1000u, 0).data(84), {"an unknown type (1000)"});
 }
 
 TEST_CASE("tensor names, dimensions and sizes are checked") {
-    refuses(Raw().head(1, 0).info("", {4}, TensorType::f32, 0).data(16), {"name length", "found 0"});
+    refuses(Raw().head(1, 0).info("", {4}, TensorType::f32, 0).data(16),
+            {"name length", "found 0"});
     refuses(Raw().head(1, 0).info(std::string(65, 'n'), {4}, TensorType::f32, 0).data(16),
             {"name length", "found 65, allowed 1..64"});
     refuses(Raw().head(1, 0).info("t", {}, TensorType::f32, 0).data(16), {"dimensions", "found 0"});
     refuses(Raw().head(1, 0).info("t", {1, 1, 1, 1, 1}, TensorType::f32, 0).data(16),
             {"dimensions", "found 5, allowed 1..4"});
     refuses(Raw().head(1, 0).info("t", {4, 0}, TensorType::f32, 0).data(16), {"ne[1]", "found 0"});
-    refuses(Raw().head(1, 0).info("t", {uint64_t(1) << 33, uint64_t(1) << 33}, TensorType::f32, 0).data(16),
+    refuses(Raw()
+                .head(1, 0)
+                .info("t", {uint64_t(1) << 33, uint64_t(1) << 33}, TensorType::f32, 0)
+                .data(16),
             {"tensor \"t\" ne[1]", "found 8589934592", "product fits 64 bits"});
     refuses(Raw().head(1, 0).info("t", {uint64_t(1) << 63}, TensorType::f32, 0).data(16),
             {"elements", "size in bytes that fits 64 bits"});
@@ -250,8 +264,13 @@ TEST_CASE("tensor data that is misaligned, outside the file or overlapping is re
             {"tensor \"t\" data offset", "found 0x10", "a multiple of 32"});
     refuses(Raw().head(1, 0).info("t", {4}, TensorType::f32, 64).data(64),
             {"data offset", "found 0x40 + 16 bytes", "within the 64 bytes"});
-    refuses(Raw().head(1, 0).info("t", {4}, TensorType::f32, ~uint64_t{0} - 31).data(64), {"data offset"});
-    refuses(Raw().head(2, 0).info("t", {16}, TensorType::f32, 0).info("u", {4}, TensorType::f32, 32).data(64),
+    refuses(Raw().head(1, 0).info("t", {4}, TensorType::f32, ~uint64_t{0} - 31).data(64),
+            {"data offset"});
+    refuses(Raw()
+                .head(2, 0)
+                .info("t", {16}, TensorType::f32, 0)
+                .info("u", {4}, TensorType::f32, 32)
+                .data(64),
             {"tensor \"u\" data offset", "at least 0x40, the end of \"t\""});
 }
 

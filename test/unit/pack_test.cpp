@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From GGUF bytes to a packed file: dequantizers, stored types and their errors, refusals, the writer.
+// From GGUF bytes to a packed file: dequantizers, stored types and their errors, refusals, the
+// writer.
 #include <unistd.h>
 
 #include <bit>
@@ -56,8 +57,8 @@ std::vector<uint8_t> random_blocks(TensorType type, uint64_t n_elements, uint64_
     Draw draw(seed);
     for (uint8_t& byte : bytes) byte = uint8_t(draw.bits());
     const size_t first_half = type == TensorType::q6_k ? 208 : 0;
-    const bool two = type == TensorType::q4_1 || type == TensorType::q5_1 || type == TensorType::q4_k ||
-                     type == TensorType::q5_k;
+    const bool two = type == TensorType::q4_1 || type == TensorType::q5_1 ||
+                     type == TensorType::q4_k || type == TensorType::q5_k;
     for (size_t at = 0; at < bytes.size(); at += shape.n_bytes) {
         if (type == TensorType::f32) {
             const float value = draw.uniform();
@@ -79,13 +80,13 @@ struct TinyModel {
     std::string architecture = "llama";
     TensorType type = TensorType::f32;  // of the matrices
     bool tied = true;
-    std::string left_out;               // tensor that is missing
-    std::string misshapen;              // tensor with one row too many
-    std::string poisoned;               // F32 tensor whose element 37 is NaN
+    std::string left_out;   // tensor that is missing
+    std::string misshapen;  // tensor with one row too many
+    std::string poisoned;   // F32 tensor whose element 37 is NaN
     std::string scaling_type;
     float scaling_factor = 0;
     uint32_t n_experts = 0;
-    uint32_t n_tokens = 0;              // of a vocabulary; 0: none
+    uint32_t n_tokens = 0;  // of a vocabulary; 0: none
     std::function<void(gguf::Builder&)> extra;
 
     std::vector<uint8_t> build() const {
@@ -99,7 +100,8 @@ struct TinyModel {
         b.string("tokenizer.ggml.model", n_tokens == 0 ? "no_vocab" : "gpt2");
         if (n_tokens != 0) {
             std::vector<std::string> tokens;
-            for (uint32_t i = 0; i < n_tokens; i++) tokens.push_back(std::string(i / 26 + 1, char('a' + i % 26)));
+            for (uint32_t i = 0; i < n_tokens; i++)
+                tokens.push_back(std::string(i / 26 + 1, char('a' + i % 26)));
             b.string("tokenizer.ggml.pre", "gpt-2").strings("tokenizer.ggml.tokens", tokens);
             b.strings("tokenizer.ggml.merges", {});
         }
@@ -124,7 +126,8 @@ struct TinyModel {
     }
 
   private:
-    void add(gguf::Builder& b, const std::string& stem, TensorType t, uint64_t rows, uint64_t cols) const {
+    void add(gguf::Builder& b, const std::string& stem, TensorType t, uint64_t rows,
+             uint64_t cols) const {
         const std::string name = stem + ".weight";
         if (name == left_out) return;
         if (name == misshapen) rows++;
@@ -165,7 +168,8 @@ void refuses(const TinyModel& model, std::initializer_list<std::string_view> par
 class TemporaryFolder {
   public:
     TemporaryFolder() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "axiom-pack-XXXXXX").string();
+        std::string pattern =
+            (std::filesystem::temp_directory_path() / "axiom-pack-XXXXXX").string();
         REQUIRE(mkdtemp(pattern.data()) != nullptr);
         path_ = pattern;
     }
@@ -296,8 +300,10 @@ TEST_CASE("Q4_0, Q4_1 and Q8_0 are stored without loss") {
         for (size_t row = 0; row < tensor.n_rows; row++) {
             std::vector<float> expected(tensor.n_cols), found(tensor.n_cols);
             const size_t row_bytes = tensor.data.size() / tensor.n_rows;
-            dequantize(source, tensor.data.data() + row * row_bytes, tensor.n_cols, expected.data());
-            dequantize_row(stored, packed.weights.token_embd.data, tensor.n_cols, row, found.data());
+            dequantize(source, tensor.data.data() + row * row_bytes, tensor.n_cols,
+                       expected.data());
+            dequantize_row(stored, packed.weights.token_embd.data, tensor.n_cols, row,
+                           found.data());
             REQUIRE(expected == found);
         }
         for (const format::TensorEntry& entry : packed.weights.entries) {
@@ -363,14 +369,16 @@ TEST_CASE("q8 quantization errs by at most half its scale, and the scale is as s
         CAPTURE(block, largest, scale);
         REQUIRE(scale <= double(largest) / 127 * (1 + 0x1p-11) + 0x1p-24);
         for (size_t i = 0; i < kBlockCols; i++) {
-            const double off = std::fabs(double(stored_value(StoredType::q8, source, i)) - double(w[i]));
+            const double off =
+                std::fabs(double(stored_value(StoredType::q8, source, i)) - double(w[i]));
             // The quotient w / scale is itself rounded to binary32.
             REQUIRE(off <= scale / 2 + double(largest) * 0x1p-23);
         }
     }
 }
 
-TEST_CASE("q4m from the block's range errs by at most half a step plus the rounding of its fields") {
+TEST_CASE(
+    "q4m from the block's range errs by at most half a step plus the rounding of its fields") {
     Draw draw(2);
     for (int block = 0; block < 400; block++) {
         float w[kBlockCols];
@@ -385,7 +393,8 @@ TEST_CASE("q4m from the block's range errs by at most half a step plus the round
         // only put an end of the range that far beyond the last level.
         const double fields = std::fabs(double(*low)) * 0x1p-11 + range * 0x1p-11 + 16 * 0x1p-25;
         for (size_t i = 0; i < kBlockCols; i++) {
-            const double off = std::fabs(double(stored_value(StoredType::q4m, source, i)) - double(w[i]));
+            const double off =
+                std::fabs(double(stored_value(StoredType::q4m, source, i)) - double(w[i]));
             CAPTURE(block, i, scale, range);
             REQUIRE(off <= scale / 2 + fields + (std::fabs(double(*low)) + range) * 0x1p-22);
         }
@@ -409,7 +418,8 @@ TEST_CASE("searching for a 4-bit scale never makes a block worse and on average 
     }
 }
 
-TEST_CASE("a block of zeros is stored as zeros, and weights too large for binary16 scales are refused") {
+TEST_CASE(
+    "a block of zeros is stored as zeros, and weights too large for binary16 scales are refused") {
     for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q8}) {
         CAPTURE(stored_type_name(type));
         const float zeros[kBlockCols] = {};
@@ -428,8 +438,9 @@ TEST_CASE("a block of zeros is stored as zeros, and weights too large for binary
 }
 
 TEST_CASE("types without a stored twin become q8 with the measured error in the table") {
-    for (const TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q5_0,
-                                  TensorType::q5_1, TensorType::q5_k, TensorType::q6_k}) {
+    for (const TensorType type :
+         {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q5_0, TensorType::q5_1,
+          TensorType::q5_k, TensorType::q6_k}) {
         CAPTURE(gguf::tensor_type_name(uint32_t(type)));
         TinyModel model;
         model.type = type;
@@ -497,7 +508,8 @@ TEST_CASE("the configuration comes from the keys") {
     CHECK(std::string(c.name) == "tiny test");
     CHECK(std::string(c.quantization) == "Q4_1");
     // embedding and output, q and output, k and v, three of the feed-forward, three norms
-    const uint64_t n_params = 2 * 40 * 256 + 2 * 256 * 256 + 2 * 128 * 256 + 3 * 512 * 256 + 3 * 256;
+    const uint64_t n_params =
+        2 * 40 * 256 + 2 * 256 * 256 + 2 * 128 * 256 + 3 * 512 * 256 + 3 * 256;
     CHECK(c.n_params == n_params);
     CHECK(c.source_bytes == n_params * 4);
     const Packed tied(TinyModel().build(), {});
@@ -506,11 +518,14 @@ TEST_CASE("the configuration comes from the keys") {
 }
 
 TEST_CASE("rotary frequencies follow base, linear factor and Llama 3's factors") {
-    const auto frequency = [](const Packed& packed, size_t i) { return packed.weights.rope_freqs.f64()[i]; };
+    const auto frequency = [](const Packed& packed, size_t i) {
+        return packed.weights.rope_freqs.f64()[i];
+    };
     const double base = 500, rope_dim = 64;
     const Packed plain(TinyModel().build(), {});
     for (size_t i = 0; i < 32; i++) {
-        CHECK(frequency(plain, i) == Approx(std::pow(base, -2.0 * double(i) / rope_dim)).epsilon(1e-14));
+        CHECK(frequency(plain, i) ==
+              Approx(std::pow(base, -2.0 * double(i) / rope_dim)).epsilon(1e-14));
     }
     TinyModel linear;
     linear.scaling_type = "linear";
@@ -572,7 +587,8 @@ TEST_CASE("keys and shapes that contradict each other are refused") {
     CHECK(plan.status().text().find("llama.attention.head_count\"") != std::string_view::npos);
     CHECK(plan.status().text().find("found 0, allowed 1..1024") != std::string_view::npos);
 
-    for (const std::string name : {"token_embd.weight", "blk.0.ffn_up.weight", "output_norm.weight"}) {
+    for (const std::string name :
+         {"token_embd.weight", "blk.0.ffn_up.weight", "output_norm.weight"}) {
         model = {};
         model.left_out = name;
         refuses(model, {"tensor \"" + name + "\" is missing"});
@@ -584,7 +600,8 @@ TEST_CASE("keys and shapes that contradict each other are refused") {
     }
     model = {};
     model.extra = [](gguf::Builder& x) { x.u32("llama.rope.dimension_count", 66); };
-    refuses(model, {"llama.rope.dimension_count", "found 66", "an even number up to the head's 64"});
+    refuses(model,
+            {"llama.rope.dimension_count", "found 66", "an even number up to the head's 64"});
 }
 
 TEST_CASE("a tokenizer whose tokens are not the embedding's rows is refused") {
@@ -606,7 +623,10 @@ TEST_CASE("a weight that is not finite is refused with its place, and no file is
     const Status status = write_packed(plan.value(), folder.file("out.axm"), options, nullptr);
     REQUIRE_FALSE(status.ok());
     const std::string text(status.text());
-    CHECK(text.find("in.gguf: tensor \"blk.0.ffn_gate.weight\" element 37 (row 0, column 37): found nan") == 0);
+    CHECK(
+        text.find(
+            "in.gguf: tensor \"blk.0.ffn_gate.weight\" element 37 (row 0, column 37): found nan") ==
+        0);
     CHECK(folder.n_files() == 0);
 }
 
@@ -668,7 +688,8 @@ TEST_CASE("synthetic weights have mean 0 and deviation 0.5/sqrt(columns), and no
         }
     }
     const double n = double(view.n_rows * view.n_cols), deviation = 0.5 / 8;
-    // The mean of n draws deviates by deviation/sqrt(n), their variance by sqrt(2/n) of itself; five times that.
+    // The mean of n draws deviates by deviation/sqrt(n), their variance by sqrt(2/n) of itself;
+    // five times that.
     CHECK(std::fabs(sum / n) < 5 * deviation / std::sqrt(n));
     CHECK(squares / n == Approx(deviation * deviation).epsilon(5 * std::sqrt(2 / n)));
     for (size_t i = 0; i < 64; i++) CHECK(packed.weights.layer(0).attn_norm.f32()[i] == 1.0f);
@@ -683,7 +704,8 @@ TEST_CASE("the SmolLM2 shape in q4 has the size its matrices say") {
     const uint64_t matrices = 2 * 576 * 576 + 2 * 192 * 576 + 3 * 1536 * 576;  // weights of a layer
     const uint64_t layer = matrices * 288 / 512 + 2 * 576 * 4;
     const uint64_t embedding = uint64_t{49152} * 576 * 544 / 512 + 32 * 8;
-    const uint64_t expected = 4096 /* head */ + 4096 /* config */ + paged(plan.value().tokenizer.size()) +
+    const uint64_t expected = 4096 /* head */ + 4096 /* config */ +
+                              paged(plan.value().tokenizer.size()) +
                               paged(plan.value().chat.size()) + paged(273 * 64) + paged(embedding) +
                               30 * paged(layer) + paged(576 * 4);
     CHECK(layout.file_bytes == expected);
@@ -692,10 +714,14 @@ TEST_CASE("the SmolLM2 shape in q4 has the size its matrices say") {
 
 TEST_CASE("bad synthetic shapes are refused with the part that is wrong") {
     const std::pair<const char*, const char*> cases[] = {
-        {"smollm3", "DIM: found \"smollm3\""},     {"64,2,4", "KV_HEADS: found \"\""},
-        {"64,2,4,2,0,300", "FFN: found \"0\""},    {"64,2,4,3,160,300", "KV_HEADS: found 3"},
-        {"72,2,4,2,160,300", "DIM: found 72"},     {"64,2,4,2,160,300,x", "found \"x\" after VOCAB"},
-        {"64,9999,4,2,160,300", "LAYERS: found \"9999\""}, {"", "DIM: found \"\""}};
+        {"smollm3", "DIM: found \"smollm3\""},
+        {"64,2,4", "KV_HEADS: found \"\""},
+        {"64,2,4,2,0,300", "FFN: found \"0\""},
+        {"64,2,4,3,160,300", "KV_HEADS: found 3"},
+        {"72,2,4,2,160,300", "DIM: found 72"},
+        {"64,2,4,2,160,300,x", "found \"x\" after VOCAB"},
+        {"64,9999,4,2,160,300", "LAYERS: found \"9999\""},
+        {"", "DIM: found \"\""}};
     for (const auto& [shape, part] : cases) {
         const Result<Plan> plan = plan_synthetic(shape, {}, 1);
         CAPTURE(shape, std::string(plan.status().text()));

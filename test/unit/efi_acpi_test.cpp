@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// ACPI tables as bytes, right ones and hostile ones.
+#include "efi/acpi.h"
+
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "test/unit/catch.h"
+
+using namespace axiom;
+using namespace axiom::efi;
+
+namespace {
+
+using Blob = std::vector<uint8_t>;
+
+template <class T>
+void store(Blob& b, size_t at, T value) {
+    memcpy(&b.at(at + sizeof value - 1) - (sizeof value - 1), &value, sizeof value);
+}
+
+void fix_checksum(Blob& b, size_t at, size_t n) {
+    b[at] = 0;
+    uint8_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum = uint8_t(sum + b[i]);
+    b[at] = uint8_t(-sum);
+}
+
+Blob table(const char* signature, size_t n_bytes) {
+    Blob b(n_bytes);
+    memcpy(b.data(), signature, 4);
+    store<uint32_t>(b, 4, uint32_t(n_bytes));
+    return b;
+}
+
+void gas(Blob& b, size_t at, uint8_t space, uint8_t bits, uint8_t access, uint64_t address) {
+    b[at] = space, b[at + 1] = bits, b[at + 3] = access;
+    store<uint64_t>(b, at + 4, address);
+}
+
+// A machine's tables at made-up addresses; only they can be read.
+struct Tables {
+    std::map<uint64_t, Blob> at;
+
+    static const uint8_t* read(const void* context, uint64_t address, uint64_t n_bytes) {
+        for (const auto& [begin, blob] : static_cast<const Tables*>(context)->at) {
+            if (address >= begin && address - begin <= blob.size() &&
+                n_bytes <= blob.size() - (address - begin)) {
+                return blob.data() + (address - begin);
+            }
+        }
+        return nullptr;
+    }
+
+    Tables() {
+        Blob fadt = table("FACP", 276);
+        store<uint32_t>(fadt, 76, 0x608);
+        fadt[91] = 4;
+        store<uint32_t>(fadt, 112, 1u << 8 | 1u << 10);
+        gas(fadt, 116, 1, 8, 1, 0xcf9);
+        fadt[128] = 0x0f;
+        at[0x4000] = fadt;
+        Blob madt = table("APIC", 44 + 8 + 8 + 16 + 12);
+        madt[44] = 0, madt[45] = 8, madt[48] = 1;
+        madt[52] = 0, madt[53] = 8, madt[56] = 0;
+        madt[60] = 9, madt[61] = 16, madt[68] = 2;
+        madt[76] = 1, madt[77] = 12;
+        at[0x5000] = madt;
+        Blob spcr = table("SPCR", 80);
+        spcr[36] = 0x12;
+        gas(spcr, 40, 0, 32, 3, 0xfe036000);
+        spcr[58] = 7;
+        at[0x6000] = spcr;
+        Blob xsdt = table("XSDT", 36 + 4 * 8);
+        for (size_t i = 0; i < 3; i++) store<uint64_t>(xsdt, 36 + 8 * i, 0x4000 + 0x1000 * i);
+        store<uint64_t>(xsdt, 60, 0xdead0000);
+        at[0x3000] = xsdt;
+        Blob rsdt = table("RSDT", 36 + 4);
+        store<uint32_t>(rsdt, 36, 0x4000);
+        at[0x2000] = rsdt;
+        Blob rsdp(36);
+        memcpy(rsdp.data(), "RSD PTR ", 8);
+        rsdp[15] = 2;
+        store<uint32_t>(rsdp, 16, 0x2000);
+        store<uint32_t>(rsdp, 20, 36);
+        store<uint64_t>(rsdp, 24, 0x3000);
+        at[0x1000] = rsdp;
+        fix();
+    }
+
+    void fix() {
+        for (auto& [address, blob] : at) {
+            if (address != 0x1000) fix_checksum(blob, 9, blob.size());
+        }
+        fix_checksum(at[0x1000], 8, 20);
+        fix_checksum(at[0x1000], 32, 36);
+    }
+
+    AcpiFacts facts() const { return read_acpi({read, this}, 0x1000); }
+};
+
+bool notes(const AcpiFacts& facts, const char* text) {
+    return std::string(facts.note.view()).find(text) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("timer, reset register, serial console and CPUs are found through the XSDT") {
+    const AcpiFacts facts = Tables().facts();
+    CHECK(facts.found);
+    CHECK(facts.pm_timer.address == 0x608);
+    CHECK(facts.pm_timer.io);
+    CHECK(facts.pm_timer_32bit);
+    CHECK(facts.reset.address == 0xcf9);
+    CHECK(facts.reset_value == 0x0f);
+    CHECK(facts.uart.address == 0xfe036000);
+    CHECK(!facts.uart.io);
+    CHECK(facts.uart.access_bytes == 4);
+    CHECK(facts.uart_baud == 115200);
+    CHECK(facts.n_cpus == 2);  // one enabled, one that can be brought online, one neither
+    CHECK(facts.note.view().empty());
+}
+
+TEST_CASE("the extended timer block wins over the port in the old field") {
+    Tables t;
+    gas(t.at[0x4000], 208, 1, 32, 3, 0xb008);
+    t.fix();
+    CHECK(t.facts().pm_timer.address == 0xb008);
+}
+
+TEST_CASE("a revision 0 RSDP leads through the RSDT") {
+    Tables t;
+    t.at[0x1000][15] = 0;
+    t.fix();
+    const AcpiFacts facts = t.facts();
+    CHECK(facts.found);
+    CHECK(facts.pm_timer.address == 0x608);
+    CHECK(facts.n_cpus == 0);
+}
+
+TEST_CASE("a broken XSDT is noted and the RSDT is used") {
+    Tables t;
+    t.at[0x3000][40] ^= 1;
+    const AcpiFacts facts = t.facts();
+    CHECK(facts.pm_timer.address == 0x608);
+    CHECK(notes(facts, "XSDT at 0x3000: checksum"));
+}
+
+TEST_CASE("wrong signatures, checksums and addresses give no facts and no crash") {
+    Tables t;
+    t.at[0x1000][0] = 'X';
+    CHECK(!t.facts().found);
+    CHECK(!read_acpi({Tables::read, &t}, 0x77777777).found);
+    CHECK(!read_acpi({Tables::read, &t}, 0).found);
+}
+
+TEST_CASE("tables with hostile lengths are left out and named") {
+    for (const uint32_t length : {0u, 35u, 1u << 21, 0xffffffffu, 5000u}) {
+        Tables t;
+        store<uint32_t>(t.at[0x4000], 4, length);
+        const AcpiFacts facts = t.facts();
+        INFO(length);
+        CHECK(facts.pm_timer.address == 0);
+        CHECK(facts.n_cpus == 2);
+        CHECK(notes(facts, "FADT at 0x4000"));
+    }
+}
+
+TEST_CASE("a table cut right after its header gives nothing") {
+    Tables t;
+    t.at[0x4000] = table("FACP", 36);
+    t.at[0x5000] = table("APIC", 36);
+    t.at[0x6000] = table("SPCR", 36);
+    t.fix();
+    const AcpiFacts facts = t.facts();
+    CHECK(facts.found);
+    CHECK(facts.pm_timer.address == 0);
+    CHECK(facts.uart.address == 0);
+    CHECK(facts.n_cpus == 0);
+}
+
+TEST_CASE("a MADT entry of length zero or past the end ends the count") {
+    for (const uint8_t length : {uint8_t(0), uint8_t(1), uint8_t(200)}) {
+        Tables t;
+        t.at[0x5000][53] = length;
+        t.fix();
+        const AcpiFacts facts = t.facts();
+        CHECK(facts.n_cpus == 1);
+        CHECK(notes(facts, "MADT: entry at offset 0x34"));
+    }
+}
+
+TEST_CASE("a machine without the fixed hardware has no PM timer") {
+    Tables t;
+    store<uint32_t>(t.at[0x4000], 112, 1u << 20);
+    t.fix();
+    CHECK(t.facts().pm_timer.address == 0);
+    CHECK(t.facts().reset.address == 0);
+}
+
+TEST_CASE("a serial console that is no 16550 and registers outside I/O space are refused") {
+    Tables t;
+    t.at[0x6000][36] = 3;
+    t.fix();
+    CHECK(t.facts().uart.address == 0);
+    CHECK(notes(t.facts(), "SPCR: interface type: found 3"));
+    Tables u;
+    gas(u.at[0x4000], 116, 1, 8, 1, 0x10cf9);
+    u.fix();
+    CHECK(u.facts().reset.address == 0);
+}

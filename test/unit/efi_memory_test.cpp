@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// From a firmware memory map to the ranges the slab may have.
+#include "efi/memory.h"
+
+#include <cstring>
+#include <vector>
+
+#include "test/unit/catch.h"
+
+using namespace axiom;
+using namespace axiom::efi;
+
+namespace {
+
+constexpr uint64_t kMib = 1 << 20;
+
+// A map as firmware gives it: descriptors of 48 bytes, more than the 40 that the structure has.
+struct RawMap {
+    std::vector<uint8_t> bytes;
+    void add(MemoryType type, uint64_t begin, uint64_t n_pages, uint64_t attributes = kAttributeWriteBack) {
+        const size_t at = bytes.size();
+        bytes.resize(at + 48);
+        const auto type_word = uint32_t(type);
+        memcpy(&bytes[at], &type_word, 4);
+        memcpy(&bytes[at + 8], &begin, 8);
+        memcpy(&bytes[at + 24], &n_pages, 8);
+        memcpy(&bytes[at + 32], &attributes, 8);
+    }
+};
+
+MemoryRegion region(MemoryType type, uint64_t begin, uint64_t end,
+                    uint64_t attributes = kAttributeWriteBack) {
+    return {begin, end, type, attributes};
+}
+
+std::vector<AddressRange> free_of(const std::vector<MemoryRegion>& regions,
+                                  const std::vector<AddressRange>& kept, size_t capacity = 64) {
+    std::vector<AddressRange> out(capacity);
+    out.resize(free_ranges(regions, kept, out));
+    return out;
+}
+
+bool same(const std::vector<AddressRange>& a, const std::vector<AddressRange>& b) {
+    if (a.size() != b.size()) return false;
+    for (size_t i = 0; i < a.size(); i++) {
+        if (a[i].begin != b[i].begin || a[i].end != b[i].end) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("a memory map is decoded by the descriptor size the firmware states") {
+    RawMap map;
+    map.add(MemoryType::conventional, kMib, 16);
+    map.add(MemoryType::reserved, 8 * kMib, 0);
+    map.add(MemoryType::runtime_code, 4 * kMib, 1, kAttributeRuntime | kAttributeWriteBack);
+    MemoryRegion out[8];
+    const Result<size_t> n = decode_memory_map("map", map.bytes, 48, out);
+    REQUIRE(n.ok());
+    REQUIRE(n.value() == 2);
+    CHECK(out[0].begin == kMib);
+    CHECK(out[0].end == kMib + 16 * 4096);
+    CHECK(out[1].type == MemoryType::runtime_code);
+    CHECK((out[1].attributes & kAttributeRuntime) != 0);
+}
+
+TEST_CASE("impossible memory maps are refused") {
+    MemoryRegion out[1];
+    RawMap wraps;
+    wraps.add(MemoryType::conventional, 4096, ~uint64_t{0} / 4096);
+    CHECK(decode_memory_map("map", wraps.bytes, 48, out).status().code() == Code::bad_format);
+    RawMap odd;
+    odd.add(MemoryType::conventional, 100, 1);
+    CHECK(decode_memory_map("map", odd.bytes, 48, out).status().code() == Code::bad_format);
+    RawMap two;
+    two.add(MemoryType::conventional, 4096, 1);
+    two.add(MemoryType::conventional, 8192, 1);
+    CHECK(decode_memory_map("map", two.bytes, 48, out).status().code() == Code::no_memory);
+    CHECK(decode_memory_map("map", two.bytes, 39, out).status().code() == Code::bad_format);
+    CHECK(decode_memory_map("map", two.bytes, 0, out).status().code() == Code::bad_format);
+}
+
+TEST_CASE("free memory is merged, ascending and starts at one MiB") {
+    const auto free = free_of({region(MemoryType::boot_data, 8 * kMib, 9 * kMib),
+                               region(MemoryType::conventional, 0, 2 * kMib),
+                               region(MemoryType::loader_code, 2 * kMib, 3 * kMib),
+                               region(MemoryType::boot_code, 3 * kMib, 4 * kMib)},
+                              {});
+    CHECK(same(free, {{kMib, 4 * kMib}, {8 * kMib, 9 * kMib}}));
+    CHECK(total_bytes(free) == 4 * kMib);
+}
+
+TEST_CASE("what firmware, hardware or we ourselves own is not free") {
+    const auto free = free_of({region(MemoryType::conventional, 4 * kMib, 16 * kMib),
+                               region(MemoryType::runtime_data, 16 * kMib, 17 * kMib),
+                               region(MemoryType::acpi_reclaim, 17 * kMib, 18 * kMib),
+                               region(MemoryType::acpi_nvs, 18 * kMib, 19 * kMib),
+                               region(MemoryType::mmio, 19 * kMib, 20 * kMib),
+                               region(MemoryType::unaccepted, 20 * kMib, 21 * kMib),
+                               region(MemoryType::persistent, 21 * kMib, 22 * kMib)},
+                              {{6 * kMib, 8 * kMib}, {4 * kMib, 5 * kMib}, {15 * kMib + 1, 15 * kMib + 2}});
+    CHECK(same(free, {{5 * kMib, 6 * kMib}, {8 * kMib, 15 * kMib}, {15 * kMib + 4096, 16 * kMib}}));
+}
+
+TEST_CASE("memory that cannot be cached or that runtime services want is not free") {
+    CHECK(free_of({region(MemoryType::conventional, kMib, 2 * kMib, 0)}, {}).empty());
+    CHECK(free_of({region(MemoryType::boot_data, kMib, 2 * kMib,
+                          kAttributeWriteBack | kAttributeRuntime)}, {}).empty());
+}
+
+TEST_CASE("a map that overlaps itself loses the doubtful part") {
+    const auto free = free_of({region(MemoryType::conventional, kMib, 8 * kMib),
+                               region(MemoryType::conventional, 2 * kMib, 3 * kMib),
+                               region(MemoryType::reserved, 4 * kMib, 5 * kMib)},
+                              {});
+    CHECK(same(free, {{kMib, 4 * kMib}, {5 * kMib, 8 * kMib}}));
+}
+
+TEST_CASE("more pieces than there is room for are left out and nothing else") {
+    std::vector<MemoryRegion> regions;
+    for (uint64_t i = 1; i < 10; i++) {
+        regions.push_back(region(MemoryType::conventional, 2 * i * kMib, (2 * i + 1) * kMib));
+    }
+    const auto free = free_of(regions, {{2 * kMib + 8192, 2 * kMib + 16384}}, 3);
+    REQUIRE(free.size() == 3);
+    CHECK(free[0].begin == 2 * kMib);
+    CHECK(free[0].end == 2 * kMib + 8192);
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// Page tables as the CPU would walk them.
+#include "efi/paging.h"
+
+#include <memory>
+
+#include "test/unit/catch.h"
+
+using namespace axiom;
+using namespace axiom::efi;
+
+namespace {
+
+constexpr uint64_t kMib = 1 << 20;
+constexpr uint64_t kGib = 1 << 30;
+constexpr uint64_t kAddress = 0x000ffffffffff000;
+
+struct Fixture {
+    static constexpr size_t kPool = 32;
+    std::unique_ptr<PageTable[]> pool{new PageTable[kPool]};
+    PageTables tables;
+    explicit Fixture(PageTables::Features features = {true, true, false}, size_t n = kPool) {
+        tables.init({pool.get(), n}, features);
+    }
+    uint64_t flags(uint64_t address) const { return tables.find(address).entry & ~kAddress; }
+    bool writable(uint64_t address) const { return (flags(address) & PageTables::kWritable) != 0; }
+    bool executable(uint64_t address) const { return (flags(address) & PageTables::kNoExecute) == 0; }
+};
+
+}  // namespace
+
+TEST_CASE("an identity mapping translates every address to itself with the largest page") {
+    Fixture f;
+    REQUIRE(f.tables.map(kGib, 3 * kGib + 4 * kMib + 4096, Access::read_write).ok());
+    CHECK(f.tables.find(2 * kGib + 12345).page_bytes == kGib);
+    CHECK((f.tables.find(2 * kGib + 12345).entry & kAddress) == 2 * kGib);
+    CHECK(f.tables.find(3 * kGib + kMib).page_bytes == 2 * kMib);
+    CHECK(f.tables.find(3 * kGib + 4 * kMib).page_bytes == 4096);
+    CHECK((f.tables.find(3 * kGib + 4 * kMib).entry & kAddress) == 3 * kGib + 4 * kMib);
+    CHECK(f.tables.find(3 * kGib + 4 * kMib + 4096).page_bytes == 0);
+    CHECK(f.tables.find(kGib - 1).page_bytes == 0);
+}
+
+TEST_CASE("without 1 GiB pages 2 MiB pages are used") {
+    Fixture f({false, true, false});
+    REQUIRE(f.tables.map(kGib, 2 * kGib, Access::read_write).ok());
+    CHECK(f.tables.find(kGib + 5 * kMib).page_bytes == 2 * kMib);
+}
+
+TEST_CASE("accesses become exactly the bits they name") {
+    Fixture f;
+    REQUIRE(f.tables.map(0x1000, 0x2000, Access::read).ok());
+    REQUIRE(f.tables.map(0x2000, 0x3000, Access::read_write).ok());
+    REQUIRE(f.tables.map(0x3000, 0x4000, Access::read_execute).ok());
+    REQUIRE(f.tables.map(0x4000, 0x5000, Access::everything, Cache::uncached).ok());
+    CHECK(!f.writable(0x1000));
+    CHECK(!f.executable(0x1000));
+    CHECK(f.writable(0x2000));
+    CHECK(!f.executable(0x2000));
+    CHECK(!f.writable(0x3000));
+    CHECK(f.executable(0x3000));
+    CHECK(f.writable(0x4000));
+    CHECK(f.executable(0x4000));
+    CHECK((f.flags(0x4000) & PageTables::kUncached) != 0);
+    CHECK((f.flags(0x3000) & PageTables::kUncached) == 0);
+}
+
+TEST_CASE("a CPU without no-execute never sees the bit") {
+    Fixture f({true, false, false});
+    REQUIRE(f.tables.map(0, kGib, Access::read_write).ok());
+    CHECK((f.flags(0) & PageTables::kNoExecute) == 0);
+}
+
+TEST_CASE("a guard page inside a 1 GiB page splits it and leaves its neighbours as they were") {
+    Fixture f;
+    REQUIRE(f.tables.map(0, 2 * kGib, Access::read_write).ok());
+    const uint64_t guard = kGib + 6 * kMib + 0x5000;
+    REQUIRE(f.tables.map(guard, guard + 4096, Access::none).ok());
+    CHECK(f.tables.find(guard).page_bytes == 0);
+    for (const uint64_t address : {guard - 1, guard + 4096, kGib + 4 * kMib, 2 * kGib - 1, kGib}) {
+        INFO(address);
+        const PageTables::Leaf leaf = f.tables.find(address);
+        REQUIRE(leaf.page_bytes != 0);
+        CHECK((leaf.entry & kAddress & ~(leaf.page_bytes - 1)) == address / leaf.page_bytes * leaf.page_bytes);
+        CHECK(f.writable(address));
+        CHECK(!f.executable(address));
+    }
+    CHECK(f.tables.find(guard + 4096).page_bytes == 4096);
+    CHECK(f.tables.find(kGib + 8 * kMib).page_bytes == 2 * kMib);
+    CHECK(f.tables.find(5).page_bytes == kGib);
+}
+
+TEST_CASE("ranges are widened to whole pages") {
+    Fixture f;
+    REQUIRE(f.tables.map(0x1800, 0x2001, Access::read).ok());
+    CHECK(f.tables.find(0x1000).page_bytes == 4096);
+    CHECK(f.tables.find(0x2fff).page_bytes == 4096);
+    CHECK(f.tables.find(0x3000).page_bytes == 0);
+}
+
+TEST_CASE("a used-up pool and addresses past 2^47 are errors") {
+    Fixture f({true, true, false}, 3);
+    CHECK(f.tables.map(0x1000, 0x2000, Access::read).code() == Code::no_memory);
+    Fixture g;
+    CHECK(g.tables.map(0, (uint64_t{1} << 47) + 4096, Access::read).code() == Code::bad_format);
+    CHECK(g.tables.map(8192, 4096, Access::read).code() == Code::bad_format);
+    CHECK(g.tables.find(uint64_t{1} << 63).page_bytes == 0);
+}
+
+TEST_CASE("unmapping what was never mapped costs no table") {
+    Fixture f;
+    REQUIRE(f.tables.map(5 * kGib, 5 * kGib + 4096, Access::none).ok());
+    CHECK(f.tables.n_used() == 1);
+}
+
+TEST_CASE("with five levels the same addresses translate through one table more") {
+    Fixture f({true, true, true});
+    REQUIRE(f.tables.map(kGib, 2 * kGib, Access::read_write).ok());
+    CHECK(f.tables.find(kGib + 77).page_bytes == kGib);
+    CHECK(f.tables.n_used() == 3);
+}
