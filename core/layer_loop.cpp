@@ -28,17 +28,23 @@ struct LayerLoop::Pass {
     Layer layer;
     void* context;
     PassTimes times;
+    bool stopped = false;  // written by worker 0 between two barriers
 };
 
 void LayerLoop::work(const Worker& worker, void* context) {
-    const Pass& pass = *static_cast<const Pass*>(context);
+    Pass& pass = *static_cast<Pass*>(context);
     for (size_t i = 0; i < pass.n_layers; i++) {
         const uint64_t begin = ticks_now();
         pass.layer(pass.context, worker, i);
         const uint64_t computed = ticks_now();
         worker.barrier();
-        if (worker.rank == 0) pass.loop->poll_tasks();
+        if (worker.rank == 0) {
+            pass.loop->poll_tasks();
+            const std::atomic<bool>* const stop = pass.loop->stop_;
+            pass.stopped = stop != nullptr && stop->load(std::memory_order_relaxed);
+        }
         worker.barrier();
+        if (pass.stopped) return;
         if (worker.rank != 0) continue;
         if (pass.times.layer_ticks != nullptr) pass.times.layer_ticks[i] = computed - begin;
         if (pass.times.boundary_ticks != nullptr) {
@@ -47,10 +53,11 @@ void LayerLoop::work(const Worker& worker, void* context) {
     }
 }
 
-void LayerLoop::run(Team& team, size_t n_layers, Layer layer, void* context,
+bool LayerLoop::run(Team& team, size_t n_layers, Layer layer, void* context,
                     const PassTimes& times) {
-    Pass pass{this, n_layers, layer, context, times};
+    Pass pass{this, n_layers, layer, context, times, false};
     team.run(work, &pass);
+    return !pass.stopped;
 }
 
 }  // namespace axiom

@@ -4,6 +4,7 @@
 // Must not know: what a layer computes or what a task does.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -41,9 +42,11 @@ class LayerLoop {
     void poll_tasks();
 
     // Runs layer(context, worker, i) for i in [0, n_layers), on every worker of the team. Each layer
-    // ends with a barrier, then worker 0 polls the tasks while the others wait.
+    // ends with a barrier, then worker 0 polls the tasks while the others wait. If *stop is set at
+    // a boundary (a task may have set it), no further layer runs and the result is false.
     using Layer = void (*)(void* context, const Worker& worker, size_t i_layer);
-    void run(Team& team, size_t n_layers, Layer layer, void* context, const PassTimes& times);
+    void stop_when(const std::atomic<bool>* stop) { stop_ = stop; }
+    bool run(Team& team, size_t n_layers, Layer layer, void* context, const PassTimes& times);
 
   private:
     struct Pass;
@@ -51,6 +54,7 @@ class LayerLoop {
 
     Task tasks_[kMaxTasks];
     size_t n_tasks_ = 0;
+    const std::atomic<bool>* stop_ = nullptr;
 };
 
 }  // namespace axiom

@@ -19,7 +19,9 @@ T load(ByteView bytes, size_t at) {  // the caller has checked at + sizeof(T) <=
     return value;
 }
 
-bool has(ByteView bytes, size_t at, size_t n) { return at <= bytes.size() && bytes.size() - at >= n; }
+bool has(ByteView bytes, size_t at, size_t n) {
+    return at <= bytes.size() && bytes.size() - at >= n;
+}
 
 uint8_t sum_of(ByteView bytes) {
     uint8_t sum = 0;
@@ -97,13 +99,14 @@ void Reader::read_rsdp(uint64_t address) {
 
 bool Reader::read_root(uint64_t address, size_t entry_bytes) {
     const ByteView root = table(entry_bytes == 8 ? "XSDT" : "RSDT", address);
-    if (root.empty() || memcmp(root.data(), entry_bytes == 8 ? "XSDT" : "RSDT", 4) != 0) return false;
+    if (root.empty() || memcmp(root.data(), entry_bytes == 8 ? "XSDT" : "RSDT", 4) != 0)
+        return false;
     facts_.found = true;
     uint32_t n_tables = 0;
     for (size_t at = kHeaderBytes; has(root, at, entry_bytes) && n_tables < kMaxTables;
          at += entry_bytes, n_tables++) {
-        const uint64_t entry = entry_bytes == 8 ? load<uint64_t>(root, at)
-                                                : load<uint32_t>(root, at);
+        const uint64_t entry =
+            entry_bytes == 8 ? load<uint64_t>(root, at) : load<uint32_t>(root, at);
         const ByteView signature = entry == 0 ? ByteView{} : view(memory_, entry, 4);
         if (signature.empty()) continue;
         if (memcmp(signature.data(), "FACP", 4) == 0) read_fadt(table("FADT", entry));
@@ -119,7 +122,8 @@ Register Reader::gas(ByteView t, size_t at) {
     const uint64_t address = load<uint64_t>(t, at + 4);
     if (space > 1 || (space == 1 && address > 0xffff)) return {};
     const uint8_t size_code = t[at + 3];
-    const uint8_t access_bytes = size_code >= 1 && size_code <= 4 ? uint8_t(1 << (size_code - 1)) : 0;
+    const uint8_t access_bytes =
+        size_code >= 1 && size_code <= 4 ? uint8_t(1 << (size_code - 1)) : 0;
     return {address, space == 1, t[at + 1], access_bytes};
 }
 
@@ -150,11 +154,20 @@ void Reader::read_spcr(ByteView t) {
     }
     facts_.uart = gas(t, 40);
     switch (t[58]) {
-        case 3: facts_.uart_baud = 9600; break;
-        case 4: facts_.uart_baud = 19200; break;
-        case 6: facts_.uart_baud = 57600; break;
-        case 7: facts_.uart_baud = 115200; break;
-        default: facts_.uart_baud = 0;
+        case 3:
+            facts_.uart_baud = 9600;
+            break;
+        case 4:
+            facts_.uart_baud = 19200;
+            break;
+        case 6:
+            facts_.uart_baud = 57600;
+            break;
+        case 7:
+            facts_.uart_baud = 115200;
+            break;
+        default:
+            facts_.uart_baud = 0;
     }
 }
 

@@ -28,15 +28,15 @@ struct Register {
 };
 
 struct AcpiFacts {
-    bool found = false;       // an RSDP with a valid checksum and a readable root table
-    Register pm_timer;        // 3.579545 MHz counter
+    bool found = false;  // an RSDP with a valid checksum and a readable root table
+    Register pm_timer;   // 3.579545 MHz counter
     bool pm_timer_32bit = false;
     Register reset;
     uint8_t reset_value = 0;
-    Register uart;            // SPCR: a 16550-compatible console
-    uint32_t uart_baud = 0;   // 0 = leave as firmware set it
-    uint32_t n_cpus = 0;      // usable or startable processors of the MADT; 0 = no MADT
-    Text<192> note{""};       // the first thing that was wrong, for people; empty if nothing was
+    Register uart;           // SPCR: a 16550-compatible console
+    uint32_t uart_baud = 0;  // 0 = leave as firmware set it
+    uint32_t n_cpus = 0;     // usable or startable processors of the MADT; 0 = no MADT
+    Text<192> note{""};      // the first thing that was wrong, for people; empty if nothing was
 };
 
 // `rsdp_address` 0: no ACPI. Never fails: what cannot be read is missing from the facts.

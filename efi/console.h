@@ -31,7 +31,9 @@ class Console {
     // Everything, waiting for the UART.
     void flush();
 
-    static void sink(void* self, std::string_view text) { static_cast<Console*>(self)->write(text); }
+    static void sink(void* self, std::string_view text) {
+        static_cast<Console*>(self)->write(text);
+    }
     static void task(void* self, uint64_t) { static_cast<Console*>(self)->drain(); }
 
   private:

@@ -21,13 +21,17 @@ uint64_t read_cr0() {
     asm volatile("mov %%cr0, %0" : "=r"(v));
     return v;
 }
-void write_cr0(uint64_t v) { asm volatile("mov %0, %%cr0" ::"r"(v) : "memory"); }
+void write_cr0(uint64_t v) {
+    asm volatile("mov %0, %%cr0" ::"r"(v) : "memory");
+}
 uint64_t read_cr4() {
     uint64_t v;
     asm volatile("mov %%cr4, %0" : "=r"(v));
     return v;
 }
-void write_cr4(uint64_t v) { asm volatile("mov %0, %%cr4" ::"r"(v) : "memory"); }
+void write_cr4(uint64_t v) {
+    asm volatile("mov %0, %%cr4" ::"r"(v) : "memory");
+}
 
 uint64_t read_msr(uint32_t msr) {
     uint32_t lo, hi;
@@ -50,7 +54,9 @@ PageTables::Features paging_features() {
     return {(edx >> 26 & 1) != 0, (edx >> 20 & 1) != 0, (read_cr4() & kCr4FiveLevels) != 0};
 }
 
-bool has_invariant_tsc() { return (extended_edx(0x80000007) >> 8 & 1) != 0; }
+bool has_invariant_tsc() {
+    return (extended_edx(0x80000007) >> 8 & 1) != 0;
+}
 
 void enable_vector_state() {
     write_cr0((read_cr0() & ~(kCr0Emulation | kCr0TaskSwitched)) | kCr0MonitorCoprocessor |

@@ -25,7 +25,9 @@ void switch_page_tables(uint64_t root);
 
 [[noreturn]] void halt_forever();
 
-inline void mask_interrupts() { asm volatile("cli" ::: "memory"); }
+inline void mask_interrupts() {
+    asm volatile("cli" ::: "memory");
+}
 inline uint64_t read_cr2() {
     uint64_t v;
     asm volatile("mov %%cr2, %0" : "=r"(v));

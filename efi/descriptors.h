@@ -38,7 +38,7 @@ Gate interrupt_gate(uint64_t handler, uint16_t selector, unsigned ist);
 // An available 64-bit TSS of sizeof(TaskState) bytes at `base`.
 TaskDescriptor task_descriptor(uint64_t base);
 
-const char* exception_name(uint64_t vector);      // "#PF page fault"; "reserved" where there is none
+const char* exception_name(uint64_t vector);  // "#PF page fault"; "reserved" where there is none
 bool exception_pushes_error(uint64_t vector);
 
 }  // namespace axiom::efi

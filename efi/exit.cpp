@@ -10,7 +10,8 @@ Status exit_boot_services(const Firmware& firmware, std::span<uint8_t> buffer,
     constexpr int kMaxTries = 8;
     EFI_STATUS status = EFI_SUCCESS;
     for (int i = 0; i < kMaxTries; i++) {
-        // The key names one state of the map; whatever a timer event allocates in between makes it stale.
+        // The key names one state of the map; whatever a timer event allocates in between makes it
+        // stale.
         Status mapped = read_memory_map(firmware, buffer, regions, map);
         if (!mapped.ok()) return mapped;
         status = firmware.boot->ExitBootServices(firmware.image, map->key);

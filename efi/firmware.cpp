@@ -9,12 +9,17 @@
 namespace axiom::efi {
 namespace {
 
-bool same(const EFI_GUID& a, const EFI_GUID& b) { return memcmp(&a, &b, sizeof a) == 0; }
+bool same(const EFI_GUID& a, const EFI_GUID& b) {
+    return memcmp(&a, &b, sizeof a) == 0;
+}
 
 constexpr EFI_GUID kAcpi20 = ACPI_20_TABLE_GUID;
 constexpr EFI_GUID kAcpi10 = ACPI_TABLE_GUID;
 constexpr EFI_GUID kMemoryAttributes = {  // UEFI 2.10 section 4.6.4
-    0xdcfa911d, 0x26eb, 0x469f, {0xa2, 0x20, 0x38, 0xb7, 0xdc, 0x46, 0x12, 0x20}};
+    0xdcfa911d,
+    0x26eb,
+    0x469f,
+    {0xa2, 0x20, 0x38, 0xb7, 0xdc, 0x46, 0x12, 0x20}};
 
 // Days since 1970-01-01 of a proleptic Gregorian date, and back.
 constexpr int64_t days_from_civil(int64_t y, int64_t m, int64_t d) {
@@ -38,7 +43,9 @@ constexpr Date civil_from_days(int64_t days) {
     return date;
 }
 
-Text<4> two_digits(int64_t v) { return Text<4>(char('0' + v / 10 % 10), char('0' + v % 10)); }
+Text<4> two_digits(int64_t v) {
+    return Text<4>(char('0' + v / 10 % 10), char('0' + v % 10));
+}
 
 }  // namespace
 
@@ -48,7 +55,8 @@ Status open_firmware(EFI_HANDLE image, EFI_SYSTEM_TABLE* system, Firmware* out) 
     void* loaded = nullptr;
     const EFI_STATUS status = out->boot->HandleProtocol(image, &loaded_guid, &loaded);
     if (EFI_ERROR(status)) {
-        return error(Code::not_found, "firmware: loaded image protocol: ", status_name(status).view());
+        return error(Code::not_found,
+                     "firmware: loaded image protocol: ", status_name(status).view());
     }
     out->loaded = static_cast<EFI_LOADED_IMAGE_PROTOCOL*>(loaded);
     // The UEFI shell leaves its argument list on the handle of whatever it starts.
@@ -61,35 +69,72 @@ Status open_firmware(EFI_HANDLE image, EFI_SYSTEM_TABLE* system, Firmware* out) 
 Text<48> status_name(EFI_STATUS status) {
     const char* name = "status";
     switch (status) {
-        case EFI_SUCCESS: name = "success"; break;
-        case EFI_LOAD_ERROR: name = "load error"; break;
-        case EFI_INVALID_PARAMETER: name = "invalid parameter"; break;
-        case EFI_UNSUPPORTED: name = "unsupported"; break;
-        case EFI_BUFFER_TOO_SMALL: name = "buffer too small"; break;
-        case EFI_DEVICE_ERROR: name = "device error"; break;
-        case EFI_OUT_OF_RESOURCES: name = "out of resources"; break;
-        case EFI_VOLUME_CORRUPTED: name = "volume corrupted"; break;
-        case EFI_NO_MEDIA: name = "no media"; break;
-        case EFI_MEDIA_CHANGED: name = "media changed"; break;
-        case EFI_NOT_FOUND: name = "not found"; break;
-        case EFI_ACCESS_DENIED: name = "access denied"; break;
-        case EFI_CRC_ERROR: name = "CRC error"; break;
-        case EFI_SECURITY_VIOLATION: name = "security violation"; break;
-        default: break;
+        case EFI_SUCCESS:
+            name = "success";
+            break;
+        case EFI_LOAD_ERROR:
+            name = "load error";
+            break;
+        case EFI_INVALID_PARAMETER:
+            name = "invalid parameter";
+            break;
+        case EFI_UNSUPPORTED:
+            name = "unsupported";
+            break;
+        case EFI_BUFFER_TOO_SMALL:
+            name = "buffer too small";
+            break;
+        case EFI_DEVICE_ERROR:
+            name = "device error";
+            break;
+        case EFI_OUT_OF_RESOURCES:
+            name = "out of resources";
+            break;
+        case EFI_VOLUME_CORRUPTED:
+            name = "volume corrupted";
+            break;
+        case EFI_NO_MEDIA:
+            name = "no media";
+            break;
+        case EFI_MEDIA_CHANGED:
+            name = "media changed";
+            break;
+        case EFI_NOT_FOUND:
+            name = "not found";
+            break;
+        case EFI_ACCESS_DENIED:
+            name = "access denied";
+            break;
+        case EFI_CRC_ERROR:
+            name = "CRC error";
+            break;
+        case EFI_SECURITY_VIOLATION:
+            name = "security violation";
+            break;
+        default:
+            break;
     }
     return Text<48>(name, " (", Hex{status}, ")");
 }
 
 EFI_STATUS to_efi_status(const Status& status) {
     switch (status.code()) {
-        case Code::ok: return EFI_SUCCESS;
-        case Code::bad_option: return EFI_INVALID_PARAMETER;
-        case Code::bad_format: return EFI_LOAD_ERROR;
-        case Code::unsupported: return EFI_UNSUPPORTED;
-        case Code::not_found: return EFI_NOT_FOUND;
-        case Code::no_memory: return EFI_OUT_OF_RESOURCES;
-        case Code::io: return EFI_DEVICE_ERROR;
-        case Code::interrupted: return EFI_ABORTED;
+        case Code::ok:
+            return EFI_SUCCESS;
+        case Code::bad_option:
+            return EFI_INVALID_PARAMETER;
+        case Code::bad_format:
+            return EFI_LOAD_ERROR;
+        case Code::unsupported:
+            return EFI_UNSUPPORTED;
+        case Code::not_found:
+            return EFI_NOT_FOUND;
+        case Code::no_memory:
+            return EFI_OUT_OF_RESOURCES;
+        case Code::io:
+            return EFI_DEVICE_ERROR;
+        case Code::interrupted:
+            return EFI_ABORTED;
     }
     return EFI_LOAD_ERROR;
 }
@@ -124,8 +169,8 @@ Text<128> firmware_name(const Firmware& firmware) {
         if (length.ok() && length.value() > 0) vendor_text = {vendor, length.value()};
     }
     const uint32_t revision = system->Hdr.Revision;  // minor is tenths with a further digit
-    return Text<128>(vendor_text, " ", Hex{system->FirmwareRevision}, ", UEFI ", revision >> 16, ".",
-                     (revision & 0xffff) / 10);
+    return Text<128>(vendor_text, " ", Hex{system->FirmwareRevision}, ", UEFI ", revision >> 16,
+                     ".", (revision & 0xffff) / 10);
 }
 
 Text<32> utc_now(const Firmware& firmware) {
@@ -136,7 +181,8 @@ Text<32> utc_now(const Firmware& firmware) {
     }
     // Local = UTC - TimeZone minutes; an unspecified zone is taken as UTC.
     const int64_t zone = t.TimeZone >= -1440 && t.TimeZone <= 1440 ? t.TimeZone : 0;
-    int64_t minutes = (days_from_civil(t.Year, t.Month, t.Day) * 24 + t.Hour) * 60 + t.Minute + zone;
+    int64_t minutes =
+        (days_from_civil(t.Year, t.Month, t.Day) * 24 + t.Hour) * 60 + t.Minute + zone;
     if (minutes < 0) minutes = 0;
     const Date date = civil_from_days(minutes / 1440);
     return Text<32>(date.year, "-", two_digits(date.month).view(), "-", two_digits(date.day).view(),
@@ -212,15 +258,15 @@ Status read_memory_map(const Firmware& firmware, std::span<uint8_t> buffer,
                        std::span<MemoryRegion> regions, MemoryMap* out) {
     UINTN bytes = buffer.size(), descriptor_bytes = 0;
     UINT32 version = 0;
-    const EFI_STATUS status = firmware.boot->GetMemoryMap(
-        &bytes, reinterpret_cast<EFI_MEMORY_DESCRIPTOR*>(buffer.data()), &out->key,
-        &descriptor_bytes, &version);
+    const EFI_STATUS status =
+        firmware.boot->GetMemoryMap(&bytes, reinterpret_cast<EFI_MEMORY_DESCRIPTOR*>(buffer.data()),
+                                    &out->key, &descriptor_bytes, &version);
     if (EFI_ERROR(status)) {
         return error(Code::io, "firmware: GetMemoryMap: ", status_name(status).view(), ", needs ",
                      bytes, " bytes, allowed ", buffer.size());
     }
-    const Result<size_t> n = decode_memory_map("firmware memory map", buffer.first(bytes),
-                                               descriptor_bytes, regions);
+    const Result<size_t> n =
+        decode_memory_map("firmware memory map", buffer.first(bytes), descriptor_bytes, regions);
     if (!n.ok()) return n.status();
     out->regions = regions.first(n.value());
     return {};

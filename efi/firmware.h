@@ -48,8 +48,8 @@ struct Framebuffer {
 };
 Framebuffer framebuffer(const Firmware& firmware);
 
-// Pages of EfiLoaderData, `alignment`-aligned (a power of two, at least a page): what is over-allocated
-// to align is given back. no_memory names the need and the largest piece there is.
+// Pages of EfiLoaderData, `alignment`-aligned (a power of two, at least a page): what is
+// over-allocated to align is given back. no_memory names the need and the largest piece there is.
 Result<uint64_t> allocate_pages(const Firmware& firmware, std::string_view what, uint64_t bytes,
                                 uint64_t alignment);
 void free_pages(const Firmware& firmware, uint64_t address, uint64_t bytes);

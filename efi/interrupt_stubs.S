@@ -2,10 +2,12 @@
 // One entry per exception vector: makes every frame alike (an error code of 0 where the CPU pushes
 // none), saves the general registers and calls axiom_exception(frame). It never returns.
 
+    .set ERROR_CODES, 0x60227d00  // bit n: the CPU pushes an error code for vector n
+
     .text
     .macro entry vector
     .align 16
-    .if !((\vector == 8) || (\vector >= 10 && \vector <= 14) || (\vector == 17) || (\vector == 21) || (\vector == 29) || (\vector == 30))
+    .if !((ERROR_CODES >> \vector) & 1)
     push $0
     .endif
     push $\vector

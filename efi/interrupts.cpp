@@ -38,11 +38,16 @@ constinit bool in_exception = false;
 
 unsigned stack_of(size_t vector) {
     switch (vector) {
-        case 8: return 1;
-        case 2: return 2;
-        case 18: return 3;
-        case kPageFault: return 4;
-        default: return 0;
+        case 8:
+            return 1;
+        case 2:
+            return 2;
+        case 18:
+            return 3;
+        case kPageFault:
+            return 4;
+        default:
+            return 0;
     }
 }
 
@@ -61,24 +66,25 @@ Text<48> place(uint64_t address) {
 
 void say_page_fault(const Frame& f) {
     const uint64_t address = read_cr2();
-    say("axiom: page fault: ", (f.error & 16) != 0  ? "execute"
-                               : (f.error & 2) != 0 ? "write"
-                                                    : "read",
+    say("axiom: page fault: ",
+        (f.error & 16) != 0  ? "execute"
+        : (f.error & 2) != 0 ? "write"
+                             : "read",
         " at ", Hex{address, 16}, ", ", (f.error & 1) != 0 ? "protected" : "not mapped",
-        address < 4096                                                         ? " (null page)"
+        address < 4096                                                       ? " (null page)"
         : address + 4096 >= crash.stack_begin && address < crash.stack_begin ? " (stack guard: "
-                                                                                 "stack overflow)"
-                                                                               : "");
+                                                                               "stack overflow)"
+                                                                             : "");
 }
 
 void say_registers(const Frame& f) {
     const struct {
         const char* name;
         uint64_t value;
-    } registers[] = {{"rax", f.rax}, {"rbx", f.rbx}, {"rcx", f.rcx}, {"rdx", f.rdx},
-                     {"rsi", f.rsi}, {"rdi", f.rdi}, {"rbp", f.rbp}, {"rsp", f.rsp},
-                     {"r8 ", f.r8},  {"r9 ", f.r9},  {"r10", f.r10}, {"r11", f.r11},
-                     {"r12", f.r12}, {"r13", f.r13}, {"r14", f.r14}, {"r15", f.r15},
+    } registers[] = {{"rax", f.rax}, {"rbx", f.rbx},    {"rcx", f.rcx},      {"rdx", f.rdx},
+                     {"rsi", f.rsi}, {"rdi", f.rdi},    {"rbp", f.rbp},      {"rsp", f.rsp},
+                     {"r8 ", f.r8},  {"r9 ", f.r9},     {"r10", f.r10},      {"r11", f.r11},
+                     {"r12", f.r12}, {"r13", f.r13},    {"r14", f.r14},      {"r15", f.r15},
                      {"rip", f.rip}, {"rfl", f.rflags}, {"cr2", read_cr2()}, {"cs ", f.cs}};
     for (size_t i = 0; i < sizeof registers / sizeof registers[0]; i++) {
         console.write(Text<48>(i % 4 == 0 ? "  " : " ", registers[i].name, " ",
@@ -169,6 +175,8 @@ void install_interrupts(uint64_t exception_stacks, const CrashContext& context) 
         : "rax", "memory");
 }
 
-void set_crash_tables(const PageTables* tables) { crash.tables = tables; }
+void set_crash_tables(const PageTables* tables) {
+    crash.tables = tables;
+}
 
 }  // namespace axiom::efi

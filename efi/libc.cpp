@@ -74,7 +74,7 @@ unsigned __int128 __udivti3(unsigned __int128 n, unsigned __int128 d) {
 
 // What string_view::substr calls for a position past the end: a broken invariant, never input.
 namespace std {
-[[noreturn]] void __throw_out_of_range_fmt(const char* what, ...) {
+void __throw_out_of_range_fmt(const char* what, ...) {
     axiom::panic_handler("libstdc++", 0, what);
 }
 }  // namespace std

@@ -41,7 +41,8 @@ class File {
 Status File::open(const Firmware& firmware, std::string_view path) {
     path_ = path;
     if (path.find(':') != path.npos) {
-        return error(Code::bad_option, path, ": file name: found a volume name, allowed a path on the "
+        return error(Code::bad_option, path,
+                     ": file name: found a volume name, allowed a path on the "
                      "volume axiom.efi was started from, such as \\axiom\\model.axm");
     }
     uint16_t name[kMaxPath];
@@ -58,8 +59,10 @@ Status File::open(const Firmware& firmware, std::string_view path) {
             ? EFI_NOT_FOUND
             : firmware.boot->HandleProtocol(firmware.loaded->DeviceHandle, &guid, &protocol);
     if (EFI_ERROR(status)) {
-        return error(Code::not_found, path, ": the device axiom.efi was started from has no file "
-                     "system the firmware can read: ", status_name(status).view());
+        return error(Code::not_found, path,
+                     ": the device axiom.efi was started from has no file "
+                     "system the firmware can read: ",
+                     status_name(status).view());
     }
     auto* volume = static_cast<EFI_SIMPLE_FILE_SYSTEM_PROTOCOL*>(protocol);
     status = volume->OpenVolume(volume, &root_);
@@ -70,8 +73,9 @@ Status File::open(const Firmware& firmware, std::string_view path) {
     status = root_->Open(root_, &file_, reinterpret_cast<CHAR16*>(name), EFI_FILE_MODE_READ, 0);
     if (EFI_ERROR(status)) {
         file_ = nullptr;
-        return error(status == EFI_NOT_FOUND ? Code::not_found : Code::io, path, ": opening: ",
-                     status_name(status).view(), " on the volume axiom.efi was started from");
+        return error(status == EFI_NOT_FOUND ? Code::not_found : Code::io, path,
+                     ": opening: ", status_name(status).view(),
+                     " on the volume axiom.efi was started from");
     }
 
     EFI_GUID info_guid = EFI_FILE_INFO_ID;
@@ -90,6 +94,7 @@ Status File::open(const Firmware& firmware, std::string_view path) {
 }
 
 Status File::read(std::span<uint8_t> bytes) {
+    AXIOM_CHECK(file_ != nullptr);
     UINTN n = bytes.size();
     const EFI_STATUS status = file_->Read(file_, &n, bytes.data());
     if (EFI_ERROR(status)) {
@@ -132,7 +137,8 @@ class Progress {
         for (size_t i = 0; i < kWidth; i++) bar[i] = i < filled ? '#' : '.';
         console.write(Text<200>("\r", path_, " [", std::string_view(bar, kWidth), "] ",
                                 PadLeft{Text<24>(total_ == 0 ? 100 : done * 100 / total_), 3}, "% ",
-                                Fixed{double(done) / 1e6 / clock_.seconds(now - begin_), 0}, " MB/s "));
+                                Fixed{double(done) / 1e6 / clock_.seconds(now - begin_), 0},
+                                " MB/s "));
     }
 
     const Clock& clock_;
@@ -174,11 +180,9 @@ Status load_model(const Firmware& firmware, const Clock& clock, std::string_view
     if (!status.ok()) return status;
     if (file.size() == 0) return FileLayout::parse(path, {}, 0).status();
 
-    const uint64_t reserved = file.size() > kMaxPhysicalAddress
-                                  ? file.size()
-                                  : round_up(file.size(), kLargePageBytes);
-    const Result<uint64_t> address =
-        allocate_pages(firmware, path, reserved, kLargePageBytes);
+    const uint64_t reserved =
+        file.size() > kMaxPhysicalAddress ? file.size() : round_up(file.size(), kLargePageBytes);
+    const Result<uint64_t> address = allocate_pages(firmware, path, reserved, kLargePageBytes);
     if (!address.ok()) return address.status();
     auto* bytes = reinterpret_cast<uint8_t*>(address.value());
     Progress progress(clock, path, file.size(), quiet);

@@ -14,7 +14,7 @@
 namespace axiom::efi {
 
 struct LoadedModel {
-    uint64_t address = 0;      // 2 MiB-aligned EfiLoaderData, ours
+    uint64_t address = 0;  // 2 MiB-aligned EfiLoaderData, ours
     uint64_t file_bytes = 0;
     uint64_t reserved_bytes = 0;  // whole 2 MiB pages
     uint64_t load_ticks = 0;      // reading and verifying
@@ -29,6 +29,7 @@ Status load_model(const Firmware& firmware, const Clock& clock, std::string_view
                   LoadedModel* out);
 
 // A whole small file; bytes read. not_found when there is none, no_memory when it does not fit.
-Result<size_t> read_small_file(const Firmware& firmware, std::string_view path, std::span<char> out);
+Result<size_t> read_small_file(const Firmware& firmware, std::string_view path,
+                               std::span<char> out);
 
 }  // namespace axiom::efi

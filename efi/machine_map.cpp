@@ -6,10 +6,9 @@
 
 #include "core/quant.h"
 
-// Set by axiom.lds; ImageBase is where the firmware loaded us.
+// Set by axiom.lds; between text and the end of .data.rel.ro everything is read-only.
 extern "C" {
-extern const char ImageBase[], image_text_begin[], image_text_end[], image_rodata_begin[],
-    image_rodata_end[], image_relro_begin[], image_relro_end[], image_end[];
+extern const char image_text_begin[], image_text_end[], image_relro_end[], image_end[];
 }
 
 namespace axiom::efi {
@@ -21,7 +20,9 @@ constexpr uint64_t kRingBytes = 64 << 10;
 constexpr uint64_t kStackBytes = 256 << 10;
 constexpr uint64_t kGib = 1 << 30;
 
-uint64_t address_of(const void* p) { return uint64_t(p); }
+uint64_t address_of(const void* p) {
+    return uint64_t(p);
+}
 
 // RAM that stays mapped, as few ranges as possible so that large pages fit.
 size_t memory_ranges(std::span<const MemoryRegion> regions, std::span<AddressRange> out) {
@@ -122,7 +123,8 @@ void map_image(Mapper& mapper, const AddressRange& image) {
 Status WorkArea::allocate(const Firmware& firmware) {
     constexpr uint64_t kStacks = kNExceptionStacks * kExceptionStackBytes;
     constexpr uint64_t kRegionsBytes = kMaxRegions * sizeof(MemoryRegion);
-    bytes = kPageBytes + kStacks + kPageBytes + kStackBytes + kRingBytes + kRawMapBytes + kRegionsBytes;
+    bytes =
+        kPageBytes + kStacks + kPageBytes + kStackBytes + kRingBytes + kRawMapBytes + kRegionsBytes;
     const Result<uint64_t> address = allocate_pages(firmware, "work area", bytes, kPageBytes);
     if (!address.ok()) return address.status();
     uint64_t at = base = address.value();

@@ -19,14 +19,14 @@ namespace axiom::efi {
 
 // Page memory taken before the exit and used after it.
 struct WorkArea {
-    std::span<uint8_t> raw_map;            // GetMemoryMap's bytes
-    std::span<MemoryRegion> regions;       // decoded
-    std::span<char> ring;                  // console, a power of two
-    uint64_t exception_stacks = 0;         // kNExceptionStacks of kExceptionStackBytes
-    uint64_t exception_guard = 0;          // the page below them
-    uint64_t stack_guard = 0;              // the page below stack_begin
+    std::span<uint8_t> raw_map;       // GetMemoryMap's bytes
+    std::span<MemoryRegion> regions;  // decoded
+    std::span<char> ring;             // console, a power of two
+    uint64_t exception_stacks = 0;    // kNExceptionStacks of kExceptionStackBytes
+    uint64_t exception_guard = 0;     // the page below them
+    uint64_t stack_guard = 0;         // the page below stack_begin
     uint64_t stack_begin = 0, stack_end = 0;
-    std::span<char> option_text;           // allocated by main, before anything else
+    std::span<char> option_text;  // allocated by main, before anything else
     std::span<PageTable> tables;
 
     // no_memory when the firmware has none left.

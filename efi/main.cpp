@@ -63,7 +63,7 @@ void find_free_memory(Boot& b) {
     b.n_free = free_ranges(b.map.regions, kept, b.free);
 }
 
-// ---- before the exit -----------------------------------------------------------------------------
+// ---- before the exit -----------------------------------------------------------------------
 
 Status gather_facts(Boot& b) {
     Status status = b.area.allocate(b.firmware);
@@ -74,7 +74,8 @@ Status gather_facts(Boot& b) {
     b.firmware_name = firmware_name(b.firmware);
     b.test_time = utc_now(b.firmware);
 
-    const EFI_TPL level = b.firmware.boot->RaiseTPL(TPL_HIGH_LEVEL);  // nothing may come between readings
+    const EFI_TPL level =
+        b.firmware.boot->RaiseTPL(TPL_HIGH_LEVEL);  // nothing may come between readings
     const Result<TscRate> rate = calibrate_tsc(b.acpi);
     b.firmware.boot->RestoreTPL(level);
     if (!rate.ok()) return rate.status();
@@ -86,7 +87,8 @@ Status gather_facts(Boot& b) {
 void say_facts(const Boot& b) {
     say("firmware  ", b.firmware_name.view());
     say("tsc       ", Fixed{double(b.rate.hz) / 1e6, 3}, " MHz against the ", b.rate.reference,
-        ", spread ", Fixed{b.rate.spread * 100, 3}, " %", has_invariant_tsc() ? ", invariant" : ", not invariant",
+        ", spread ", Fixed{b.rate.spread * 100, 3}, " %",
+        has_invariant_tsc() ? ", invariant" : ", not invariant",
         b.rate.spread > kMaxSpread ? " (unsteady: times are less exact than usual)" : "");
     say("acpi      ", b.acpi.found ? "found, " : "none, ", b.acpi.n_cpus, " CPUs, console ",
         b.acpi.uart.address != 0 ? "by SPCR" : "COM1");
@@ -95,6 +97,16 @@ void say_facts(const Boot& b) {
 }
 
 // What would otherwise be found out when there is no firmware left to go back to.
+Status check_options(const Boot& b) {
+    const uint64_t bytes = check_scratch_bytes(b.weights, b.options);
+    const Result<uint64_t> scratch = allocate_pages(b.firmware, "prompt scratch", bytes, kPageBytes);
+    if (!scratch.ok()) return scratch.status();
+    const Status status =
+        check_run(b.weights, b.options, {reinterpret_cast<uint8_t*>(scratch.value()), bytes});
+    free_pages(b.firmware, scratch.value(), bytes);
+    return status;
+}
+
 Status check_memory(Boot& b) {
     const Result<MemoryNeed> need = memory_needed(b.weights, b.options, kNWorkers);
     if (!need.ok()) return need.status();
@@ -105,9 +117,10 @@ Status check_memory(Boot& b) {
     find_free_memory(b);
     const uint64_t have = total_bytes({b.free, b.n_free});
     if (need.value().least > have) {
-        return error(Code::no_memory, b.options.model, ": the run needs ", Bytes{need.value().least},
-                     " (", need.value().least, " bytes) beside the weights, the machine has ",
-                     Bytes{have}, " (", have, " bytes) left");
+        return error(Code::no_memory, b.options.model, ": the run needs ",
+                     Bytes{need.value().least}, " (", need.value().least,
+                     " bytes) beside the weights, the machine has ", Bytes{have}, " (", have,
+                     " bytes) left");
     }
     return {};
 }
@@ -124,13 +137,15 @@ Status prepare(Boot& b) {
     b.weights = weights.value();
     if (!b.options.quiet) {
         const double seconds = b.clock.seconds(b.model.load_ticks);
-        say("model     ", b.options.model, ", ", Bytes{b.model.file_bytes}, " in ", Fixed{seconds, 2},
-            " s (", Fixed{double(b.model.file_bytes) / 1e6 / seconds, 1}, " MB/s), checksums right");
+        say("model     ", b.options.model, ", ", Bytes{b.model.file_bytes}, " in ",
+            Fixed{seconds, 2}, " s (", Fixed{double(b.model.file_bytes) / 1e6 / seconds, 1},
+            " MB/s), checksums right");
     }
-    return check_memory(b);
+    status = check_options(b);
+    return status.ok() ? check_memory(b) : status;
 }
 
-// ---- after the exit ------------------------------------------------------------------------------
+// ---- after the exit ------------------------------------------------------------------------
 
 [[noreturn]] void fail(const Status& status) {
     say("axiom: error: ", status.text());
@@ -160,8 +175,8 @@ void describe_machine(Boot& b, const Status& outcome) {
 // On our own stack, under our own tables: the machine is AXIOM's.
 [[noreturn]] void run(void* context) {
     Boot& b = *static_cast<Boot*>(context);
-    Status status = map_machine({b.map, b.area, model_range(b.model), b.image,
-                                 b.screen, b.acpi, memory_attributes_table(b.firmware)},
+    Status status = map_machine({b.map, b.area, model_range(b.model), b.image, b.screen, b.acpi,
+                                 memory_attributes_table(b.firmware)},
                                 paging_features(), &b.tables);
     if (!status.ok()) fail(status);
     switch_page_tables(b.tables.root());
@@ -198,8 +213,7 @@ void describe_machine(Boot& b, const Status& outcome) {
 }
 
 [[noreturn]] void take_over(Boot& b) {
-    const Status status =
-        exit_boot_services(b.firmware, b.area.raw_map, b.area.regions, &b.map);
+    const Status status = exit_boot_services(b.firmware, b.area.raw_map, b.area.regions, &b.map);
     b.exit_ticks = ticks_now();
     console.use_nothing();
     panics_return_to(nullptr);

@@ -29,7 +29,8 @@ bool is_free(const MemoryRegion& region) {
         case MemoryType::conventional:
             return (region.attributes & kAttributeWriteBack) != 0 &&
                    (region.attributes & kAttributeRuntime) == 0;
-        default: return false;
+        default:
+            return false;
     }
 }
 
@@ -90,11 +91,10 @@ Result<size_t> decode_memory_map(std::string_view what, std::span<const uint8_t>
         memcpy(&d, map.data() + at, sizeof d);
         if (d.n_pages == 0) continue;
         uint64_t bytes = 0, end = 0;
-        if (!checked_mul(d.n_pages, kPageBytes, &bytes) ||
-            !checked_add(d.physical, bytes, &end) || end > kMaxPhysicalAddress ||
-            d.physical % kPageBytes != 0) {
-            return field_error(what, "descriptor", at, Text<64>(Hex{d.physical}, " + ", d.n_pages,
-                                                               " pages"),
+        if (!checked_mul(d.n_pages, kPageBytes, &bytes) || !checked_add(d.physical, bytes, &end) ||
+            end > kMaxPhysicalAddress || d.physical % kPageBytes != 0) {
+            return field_error(what, "descriptor", at,
+                               Text<64>(Hex{d.physical}, " + ", d.n_pages, " pages"),
                                "page-aligned addresses below 2^52");
         }
         if (n == out.size()) {
@@ -139,8 +139,10 @@ bool is_memory(MemoryType type) {
         case MemoryType::runtime_data:
         case MemoryType::conventional:
         case MemoryType::acpi_reclaim:
-        case MemoryType::acpi_nvs: return true;
-        default: return false;
+        case MemoryType::acpi_nvs:
+            return true;
+        default:
+            return false;
     }
 }
 

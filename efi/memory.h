@@ -14,9 +14,22 @@
 namespace axiom::efi {
 
 enum class MemoryType : uint32_t {
-    reserved = 0, loader_code = 1, loader_data = 2, boot_code = 3, boot_data = 4,
-    runtime_code = 5, runtime_data = 6, conventional = 7, unusable = 8, acpi_reclaim = 9,
-    acpi_nvs = 10, mmio = 11, mmio_ports = 12, pal_code = 13, persistent = 14, unaccepted = 15
+    reserved = 0,
+    loader_code = 1,
+    loader_data = 2,
+    boot_code = 3,
+    boot_data = 4,
+    runtime_code = 5,
+    runtime_data = 6,
+    conventional = 7,
+    unusable = 8,
+    acpi_reclaim = 9,
+    acpi_nvs = 10,
+    mmio = 11,
+    mmio_ports = 12,
+    pal_code = 13,
+    persistent = 14,
+    unaccepted = 15
 };
 
 inline constexpr uint64_t kAttributeWriteBack = 0x8;
@@ -34,14 +47,15 @@ struct MemoryRegion {
     uint64_t attributes = 0;
 };
 
-// EFI_MEMORY_DESCRIPTORs `descriptor_bytes` apart -> regions in the order given; empty ones are left
-// out. bad_format for a size below a descriptor's or an address past 2^52, no_memory when `out` is full.
+// EFI_MEMORY_DESCRIPTORs `descriptor_bytes` apart -> regions in the order given; empty ones are
+// left out. bad_format for a size below a descriptor's or an address past 2^52, no_memory when
+// `out` is full.
 Result<size_t> decode_memory_map(std::string_view what, std::span<const uint8_t> map,
                                  size_t descriptor_bytes, std::span<MemoryRegion> out);
 
-// Memory that nobody owns once boot services are gone, merged, ascending, 4 KiB-aligned: conventional,
-// boot-services and loader memory from 1 MiB up, minus every other region and minus `kept`.
-// Pieces beyond out.size() are left out.
+// Memory that nobody owns once boot services are gone, merged, ascending, 4 KiB-aligned:
+// conventional, boot-services and loader memory from 1 MiB up, minus every other region and minus
+// `kept`. Pieces beyond out.size() are left out.
 size_t free_ranges(std::span<const MemoryRegion> regions, std::span<const AddressRange> kept,
                    std::span<AddressRange> out);
 

@@ -9,7 +9,9 @@ namespace {
 
 constexpr uint64_t kAddressMask = 0x000ffffffffff000;
 
-constexpr uint64_t page_bytes(int level) { return uint64_t{1} << (12 + 9 * (level - 1)); }
+constexpr uint64_t page_bytes(int level) {
+    return uint64_t{1} << (12 + 9 * (level - 1));
+}
 constexpr size_t index_of(uint64_t address, int level) {
     return size_t(address >> (12 + 9 * (level - 1))) & 511;
 }

@@ -13,11 +13,11 @@
 namespace axiom::efi {
 
 enum class Access : uint8_t {
-    none,          // not present: null page, guards
+    none,  // not present: null page, guards
     read,
     read_write,
     read_execute,
-    everything,    // runtime services code that firmware did not split into code and data
+    everything,  // runtime services code that firmware did not split into code and data
 };
 // write_back and uncached are the PAT's entries 0 and 2 at reset: WB, and UC- which lets an MTRR
 // make a framebuffer write-combining.

@@ -13,7 +13,9 @@ constinit const Firmware* return_to = nullptr;
 
 }  // namespace
 
-void panics_return_to(const Firmware* firmware) { return_to = firmware; }
+void panics_return_to(const Firmware* firmware) {
+    return_to = firmware;
+}
 
 }  // namespace efi
 

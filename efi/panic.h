@@ -6,8 +6,8 @@
 
 namespace axiom::efi {
 
-// Until this is called with nullptr, a panic returns to the firmware through EFI_BOOT_SERVICES.Exit;
-// afterwards the machine is left as configured.
+// Until this is called with nullptr, a panic returns to the firmware through
+// EFI_BOOT_SERVICES.Exit; afterwards the machine is left as configured.
 void panics_return_to(const Firmware* firmware);
 
 }  // namespace axiom::efi

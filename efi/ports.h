@@ -16,7 +16,9 @@ inline uint32_t in32(uint16_t port) {
     asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
     return v;
 }
-inline void out8(uint16_t port, uint8_t v) { asm volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
+inline void out8(uint16_t port, uint8_t v) {
+    asm volatile("outb %0, %1" ::"a"(v), "Nd"(port));
+}
 
 template <class T>
 T mmio_read(uint64_t address) {
@@ -27,6 +29,8 @@ void mmio_write(uint64_t address, T value) {
     *reinterpret_cast<volatile T*>(address) = value;
 }
 
-inline void pause_cpu() { asm volatile("pause"); }
+inline void pause_cpu() {
+    asm volatile("pause");
+}
 
 }  // namespace axiom::efi

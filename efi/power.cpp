@@ -28,7 +28,8 @@ void reset_by_acpi() {  // ACPI 6.5 section 4.8.3.6
     wait_a_little();
 }
 
-void reset_by_chipset() {  // the reset control register of Intel's bridges, and those that follow them
+void reset_by_chipset() {  // the reset control register of Intel's bridges, and those that follow
+                           // them
     out8(0xcf9, 0x02);
     out8(0xcf9, 0x06);
     wait_a_little();
@@ -51,7 +52,9 @@ void prepare_power(const Firmware& firmware, const AcpiFacts& acpi, OnExit on_ex
     wanted = on_exit;
 }
 
-bool is_leaving() { return n_tried > 0; }
+bool is_leaving() {
+    return n_tried > 0;
+}
 
 void leave_machine() {
     if (n_tried == 0) console.flush();
@@ -77,7 +80,8 @@ void leave_machine() {
                                              "it is halted");
                 console.flush();
                 break;
-            default: halt_forever();
+            default:
+                halt_forever();
         }
     }
 }

@@ -8,8 +8,14 @@ namespace {
 
 // Registers of the 16550 and their bits (National Semiconductor PC16550D).
 enum : unsigned {
-    kData = 0, kInterruptEnable = 1, kFifoControl = 2, kInterruptId = 2, kLineControl = 3,
-    kModemControl = 4, kLineStatus = 5, kScratch = 7
+    kData = 0,
+    kInterruptEnable = 1,
+    kFifoControl = 2,
+    kInterruptId = 2,
+    kLineControl = 3,
+    kModemControl = 4,
+    kLineStatus = 5,
+    kScratch = 7
 };
 constexpr uint8_t kDataReady = 0x01, kHoldingEmpty = 0x20, kAllEmpty = 0x40;
 constexpr unsigned kFifoBytes = 16;
@@ -29,8 +35,10 @@ uint8_t Serial::read(unsigned index) const {
 void Serial::write(unsigned index, uint8_t value) const {
     const uint64_t at = where_.address + index * stride_;
     if (where_.io) return out8(uint16_t(at), value);
-    if (stride_ == 4) mmio_write<uint32_t>(at, value);
-    else mmio_write<uint8_t>(at, value);
+    if (stride_ == 4)
+        mmio_write<uint32_t>(at, value);
+    else
+        mmio_write<uint8_t>(at, value);
 }
 
 void Serial::init(const Register& where, uint32_t baud) {

@@ -21,8 +21,12 @@ size_t encode_utf8(uint32_t point, char out[4]) {
     return n;
 }
 
-constexpr bool is_high_surrogate(uint32_t u) { return u >= 0xd800 && u < 0xdc00; }
-constexpr bool is_low_surrogate(uint32_t u) { return u >= 0xdc00 && u < 0xe000; }
+constexpr bool is_high_surrogate(uint32_t u) {
+    return u >= 0xd800 && u < 0xdc00;
+}
+constexpr bool is_low_surrogate(uint32_t u) {
+    return u >= 0xdc00 && u < 0xe000;
+}
 
 }  // namespace
 
@@ -45,8 +49,7 @@ Result<size_t> utf16_to_utf8(std::string_view what, std::span<const uint16_t> un
         char bytes[4];
         const size_t n = encode_utf8(point, bytes);
         if (n_out + n > out.size()) {
-            return error(Code::no_memory, what, ": longer than the ", out.size(),
-                         " bytes allowed");
+            return error(Code::no_memory, what, ": longer than the ", out.size(), " bytes allowed");
         }
         for (size_t k = 0; k < n; k++) out[n_out++] = bytes[k];
     }
@@ -89,8 +92,8 @@ size_t Utf8Stream::feed(uint8_t byte, uint32_t out[2]) {
         if ((byte & 0xc0) == 0x80) {
             point_ = point_ << 6 | (byte & 0x3f);
             if (--n_missing_ > 0) return 0;
-            const bool valid = point_ >= least_ && point_ <= 0x10ffff &&
-                               !(point_ >= 0xd800 && point_ < 0xe000);
+            const bool valid =
+                point_ >= least_ && point_ <= 0x10ffff && !(point_ >= 0xd800 && point_ < 0xe000);
             out[n++] = valid ? point_ : kReplacement;
             return n;
         }

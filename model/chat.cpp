@@ -16,9 +16,13 @@ using format::ChatKind;
 using format::ChatSpan;
 
 // Llama's own templates strip what people wrote; the others do not.
-bool strips_messages(ChatKind kind) { return kind == ChatKind::llama2 || kind == ChatKind::llama3; }
+bool strips_messages(ChatKind kind) {
+    return kind == ChatKind::llama2 || kind == ChatKind::llama3;
+}
 
-bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool is_blank(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 std::string_view strip(std::string_view text) {
     while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
@@ -47,18 +51,24 @@ Result<ChatTemplate> ChatTemplate::open(std::string_view file, uint64_t extent_o
     }
     const size_t n_text = bytes.size() - sizeof h;
     if (h.text_bytes != n_text || (h.kind == ChatKind::none && n_text != 0)) {
-        return field_error(file, "chat text_bytes", offset(&h.text_bytes), h.text_bytes,
-                           h.kind == ChatKind::none
-                               ? std::string_view("0, and no text in the extent, without a template")
-                               : Text<48>(n_text, ", the rest of the extent").view());
+        return field_error(
+            file, "chat text_bytes", offset(&h.text_bytes), h.text_bytes,
+            h.kind == ChatKind::none
+                ? std::string_view("0, and no text in the extent, without a template")
+                : Text<48>(n_text, ", the rest of the extent").view());
     }
     t.text_ = {reinterpret_cast<const char*>(bytes.data()) + sizeof h, n_text};
 
-    const struct { std::string_view name; const ChatSpan* span; } spans[] = {
-        {"begin_text", &h.begin_text},       {"system_prefix", &h.system_prefix},
-        {"default_system", &h.default_system}, {"system_suffix", &h.system_suffix},
-        {"user_prefix", &h.user_prefix},     {"user_suffix", &h.user_suffix},
-        {"assistant_prefix", &h.assistant_prefix}};
+    const struct {
+        std::string_view name;
+        const ChatSpan* span;
+    } spans[] = {{"begin_text", &h.begin_text},
+                 {"system_prefix", &h.system_prefix},
+                 {"default_system", &h.default_system},
+                 {"system_suffix", &h.system_suffix},
+                 {"user_prefix", &h.user_prefix},
+                 {"user_suffix", &h.user_suffix},
+                 {"assistant_prefix", &h.assistant_prefix}};
     for (const auto& s : spans) {
         if (s.span->begin > s.span->end || s.span->end > n_text) {
             return field_error(file, Text<32>("chat ", s.name).view(), offset(s.span),

@@ -34,8 +34,8 @@ struct SpecialMatch {
 struct EncodeScratch {
     static constexpr size_t kMaxBytes = size_t{1} << 30;
 
-    std::span<char> text;     // [n_bytes] the segments as one text
-    std::span<uint8_t> marks; // [n_bytes] Mark bits
+    std::span<char> text;      // [n_bytes] the segments as one text
+    std::span<uint8_t> marks;  // [n_bytes] Mark bits
     // Special tokens are found before the first fragment is encoded, so the two share memory.
     std::span<SpecialMatch> matches;  // [n_bytes]
     std::span<char> fragment;         // [3 * (n_bytes + 1)]

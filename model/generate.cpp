@@ -68,6 +68,70 @@ uint64_t default_context(const Weights& weights, const Options& options) {
     return std::min<uint64_t>(kDefaultContext, weights.config.n_ctx_train);
 }
 
+// The kernel set --isa names, if these features allow it.
+Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures& features) {
+    bool usable = false;
+    const Kernels* const kernels =
+        find_kernels(options.isa.data(), options.isa.size(), features, &usable);
+    if (kernels != nullptr && usable) return kernels;
+    char names[64];
+    Writer list(names, sizeof names);
+    for (const KernelSet& set : kernel_sets(features)) {
+        if (set.usable) list.put(list.size() != 0 ? ", " : "").put(set.kernels->name);
+    }
+    return error(kernels == nullptr ? Code::bad_option : Code::unsupported, "option --isa: found ",
+                 Quoted{options.isa}, kernels == nullptr ? "" : ", which this CPU lacks", ", allowed ",
+                 list.view());
+}
+
+// The two extents that are opened, not just viewed.
+struct Texts {
+    Tokenizer tokenizer;
+    ChatTemplate chat;
+};
+
+Result<Texts> open_texts(const Weights& weights) {
+    const std::span<const format::Extent> extents = weights.layout.extents;
+    Result<Tokenizer> tokenizer = Tokenizer::open(weights.file, extents[1].offset, weights.tokenizer);
+    if (!tokenizer.ok()) return tokenizer.status();
+    Result<ChatTemplate> chat = ChatTemplate::open(weights.file, extents[2].offset, weights.chat);
+    if (!chat.ok()) return chat.status();
+    return Texts{tokenizer.value(), chat.value()};
+}
+
+// The prompt's tokens, template applied; refuses what does not leave room for one token more.
+Result<size_t> encode_prompt(const Weights& weights, const Tokenizer& tokenizer, const ChatTemplate& chat,
+                             const Options& options, uint64_t n_ctx, std::span<TokenId> out,
+                             std::span<uint8_t> scratch) {
+    if (tokenizer.header().kind == format::Vocab::none) {
+        return error(Code::unsupported, weights.file,
+                     ": no vocabulary in this model, so there is no text to continue");
+    }
+    ChatTemplate::Segments segments;
+    size_t n_segments = 1;
+    if (options.raw || !chat.present()) {
+        segments[0] = {options.prompt, Tokenizer::Specials::parse};
+    } else {
+        n_segments = chat.expand(options.system_prompt, options.prompt, segments);
+    }
+    Result<size_t> n = tokenizer.encode(std::span(segments).first(n_segments), true, out, scratch);
+    if (!n.ok()) return n;
+    if (n.value() == 0) {
+        const TokenId bos = tokenizer.header().bos;
+        if (bos == format::kNoToken) {
+            return error(Code::bad_option, "option -p: found an empty prompt, allowed at least one token");
+        }
+        out[0] = bos;
+        n.value() = 1;
+    }
+    if (n.value() >= n_ctx) {
+        return error(Code::bad_option, "option -p: the prompt has ", uint64_t(n.value()),
+                     " tokens, allowed at most ", n_ctx - 1, " (the context of ", n_ctx,
+                     " less one to generate)");
+    }
+    return n;
+}
+
 // --- one run -----------------------------------------------------------------------------------------
 
 // Texts and tables that the record views; they live in the slab.
@@ -135,9 +199,6 @@ class Run {
     Status decode(Transformer& transformer);
     void hash_logits(size_t row);
     void describe();
-    bool interrupted() const {
-        return m_.interrupted != nullptr && m_.interrupted->load(std::memory_order_relaxed);
-    }
     void write(std::string_view text) const { m_.write(m_.write_context, text); }
     std::span<TokenId> tokens() const { return tokens_.first(n_tokens_); }
 
@@ -171,18 +232,9 @@ Status Run::choose_kernels() {
         uint64_t ticks[8];
         kernels_ = select_kernels(m_.features, scratch.data(), ticks);
     } else {
-        bool usable = false;
-        kernels_ = find_kernels(o_.isa.data(), o_.isa.size(), m_.features, &usable);
-        if (kernels_ == nullptr || !usable) {
-            char names[64];
-            Writer list(names, sizeof names);
-            for (const KernelSet& set : kernel_sets(m_.features)) {
-                if (set.usable) list.put(list.size() ? ", " : "").put(set.kernels->name);
-            }
-            return error(kernels_ == nullptr ? Code::bad_option : Code::unsupported, "option --isa: found ",
-                         Quoted{o_.isa}, kernels_ == nullptr ? "" : ", which this CPU lacks",
-                         ", allowed ", list.view());
-        }
+        const Result<const Kernels*> kernels = forced_kernels(o_, m_.features);
+        if (!kernels.ok()) return kernels.status();
+        kernels_ = kernels.value();
     }
     r_->kernel_set = kernels_->name;
     return {};
@@ -215,13 +267,10 @@ Status Run::choose_context(uint64_t n_text_bytes, bool all_logits) {
 
 Status Run::prepare(uint64_t n_text_bytes, bool all_logits) {
     r_->memory_bytes = m_.slab->free_bytes();
-    const uint64_t base = w_.layout.extents[1].offset;
-    Result<Tokenizer> tokenizer = Tokenizer::open(w_.file, base, w_.tokenizer);
-    if (!tokenizer.ok()) return tokenizer.status();
-    tokenizer_ = tokenizer.value();
-    Result<ChatTemplate> chat = ChatTemplate::open(w_.file, w_.layout.extents[2].offset, w_.chat);
-    if (!chat.ok()) return chat.status();
-    chat_ = chat.value();
+    Result<Texts> texts = open_texts(w_);
+    if (!texts.ok()) return texts.status();
+    tokenizer_ = texts.value().tokenizer;
+    chat_ = texts.value().chat;
 
     if (Status s = take("record", 1, &storage_); !s.ok()) return s;
     describe();
@@ -246,6 +295,7 @@ Status Run::prepare(uint64_t n_text_bytes, bool all_logits) {
     r_->n_batch = uint32_t(state_.shape.n_batch);
     r_->n_threads = uint32_t(m_.team->size());
 
+    m_.loop->stop_when(m_.interrupted);
     if (!o_.quiet) m_.loop->add({.name = "progress", .poll = PrefillProgress::poll, .context = &progress_});
     return {};
 }
@@ -258,29 +308,9 @@ Status Run::encode(std::span<const Tokenizer::Segment> segments) {
 }
 
 Status Run::encode_prompt() {
-    if (tokenizer_.header().kind == format::Vocab::none) {
-        return error(Code::unsupported, w_.file, ": no vocabulary in this model, so there is no text to continue");
-    }
-    ChatTemplate::Segments segments;
-    size_t n_segments;
-    if (o_.raw || !chat_.present()) {
-        segments[0] = {o_.prompt, Tokenizer::Specials::parse};
-        n_segments = 1;
-    } else {
-        n_segments = chat_.expand(o_.system_prompt, o_.prompt, segments);
-    }
-    if (Status s = encode(std::span(segments).first(n_segments)); !s.ok()) return s;
-    if (n_tokens_ == 0) {
-        if (tokenizer_.header().bos == format::kNoToken) {
-            return error(Code::bad_option, "option -p: found an empty prompt, allowed at least one token");
-        }
-        tokens_[n_tokens_++] = tokenizer_.header().bos;
-    }
-    if (n_tokens_ >= n_ctx_) {
-        return error(Code::bad_option, "option -p: the prompt has ", uint64_t(n_tokens_),
-                     " tokens, allowed at most ", uint64_t(n_ctx_ - 1), " (the context of ", uint64_t(n_ctx_),
-                     " less one to generate)");
-    }
+    const Result<size_t> n = axiom::encode_prompt(w_, tokenizer_, chat_, o_, n_ctx_, tokens_, scratch_);
+    if (!n.ok()) return n.status();
+    n_tokens_ = n.value();
     r_->n_prompt = uint32_t(n_tokens_);
     return {};
 }
@@ -293,7 +323,7 @@ void Run::hash_logits(size_t row) {
 
 // The prompt, n_batch tokens a pass; logits only where they are wanted.
 Status Run::prefill(Transformer& transformer, std::span<const TokenId> tokens, Logits wanted) {
-    for (size_t at = 0; at < tokens.size() && !interrupted(); at += state_.shape.n_batch) {
+    for (size_t at = 0; at < tokens.size(); at += state_.shape.n_batch) {
         const size_t n = std::min(state_.shape.n_batch, tokens.size() - at);
         const bool last = at + n == tokens.size();
         const Logits now = wanted == Logits::last && !last ? Logits::none : wanted;
@@ -313,13 +343,14 @@ Status Run::generate() {
     Transformer transformer(w_, *kernels_, state_);
     if (!o_.quiet) progress_.begin(&m_);
     const uint64_t begin = ticks_now();
-    if (Status s = prefill(transformer, tokens(), Logits::last); !s.ok()) return s;
+    const Status prefilled = prefill(transformer, tokens(), Logits::last);
     const uint64_t took = ticks_now() - begin;
     progress_.end();
-    if (interrupted()) {
+    if (prefilled.code() == Code::interrupted) {
         r_->status = r_->stop_reason = "interrupted";
         return {};
     }
+    if (!prefilled.ok()) return prefilled;
     r_->prefill_ns = m_.clock.seconds(took) * 1e9;
     r_->prefill_ts = double(n_tokens_) / m_.clock.seconds(took);
     return decode(transformer);
@@ -351,10 +382,6 @@ Status Run::decode(Transformer& transformer) {
         char piece[format::kMaxTokenBytes];
         utf8.put(tokenizer_.decode(id, piece, o_.special), put);
         if (n_tokens_ - n_prompt == o_.n_predict) break;
-        if (interrupted()) {
-            r_->status = r_->stop_reason = "interrupted";
-            break;
-        }
         if (n_tokens_ > n_ctx_) {
             r_->stop_reason = "context_full";
             break;
@@ -362,10 +389,13 @@ Status Run::decode(Transformer& transformer) {
         const PassTimes times{layer_ticks_.subspan(n_passes * n_layer).data(),
                               boundary_ticks_.subspan(n_passes * n_layer).data()};
         const uint64_t pass_begin = ticks_now();
-        if (Status s = transformer.forward(*m_.team, *m_.loop, {&tokens_[n_tokens_ - 1], 1}, Logits::last, times);
-            !s.ok()) {
-            return s;
+        const Status s =
+            transformer.forward(*m_.team, *m_.loop, {&tokens_[n_tokens_ - 1], 1}, Logits::last, times);
+        if (s.code() == Code::interrupted) {
+            r_->status = r_->stop_reason = "interrupted";
+            break;
         }
+        if (!s.ok()) return s;
         decode_ticks += pass_ticks_[n_passes++] = ticks_now() - pass_begin;
     }
     utf8.finish(put);
@@ -420,7 +450,6 @@ Status Run::perplexity(std::string_view text, double* out) {
         if (add_bos) ids[0] = tokenizer_.header().bos;
         state_.reset();
         for (size_t at = 0; at < n_ctx_; at += state_.shape.n_batch) {
-            if (interrupted()) return error(Code::interrupted, "interrupted in chunk ", uint64_t(chunk));
             const size_t n = std::min(state_.shape.n_batch, n_ctx_ - at);
             if (Status s = prefill(transformer, ids.subspan(at, n), Logits::all); !s.ok()) return s;
             for (size_t i = 0; i < n; i++) {
@@ -498,6 +527,25 @@ Status closed(Run& run, Record* record, Status status) {
 }
 
 }  // namespace
+
+uint64_t check_scratch_bytes(const Weights& weights, const Options& options) {
+    const uint64_t n_bytes = prompt_bytes(weights, options, options.prompt);
+    return round_up(max_tokens(n_bytes) * sizeof(TokenId), 64) + Tokenizer::scratch_bytes(size_t(n_bytes));
+}
+
+Status check_run(const Weights& weights, const Options& options, std::span<uint8_t> scratch) {
+    AXIOM_CHECK(scratch.size() >= check_scratch_bytes(weights, options));
+    if (Status s = check_context(weights, options); !s.ok()) return s;
+    const Result<Texts> texts = open_texts(weights);
+    if (!texts.ok() || !options.perplexity.empty()) return texts.status();
+    const uint64_t n_tokens = max_tokens(prompt_bytes(weights, options, options.prompt));
+    const size_t token_bytes = round_up(size_t(n_tokens) * sizeof(TokenId), 64);
+    return encode_prompt(weights, texts.value().tokenizer, texts.value().chat, options,
+                         default_context(weights, options),
+                         {reinterpret_cast<TokenId*>(scratch.data()), size_t(n_tokens)},
+                         scratch.subspan(token_bytes))
+        .status();
+}
 
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers) {
     if (Status s = check_context(weights, options); !s.ok()) return s;

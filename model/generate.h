@@ -52,6 +52,12 @@ struct MemoryNeed {
 inline constexpr uint32_t kDefaultContext = 4096;
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers);
 
+// Everything about a run that can be found wrong before it starts: context, tokenizer, chat template,
+// a prompt that is empty or longer than the context. `scratch` is check_scratch_bytes() long,
+// 64-byte aligned, and free again afterwards. For when there still is somebody to return to.
+uint64_t check_scratch_bytes(const Weights& weights, const Options& options);
+Status check_run(const Weights& weights, const Options& options, std::span<uint8_t> scratch);
+
 // Runs one prompt. Fills `record` except what only the platform knows (backend, machine, load,
 // boot phases, test_time, build_commit), also when it fails part-way. Streams text through
 // machine.write. The record's spans view into slab memory.

@@ -16,58 +16,240 @@ using K = OptionKind;
 using O = Options;
 
 constexpr OptionSpec kTable[] = {
-    {{"-m", "--model"}, K::path, &O::model, 0, 0, false, kEverywhere, "FILE",
+    {{"-m", "--model"},
+     K::path,
+     &O::model,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "FILE",
      "the packed model; axiom.efi takes \\axiom\\model.axm when none is given"},
-    {{"-p", "--prompt"}, K::text, &O::prompt, 0, 0, false, kEverywhere, "TEXT",
+    {{"-p", "--prompt"},
+     K::text,
+     &O::prompt,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "TEXT",
      "what to answer or, with --raw, to continue"},
-    {{"-sys", "--system-prompt"}, K::text, &O::system_prompt, 0, 0, false, kEverywhere, "TEXT",
+    {{"-sys", "--system-prompt"},
+     K::text,
+     &O::system_prompt,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "TEXT",
      "system message (default: the chat template's own)"},
-    {{"-n", "--predict", "--n-predict"}, K::count, &O::n_predict, 0, kMaxTokens, true, kEverywhere,
-     "N", "tokens to generate at most; -1 = until the context is full (default {})"},
-    {{"-c", "--ctx-size"}, K::count, &O::n_ctx, 0, kMaxTokens, false, kEverywhere, "N",
+    {{"-n", "--predict", "--n-predict"},
+     K::count,
+     &O::n_predict,
+     0,
+     kMaxTokens,
+     true,
+     kEverywhere,
+     "N",
+     "tokens to generate at most; -1 = until the context is full (default {})"},
+    {{"-c", "--ctx-size"},
+     K::count,
+     &O::n_ctx,
+     0,
+     kMaxTokens,
+     false,
+     kEverywhere,
+     "N",
      "context in tokens; 0 = the model's, at most 4096, as memory allows (default {})"},
-    {{"-t", "--threads"}, K::count, &O::n_threads, 0, Team::kMaxWorkers, false, kEverywhere, "N",
+    {{"-t", "--threads"},
+     K::count,
+     &O::n_threads,
+     0,
+     Team::kMaxWorkers,
+     false,
+     kEverywhere,
+     "N",
      "cores to compute on; 0 = all (default {})"},
-    {{"-b", "--batch-size"}, K::count, &O::n_batch, 1, kMaxBatch, false, kEverywhere, "N",
+    {{"-b", "--batch-size"},
+     K::count,
+     &O::n_batch,
+     1,
+     kMaxBatch,
+     false,
+     kEverywhere,
+     "N",
      "prompt tokens per pass (default {})"},
-    {{"--temp"}, K::number, &O::temperature, 0, 100, false, kEverywhere, "X",
+    {{"--temp"},
+     K::number,
+     &O::temperature,
+     0,
+     100,
+     false,
+     kEverywhere,
+     "X",
      "temperature; 0 = always the likeliest token (default {})"},
-    {{"--top-k"}, K::count, &O::top_k, 0, format::kMaxVocab, false, kEverywhere, "N",
+    {{"--top-k"},
+     K::count,
+     &O::top_k,
+     0,
+     format::kMaxVocab,
+     false,
+     kEverywhere,
+     "N",
      "draw among the N likeliest tokens; 0 = off (default {})"},
-    {{"--top-p"}, K::number, &O::top_p, 0, 1, false, kEverywhere, "X",
+    {{"--top-p"},
+     K::number,
+     &O::top_p,
+     0,
+     1,
+     false,
+     kEverywhere,
+     "X",
      "draw among the likeliest tokens of total probability X; 1 = off (default {})"},
-    {{"--min-p"}, K::number, &O::min_p, 0, 1, false, kEverywhere, "X",
+    {{"--min-p"},
+     K::number,
+     &O::min_p,
+     0,
+     1,
+     false,
+     kEverywhere,
+     "X",
      "drop tokens less likely than X times the likeliest; 0 = off (default {})"},
-    {{"--repeat-penalty"}, K::number, &O::repeat_penalty, 0.01, 100, false, kEverywhere, "X",
+    {{"--repeat-penalty"},
+     K::number,
+     &O::repeat_penalty,
+     0.01,
+     100,
+     false,
+     kEverywhere,
+     "X",
      "make tokens seen before less likely; 1 = off (default {})"},
-    {{"--repeat-last-n"}, K::count, &O::repeat_last_n, 0, kMaxTokens, true, kEverywhere, "N",
+    {{"--repeat-last-n"},
+     K::count,
+     &O::repeat_last_n,
+     0,
+     kMaxTokens,
+     true,
+     kEverywhere,
+     "N",
      "how many last tokens the penalty looks at; 0 = off, -1 = all (default {})"},
-    {{"-s", "--seed"}, K::wide, &O::seed, 0, 0, false, kEverywhere, "N",
+    {{"-s", "--seed"},
+     K::wide,
+     &O::seed,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "N",
      "of the random draws; the same seed gives the same text (default {})"},
-    {{"--raw"}, K::flag, &O::raw, 0, 0, false, kEverywhere, "",
+    {{"--raw"},
+     K::flag,
+     &O::raw,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "",
      "the prompt as it is, without the chat template"},
-    {{"-sp", "--special"}, K::flag, &O::special, 0, 0, false, kEverywhere, "",
+    {{"-sp", "--special"},
+     K::flag,
+     &O::special,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "",
      "show control tokens in the output"},
-    {{"--ignore-eos"}, K::flag, &O::ignore_eos, 0, 0, false, kEverywhere, "",
+    {{"--ignore-eos"},
+     K::flag,
+     &O::ignore_eos,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "",
      "go on past the end of the text, to N tokens"},
-    {{"--isa"}, K::isa, &O::isa, 0, 0, false, kEverywhere, "NAME",
+    {{"--isa"},
+     K::isa,
+     &O::isa,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "NAME",
      "kernel set (default: the fastest, by timing): "},
-    {{"--on-exit"}, K::on_exit, {}, 0, 0, false, kOnEfi | kInConfig, "WHAT",
+    {{"--on-exit"},
+     K::on_exit,
+     {},
+     0,
+     0,
+     false,
+     kOnEfi | kInConfig,
+     "WHAT",
      "shutdown, reboot or halt when the run has ended (default shutdown)"},
-    {{"-q", "--quiet"}, K::flag, &O::quiet, 0, 0, false, kEverywhere, "",
+    {{"-q", "--quiet"},
+     K::flag,
+     &O::quiet,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "",
      "no progress and no timing table"},
-    {{"--json"}, K::path, &O::json, 0, 0, false, kOnHost, "FILE",
+    {{"--json"},
+     K::path,
+     &O::json,
+     0,
+     0,
+     false,
+     kOnHost,
+     "FILE",
      "write the benchmark record to FILE"},
-    {{"--logits"}, K::path, &O::logits, 0, 0, false, kOnHost, "FILE",
+    {{"--logits"},
+     K::path,
+     &O::logits,
+     0,
+     0,
+     false,
+     kOnHost,
+     "FILE",
      "write the logits as rows of 32-bit floats to FILE"},
-    {{"--tokenize"}, K::text, &O::tokenize, 0, 0, false, kOnHost, "TEXT",
+    {{"--tokenize"},
+     K::text,
+     &O::tokenize,
+     0,
+     0,
+     false,
+     kOnHost,
+     "TEXT",
      "print the token ids of TEXT on one line, and end"},
-    {{"--tokenize-file"}, K::path, &O::tokenize_file, 0, 0, false, kOnHost, "FILE",
+    {{"--tokenize-file"},
+     K::path,
+     &O::tokenize_file,
+     0,
+     0,
+     false,
+     kOnHost,
+     "FILE",
      "print the token ids of FILE's bytes on one line, and end"},
-    {{"--perplexity"}, K::path, &O::perplexity, 0, 0, false, kOnHost, "FILE",
+    {{"--perplexity"},
+     K::path,
+     &O::perplexity,
+     0,
+     0,
+     false,
+     kOnHost,
+     "FILE",
      "print the perplexity of FILE's text, and end"},
     {{"-h", "--help"}, K::flag, &O::help, 0, 0, false, kOnEfi | kOnHost, "", "print this, and end"},
-    {{"--version"}, K::flag, &O::version, 0, 0, false, kOnEfi | kOnHost, "",
+    {{"--version"},
+     K::flag,
+     &O::version,
+     0,
+     0,
+     false,
+     kOnEfi | kOnHost,
+     "",
      "print the version, and end"},
 };
 
@@ -102,10 +284,12 @@ size_t distance(std::string_view a, std::string_view b) {
 
 template <class Allowed>
 Status value_error(std::string_view shown, std::string_view value, const Allowed& allowed) {
-    return error(Code::bad_option, "option ", shown, ": found ", Quoted{value}, ", allowed ", allowed);
+    return error(Code::bad_option, "option ", shown, ": found ", Quoted{value}, ", allowed ",
+                 allowed);
 }
 
-Status set_flag(const OptionSpec& spec, std::string_view shown, std::string_view value, Options* o) {
+Status set_flag(const OptionSpec& spec, std::string_view shown, std::string_view value,
+                Options* o) {
     if (value != "true" && value != "false") {
         return value_error(shown, value, "true or false, or the name alone");
     }
@@ -113,7 +297,8 @@ Status set_flag(const OptionSpec& spec, std::string_view shown, std::string_view
     return {};
 }
 
-Status set_count(const OptionSpec& spec, std::string_view shown, std::string_view value, Options* o) {
+Status set_count(const OptionSpec& spec, std::string_view shown, std::string_view value,
+                 Options* o) {
     uint64_t n = 0;
     if (spec.minus_one && value == "-1") {
         n = uint64_t(spec.max);
@@ -126,18 +311,21 @@ Status set_count(const OptionSpec& spec, std::string_view shown, std::string_vie
     return {};
 }
 
-Status set_number(const OptionSpec& spec, std::string_view shown, std::string_view value, Options* o) {
+Status set_number(const OptionSpec& spec, std::string_view shown, std::string_view value,
+                  Options* o) {
     double x = 0;
     // The condition is written so that a value that compares with nothing fails as well.
     if (!parse_f64(value, &x) || !(x >= spec.min && x <= spec.max)) {
-        return value_error(shown, value, Text<96>("a number from ", plain_number(spec.min), " to ",
-                                                  plain_number(spec.max)));
+        return value_error(
+            shown, value,
+            Text<96>("a number from ", plain_number(spec.min), " to ", plain_number(spec.max)));
     }
     o->*spec.target.number = float(x);
     return {};
 }
 
-Status set_path(const OptionSpec& spec, std::string_view shown, std::string_view value, Options* o) {
+Status set_path(const OptionSpec& spec, std::string_view shown, std::string_view value,
+                Options* o) {
     bool clean = !value.empty();
     for (const char c : value) clean = clean && uint8_t(c) >= 0x20 && c != 0x7f;
     if (!clean) return value_error(shown, value, "a file name without control characters");
@@ -173,7 +361,9 @@ Status set_on_exit(std::string_view shown, std::string_view value, Options* o) {
 
 }  // namespace
 
-std::span<const OptionSpec> option_table() { return kTable; }
+std::span<const OptionSpec> option_table() {
+    return kTable;
+}
 
 const OptionSpec* find_option(std::string_view name) {
     if (name.empty()) return nullptr;
@@ -218,12 +408,18 @@ std::string_view nearest_option(std::string_view name, uint8_t place) {
 Status set_option(const OptionSpec& spec, std::string_view shown, std::string_view value,
                   Options* options) {
     switch (spec.kind) {
-        case OptionKind::flag: return set_flag(spec, shown, value, options);
-        case OptionKind::count: return set_count(spec, shown, value, options);
-        case OptionKind::number: return set_number(spec, shown, value, options);
-        case OptionKind::path: return set_path(spec, shown, value, options);
-        case OptionKind::isa: return set_isa(spec, shown, value, options);
-        case OptionKind::on_exit: return set_on_exit(shown, value, options);
+        case OptionKind::flag:
+            return set_flag(spec, shown, value, options);
+        case OptionKind::count:
+            return set_count(spec, shown, value, options);
+        case OptionKind::number:
+            return set_number(spec, shown, value, options);
+        case OptionKind::path:
+            return set_path(spec, shown, value, options);
+        case OptionKind::isa:
+            return set_isa(spec, shown, value, options);
+        case OptionKind::on_exit:
+            return set_on_exit(shown, value, options);
         case OptionKind::wide:
             if (parse_u64(value, &(options->*spec.target.wide))) return {};
             return value_error(shown, value, "a whole number from 0 to 18446744073709551615");

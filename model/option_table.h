@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The one table of options: names, kind, range, where each is allowed, help. Parsing and --help both
-// read it. Private to model/options*.cpp and model/option_table.cpp.
+// The one table of options: names, kind, range, where each is allowed, help. Parsing and --help
+// both read it. Private to model/options*.cpp and model/option_table.cpp.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,14 @@
 namespace axiom {
 
 enum class OptionKind : uint8_t {
-    flag,      // bool; alone, or true/false
-    count,     // uint32_t in [min, max]
-    wide,      // uint64_t, any
-    number,    // float in [min, max]
-    text,      // any bytes, may be empty; axiom.conf unescapes it
-    path,      // not empty, no control characters
-    isa,       // a kernel set's name
-    on_exit,   // shutdown, reboot, halt
+    flag,     // bool; alone, or true/false
+    count,    // uint32_t in [min, max]
+    wide,     // uint64_t, any
+    number,   // float in [min, max]
+    text,     // any bytes, may be empty; axiom.conf unescapes it
+    path,     // not empty, no control characters
+    isa,      // a kernel set's name
+    on_exit,  // shutdown, reboot, halt
 };
 
 inline constexpr uint8_t kOnEfi = 1;     // axiom.efi's command line
@@ -53,11 +53,11 @@ struct OptionSpec {
     std::string_view names[3];  // with dashes, as llama.cpp spells them; the last used is canonical
     OptionKind kind;
     OptionTarget target;
-    double min, max;            // of count and number
-    bool minus_one;             // count: -1 is accepted and means max, "no limit"
-    uint8_t places;             // kOnEfi | kInConfig | kOnHost
-    std::string_view value;     // placeholder in help; empty for a flag
-    std::string_view help;      // {} stands for the default
+    double min, max;         // of count and number
+    bool minus_one;          // count: -1 is accepted and means max, "no limit"
+    uint8_t places;          // kOnEfi | kInConfig | kOnHost
+    std::string_view value;  // placeholder in help; empty for a flag
+    std::string_view help;   // {} stands for the default
 };
 
 std::span<const OptionSpec> option_table();

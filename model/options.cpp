@@ -8,7 +8,9 @@
 namespace axiom {
 namespace {
 
-bool blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+bool blank(char c) {
+    return c == ' ' || c == '\t' || c == '\r';
+}
 
 // string_view's own find() and substr() call into the C and C++ libraries, which firmware has not.
 std::string_view tail(std::string_view text, size_t n) {
@@ -59,12 +61,23 @@ bool unescape(char* text, size_t* length) {
         if (c == '\\') {
             const char kind = i + 1 < *length ? text[i + 1] : '\0';
             switch (kind) {
-                case 'n': c = '\n'; break;
-                case 't': c = '\t'; break;
-                case 'r': c = '\r'; break;
-                case 's': c = ' '; break;
-                case '\\': break;
-                default: *length = i; return false;
+                case 'n':
+                    c = '\n';
+                    break;
+                case 't':
+                    c = '\t';
+                    break;
+                case 'r':
+                    c = '\r';
+                    break;
+                case 's':
+                    c = ' ';
+                    break;
+                case '\\':
+                    break;
+                default:
+                    *length = i;
+                    return false;
             }
             i++;
         }
@@ -77,7 +90,9 @@ bool unescape(char* text, size_t* length) {
 // One line of axiom.conf, already without its line end. On failure *column (0-based) says where.
 Status parse_config_line(std::span<char> line, Options* options, size_t* column) {
     const std::string_view whole(line.data(), line.size());
-    const auto column_of = [&](std::string_view part) { return size_t(part.data() - whole.data()); };
+    const auto column_of = [&](std::string_view part) {
+        return size_t(part.data() - whole.data());
+    };
     const std::string_view content = trimmed(whole);
     *column = column_of(content);
     if (content.empty() || content[0] == '#') return {};
@@ -108,7 +123,8 @@ Status parse_config_line(std::span<char> line, Options* options, size_t* column)
 
 }  // namespace
 
-Status parse_arguments(std::span<const std::string_view> arguments, Source source, Options* options) {
+Status parse_arguments(std::span<const std::string_view> arguments, Source source,
+                       Options* options) {
     const uint8_t place = place_of(source);
     Options parsed = *options;  // all or nothing
     for (size_t i = 0; i < arguments.size(); i++) {
@@ -155,7 +171,8 @@ Status parse_config(std::string_view file, std::span<char> text, Options* option
         size_t column = 0;
         const Status s = parse_config_line(text.subspan(begin, end - begin), &parsed, &column);
         if (!s.ok()) {
-            return error(s.code(), file, ": line ", n_line, ", column ", column + 1, ": ", s.text());
+            return error(s.code(), file, ": line ", n_line, ", column ", column + 1, ": ",
+                         s.text());
         }
         begin = end + 1;
     }

@@ -20,7 +20,8 @@ Text<32> default_of(const OptionSpec& spec) {
     if (spec.target.wide) return Text<32>(defaults.*spec.target.wide);
     if (!spec.target.number) return Text<32>();
     // Through three decimals: 0.95f is not 0.95.
-    return Text<32>(plain_number(double(int(double(defaults.*spec.target.number) * 1000 + 0.5)) / 1000));
+    return Text<32>(
+        plain_number(double(int(double(defaults.*spec.target.number) * 1000 + 0.5)) / 1000));
 }
 
 // string_view's own find() calls into the C library, which firmware has not.
@@ -96,12 +97,13 @@ void print_option(const OptionSpec& spec, Sink write, void* context) {
 
 void print_help(std::string_view program, Source source, Sink write, void* context) {
     const uint8_t place = place_of(source);
-    const Text<320> head(
-        "usage: ", program, " [options]\n\n",
-        source == Source::host_command_line ? "" : "Options on the command line beat those of "
-                                                   "\\axiom\\axiom.conf, where they stand\n"
-                                                   "one a line, long name without dashes: "
-                                                   "n-predict 64\n\n");
+    const Text<320> head("usage: ", program, " [options]\n\n",
+                         source == Source::host_command_line
+                             ? ""
+                             : "Options on the command line beat those of "
+                               "\\axiom\\axiom.conf, where they stand\n"
+                               "one a line, long name without dashes: "
+                               "n-predict 64\n\n");
     write(context, head.view());
     for (const OptionSpec& spec : option_table()) {
         if (spec.places & place) print_option(spec, write, context);

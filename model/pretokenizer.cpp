@@ -21,11 +21,14 @@ Char char_at(std::string_view text, size_t at, size_t end) {
 }
 
 // [^\s\p{L}\p{N}], and not the end of the text.
-bool is_symbol(CharClass kind) { return kind == CharClass::other || kind == CharClass::punctuation; }
+bool is_symbol(CharClass kind) {
+    return kind == CharClass::other || kind == CharClass::punctuation;
+}
 
 template <class Wanted>
 size_t run_end(std::string_view text, size_t at, size_t end, Wanted wanted) {
-    for (Char c = char_at(text, at, end); at < end && wanted(c); c = char_at(text, at, end)) at = c.next;
+    for (Char c = char_at(text, at, end); at < end && wanted(c); c = char_at(text, at, end))
+        at = c.next;
     return at;
 }
 
@@ -50,7 +53,8 @@ size_t contraction_bytes(std::string_view text, size_t at, size_t end, bool any_
 // \s+(?!\S)|\s+ at a blank: a run that something follows leaves its last blank to it.
 size_t blanks_end(std::string_view text, size_t at, size_t end) {
     size_t last = at, stop = at;
-    for (Char c = char_at(text, at, end); c.kind == CharClass::space; c = char_at(text, stop, end)) {
+    for (Char c = char_at(text, at, end); c.kind == CharClass::space;
+         c = char_at(text, stop, end)) {
         last = stop;
         stop = c.next;
     }
@@ -112,7 +116,14 @@ size_t llama_bpe_end(std::string_view text, size_t at, size_t end) {
 // [\p{P}\$\+<=>\^~\|]
 bool is_default_punctuation(const Char& c) {
     switch (c.value) {
-        case '$': case '+': case '<': case '=': case '>': case '^': case '~': case '|':
+        case '$':
+        case '+':
+        case '<':
+        case '=':
+        case '>':
+        case '^':
+        case '~':
+        case '|':
             return true;
         default:
             return c.kind == CharClass::punctuation;
@@ -126,7 +137,9 @@ size_t alternating_end(std::string_view text, size_t at, size_t end, Wanted want
     return run_end(text, at, end, [&](const Char& c) { return wanted(c) == first; });
 }
 
-bool is_number(const Char& c) { return c.kind == CharClass::number; }
+bool is_number(const Char& c) {
+    return c.kind == CharClass::number;
+}
 
 // [0-9][0-9][0-9] isolated: the end of a match at `at`, or the start of the next one.
 size_t digit_triple_end(std::string_view text, size_t at, size_t end) {
@@ -142,7 +155,8 @@ size_t digit_triple_end(std::string_view text, size_t at, size_t end) {
 
 // Four expressions in turn: punctuation runs; GPT-2's; number runs; triples of ASCII digits.
 size_t WordScanner::default_end() {
-    if (at_ == outer_end_) outer_end_ = alternating_end(text_, at_, text_.size(), is_default_punctuation);
+    if (at_ == outer_end_)
+        outer_end_ = alternating_end(text_, at_, text_.size(), is_default_punctuation);
     if (at_ == word_end_) word_end_ = gpt2_end(text_, at_, outer_end_);
     if (at_ == run_end_) run_end_ = alternating_end(text_, at_, word_end_, is_number);
     return digit_triple_end(text_, at_, run_end_);
@@ -163,7 +177,8 @@ bool WordScanner::next(std::string_view* word) {
             if (is_number(c)) {
                 end = outer_end_ = c.next;
             } else {
-                if (at_ == outer_end_) outer_end_ = alternating_end(text_, at_, text_.size(), is_number);
+                if (at_ == outer_end_)
+                    outer_end_ = alternating_end(text_, at_, text_.size(), is_number);
                 end = gpt2_end(text_, at_, outer_end_);
             }
             break;

@@ -25,7 +25,8 @@ class WordScanner {
     format::PreTokenizer kind_;
     std::string_view text_;
     size_t at_ = 0;
-    // Where the enclosing pieces end; each expression of a kind splits the pieces of the one before.
+    // Where the enclosing pieces end; each expression of a kind splits the pieces of the one
+    // before.
     size_t outer_end_ = 0, word_end_ = 0, run_end_ = 0;
 };
 

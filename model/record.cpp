@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The record's field table, its JSON line, and order statistics. record_table.cpp prints for people.
-// Names shared with llama-bench keep its meaning: samples_ns are repetitions of the test, avg_* and
-// stddev_* (n-1) are over them. The test is decode, one sample per pass of one token, or the one
-// prefill pass when nothing was decoded; "avg_of" says which.
+// The record's field table, its JSON line, and order statistics. record_table.cpp prints for
+// people. Names shared with llama-bench keep its meaning: samples_ns are repetitions of the test,
+// avg_* and stddev_* (n-1) are over them. The test is decode, one sample per pass of one token, or
+// the one prefill pass when nothing was decoded; "avg_of" says which.
 #include "model/record.h"
 
 #include "core/fmt.h"
@@ -40,8 +40,14 @@ class JsonOut {
         put(text);
         put("\":");
     }
-    void open(std::string_view bracket) { put(bracket); first_ = true; }
-    void close(std::string_view bracket) { put(bracket); first_ = false; }
+    void open(std::string_view bracket) {
+        put(bracket);
+        first_ = true;
+    }
+    void close(std::string_view bracket) {
+        put(bracket);
+        first_ = false;
+    }
 
   private:
     void flush() {
@@ -184,7 +190,7 @@ struct Value {
 struct Field {
     std::string_view name;
     Value value;
-    int decimals = 0;          // of doubles
+    int decimals = 0;            // of doubles
     bool zero_is_value = false;  // otherwise 0 means not measured: null
 };
 
@@ -215,9 +221,13 @@ constexpr Field kFields[] = {
     {"n_gen", &R::n_gen, 0, true},
     {"tsc_hz", &R::tsc_hz},
     {"memory_bytes", &R::memory_bytes},
-    {"avg_of", +[](const R& r, JsonOut& out) {
+    {"avg_of",
+     +[](const R& r, JsonOut& out) {
          const Samples s(r);
-         if (s.size()) out.string(s.of); else out.put("null");
+         if (s.size())
+             out.string(s.of);
+         else
+             out.put("null");
      }},
     {"avg_ns", +[](const Samples& s) { return s.mean(false); }},
     {"stddev_ns", +[](const Samples& s) { return s.deviation(false); }, 0, true},
@@ -246,8 +256,12 @@ constexpr Field kFields[] = {
     {"load_bytes", &R::load_bytes},
     {"phase_exit_ns", &R::phase_exit_ns},
     {"phase_first_token_ns", &R::phase_first_token_ns},
-    {"logits_hash", +[](const R& r, JsonOut& out) {
-         if (r.logits_hash) out.string(Text<16>(HexDigits{r.logits_hash, 16})); else out.put("null");
+    {"logits_hash",
+     +[](const R& r, JsonOut& out) {
+         if (r.logits_hash)
+             out.string(Text<16>(HexDigits{r.logits_hash, 16}));
+         else
+             out.put("null");
      }},
     {"slabs", put_slabs},
     {"tasks", put_tasks},

@@ -102,7 +102,10 @@ void print_stages(const Record& r, Table& t) {
         t.label("stage").cell("amount").cell("time").cell("per token").cell("rate").end();
     }
     if (loaded) {
-        t.label("load").cell(Text<16>(Bytes{r.load_bytes})).cell(duration(r.phase_load_ns)).cell("");
+        t.label("load")
+            .cell(Text<16>(Bytes{r.load_bytes}))
+            .cell(duration(r.phase_load_ns))
+            .cell("");
         t.cell(rate(double(r.load_bytes) * 1e3 / r.phase_load_ns, " MB/s")).end();
     }
     if (prefilled) {
@@ -150,7 +153,10 @@ void print_tasks(const Record& r, Table& t) {
         if (!any) t.label("task").cell("mean").cell("max").cell("total").cell("runs").end();
         any = true;
         t.label(task.name).cell(duration(task.total_ns / double(task.n_runs)));
-        t.cell(duration(task.max_ns)).cell(duration(task.total_ns)).cell(Text<24>(task.n_runs)).end();
+        t.cell(duration(task.max_ns))
+            .cell(duration(task.total_ns))
+            .cell(Text<24>(task.n_runs))
+            .end();
     }
 }
 
@@ -177,7 +183,8 @@ void print_outcome(const Record& r, Table& t) {
         Phrase p(t.label("times"));
         p.add(r.phase_entry_ns > 0, "entry ", duration(r.phase_entry_ns), " after power-on");
         p.add(r.phase_exit_ns > 0, "firmware left ", duration(r.phase_exit_ns), " after entry");
-        p.add(r.phase_first_token_ns > 0, "first token ", duration(r.phase_first_token_ns), " after entry");
+        p.add(r.phase_first_token_ns > 0, "first token ", duration(r.phase_first_token_ns),
+              " after entry");
         t.end();
     }
     Phrase p(t.label("run"));

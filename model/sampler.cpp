@@ -23,7 +23,9 @@ bool likelier(const Candidate& a, const Candidate& b) {
 }
 
 // Not-a-number would break that order; it is never chosen.
-float ordered(float logit) { return logit == logit ? logit : kMinusInfinity; }
+float ordered(float logit) {
+    return logit == logit ? logit : kMinusInfinity;
+}
 
 TokenId likeliest(std::span<const Candidate> candidates) {
     const Candidate* best = &candidates[0];
@@ -107,7 +109,9 @@ uint64_t Random::next() {
     return result;
 }
 
-double Random::uniform() { return double(next() >> 11) * 0x1p-53; }
+double Random::uniform() {
+    return double(next() >> 11) * 0x1p-53;
+}
 
 Sampler::Sampler(const Options& options, std::span<Candidate> candidates)
     : options_(options), candidates_(candidates), random_(options.seed) {}

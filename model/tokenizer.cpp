@@ -57,13 +57,15 @@ Status Tokenizer::check_header(std::string_view file, uint64_t at, size_t n_byte
     };
     const auto wrong = [&](std::string_view field, const void* where, uint64_t found,
                            std::string_view allowed) {
-        return field_error(file, Text<64>("tokenizer ", field).view(), offset(where), found, allowed);
+        return field_error(file, Text<64>("tokenizer ", field).view(), offset(where), found,
+                           allowed);
     };
     if (uint32_t(h.kind) > uint32_t(Vocab::none)) {
         return wrong("kind", &h.kind, uint32_t(h.kind), "0 (bpe), 1 (spm), 2 (none)");
     }
     if (uint32_t(h.pre) > uint32_t(PreTokenizer::llama_bpe)) {
-        return wrong("pre", &h.pre, uint32_t(h.pre), "0 (default), 1 (gpt2), 2 (smollm), 3 (llama_bpe)");
+        return wrong("pre", &h.pre, uint32_t(h.pre),
+                     "0 (default), 1 (gpt2), 2 (smollm), 3 (llama_bpe)");
     }
     const uint32_t max_vocab = h.kind == Vocab::none ? 0 : format::kMaxVocab;
     const uint32_t max_merges = h.kind == Vocab::bpe ? format::kMaxMerges : 0;
@@ -74,8 +76,10 @@ Status Tokenizer::check_header(std::string_view file, uint64_t at, size_t n_byte
     if (h.n_merges > max_merges) {
         return wrong("n_merges", &h.n_merges, h.n_merges, Text<48>("0 to ", max_merges).view());
     }
-    const struct { std::string_view name; const uint32_t* id; } ids[] = {
-        {"bos", &h.bos}, {"eos", &h.eos}, {"eot", &h.eot}, {"unk", &h.unk}};
+    const struct {
+        std::string_view name;
+        const uint32_t* id;
+    } ids[] = {{"bos", &h.bos}, {"eos", &h.eos}, {"eot", &h.eot}, {"unk", &h.unk}};
     const Text<64> id_range("below n_vocab ", h.n_vocab, " or 0xffffffff");
     for (const auto& special : ids) {
         if (*special.id >= h.n_vocab && *special.id != kNoToken) {
@@ -93,10 +97,13 @@ Status Tokenizer::check_header(std::string_view file, uint64_t at, size_t n_byte
                                      : std::string_view("0xffffffff past n_eog"));
         }
     }
-    const struct { std::string_view name; const uint32_t* flag; uint32_t id; } flags[] = {
-        {"add_bos", &h.add_bos, h.bos},
-        {"add_eos", &h.add_eos, h.eos},
-        {"add_space_prefix", &h.add_space_prefix, 0}};
+    const struct {
+        std::string_view name;
+        const uint32_t* flag;
+        uint32_t id;
+    } flags[] = {{"add_bos", &h.add_bos, h.bos},
+                 {"add_eos", &h.add_eos, h.eos},
+                 {"add_space_prefix", &h.add_space_prefix, 0}};
     for (const auto& f : flags) {
         if (*f.flag > 1 || (*f.flag == 1 && f.id == kNoToken)) {
             return wrong(f.name, f.flag, *f.flag,
@@ -133,11 +140,12 @@ Status Tokenizer::check_strings(std::string_view file, uint64_t at) const {
             return field_error(file, Text<64>("tokenizer string_offset[", id + 1, "]").view(),
                                at + layout.string_offset + 4 * (uint64_t{id} + 1), end,
                                Text<96>(begin, " to ", begin, " + ", format::kMaxTokenBytes,
-                                        " within ", h.string_bytes).view());
+                                        " within ", h.string_bytes)
+                                   .view());
         }
         if (types_[id] < uint8_t(TokenType::normal) || types_[id] > uint8_t(TokenType::byte)) {
-            return field_error(file, Text<64>("tokenizer type[", id, "]").view(), at + layout.type + id,
-                               uint32_t{types_[id]}, "1 to 6");
+            return field_error(file, Text<64>("tokenizer type[", id, "]").view(),
+                               at + layout.type + id, uint32_t{types_[id]}, "1 to 6");
         }
         const TokenType kind = type(id);
         const std::string_view text = piece(id);
@@ -162,7 +170,8 @@ Status Tokenizer::check_strings(std::string_view file, uint64_t at) const {
     if (string_offset_[h.n_vocab] != h.string_bytes) {
         return field_error(file, Text<64>("tokenizer string_offset[", h.n_vocab, "]").view(),
                            at + layout.string_offset + 4 * uint64_t{h.n_vocab},
-                           string_offset_[h.n_vocab], Text<48>("string_bytes ", h.string_bytes).view());
+                           string_offset_[h.n_vocab],
+                           Text<48>("string_bytes ", h.string_bytes).view());
     }
     return {};
 }
@@ -181,7 +190,8 @@ Status Tokenizer::check_arrays(std::string_view file, uint64_t at) const {
         const uint32_t last = by_text_[i - 1];
         const std::string_view a = piece(last), b = piece(by_text_[i]);
         if (less(b, a) || (same(a, b) && by_text_[i] <= last)) {
-            return wrong(Text<64>("a piece after that of ", last, ", or the same and a higher id").view());
+            return wrong(
+                Text<64>("a piece after that of ", last, ", or the same and a higher id").view());
         }
         // One for a byte alphabet's word and one special: more would only slow look-ups down.
         if (i >= 2 && !a.empty() && same(piece(by_text_[i - 2]), b)) {
@@ -198,14 +208,18 @@ Status Tokenizer::check_arrays(std::string_view file, uint64_t at) const {
     for (uint32_t i = 0; i < h.n_merges; i++) {
         const format::MergeEntry& m = merges_[i];
         const uint64_t offset = at + layout.merges + sizeof(m) * uint64_t{i};
-        const struct { std::string_view name; uint32_t value, limit; } fields[] = {
-            {"left", m.left, h.n_vocab}, {"right", m.right, h.n_vocab},
-            {"rank", m.rank, format::kMaxMerges}, {"merged", m.merged, h.n_vocab}};
+        const struct {
+            std::string_view name;
+            uint32_t value, limit;
+        } fields[] = {{"left", m.left, h.n_vocab},
+                      {"right", m.right, h.n_vocab},
+                      {"rank", m.rank, format::kMaxMerges},
+                      {"merged", m.merged, h.n_vocab}};
         for (size_t f = 0; f < 4; f++) {
             if (fields[f].value >= fields[f].limit) {
-                return field_error(file, Text<64>("tokenizer merges[", i, "].", fields[f].name).view(),
-                                   offset + 4 * f, fields[f].value,
-                                   Text<32>("below ", fields[f].limit).view());
+                return field_error(
+                    file, Text<64>("tokenizer merges[", i, "].", fields[f].name).view(),
+                    offset + 4 * f, fields[f].value, Text<32>("below ", fields[f].limit).view());
             }
         }
         if (i == 0) continue;

@@ -22,12 +22,12 @@ struct TokenSink;
 
 class Tokenizer {
   public:
-    // Validates counts, offsets, sortedness, ids and special ids; `file` and `extent_offset` are for
-    // messages. The bytes must be 8-byte aligned and outlive the tokenizer.
-    // Pieces of bpe need not be UTF-8 (single bytes are pieces); those of spm and special tokens must
-    // be. Empty pieces are refused unless unused/control. For Vocab::none everything is empty.
-    // In a bpe vocabulary TokenType::byte means a piece outside the byte alphabet: it stands for its
-    // own bytes and encode() never yields it.
+    // Validates counts, offsets, sortedness, ids and special ids; `file` and `extent_offset` are
+    // for messages. The bytes must be 8-byte aligned and outlive the tokenizer. Pieces of bpe need
+    // not be UTF-8 (single bytes are pieces); those of spm and special tokens must be. Empty pieces
+    // are refused unless unused/control. For Vocab::none everything is empty. In a bpe vocabulary
+    // TokenType::byte means a piece outside the byte alphabet: it stands for its own bytes and
+    // encode() never yields it.
     static Result<Tokenizer> open(std::string_view file, uint64_t extent_offset,
                                   std::span<const uint8_t> bytes);
 
@@ -56,8 +56,8 @@ class Tokenizer {
     // spm's U+2581 becomes a blank; byte tokens give their byte. `buffer` needs kMaxTokenBytes.
     std::string_view decode(TokenId id, std::span<char> buffer, bool show_control = false) const;
 
-    std::string_view piece(TokenId id) const;          // as stored
-    TokenId find(std::string_view piece) const;        // kNoToken if absent; the lowest id if several
+    std::string_view piece(TokenId id) const;    // as stored
+    TokenId find(std::string_view piece) const;  // kNoToken if absent; the lowest id if several
     bool ends_generation(TokenId id) const;
     size_t n_vocab() const { return header_ ? header_->n_vocab : 0; }
     const format::TokenizerHeader& header() const { return *header_; }
@@ -77,7 +77,9 @@ class Tokenizer {
     bool begins_special_[256] = {};
     size_t max_special_bytes_ = 0;
 
-    struct TextRange { uint32_t begin, end; };  // of by_text
+    struct TextRange {
+        uint32_t begin, end;
+    };  // of by_text
     TextRange find_all(std::string_view piece) const;
     TokenId find_word(std::string_view bytes) const;
     TokenId find_special(std::string_view text, bool parse) const;
@@ -87,7 +89,8 @@ class Tokenizer {
     Status check_strings(std::string_view file, uint64_t at) const;
     Status check_arrays(std::string_view file, uint64_t at) const;
 
-    SpecialMatch longest_special(const EncodeScratch& scratch, size_t begin, size_t max_bytes) const;
+    SpecialMatch longest_special(const EncodeScratch& scratch, size_t begin,
+                                 size_t max_bytes) const;
     void mark_specials(EncodeScratch& scratch) const;
     void encode_bpe(std::string_view text, EncodeScratch& scratch, TokenSink& sink) const;
     void encode_spm(std::string_view text, bool prefix, EncodeScratch& scratch,

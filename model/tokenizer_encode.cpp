@@ -12,7 +12,9 @@ namespace axiom {
 
 using format::TokenType;
 
-size_t Tokenizer::scratch_bytes(size_t n_bytes) { return EncodeScratch::bytes_needed(n_bytes); }
+size_t Tokenizer::scratch_bytes(size_t n_bytes) {
+    return EncodeScratch::bytes_needed(n_bytes);
+}
 
 // The longest special token that begins at `begin`, is free and may stand there. Walks down by_text
 // one byte at a time, as down a trie.
@@ -93,7 +95,8 @@ void Tokenizer::mark_specials(EncodeScratch& scratch) const {
 }
 
 Result<size_t> Tokenizer::encode(std::span<const Segment> segments, bool add_bos,
-                                 std::span<TokenId> out, std::span<uint8_t> scratch_bytes_given) const {
+                                 std::span<TokenId> out,
+                                 std::span<uint8_t> scratch_bytes_given) const {
     if (n_vocab() == 0) return error(Code::unsupported, "the model file has no tokenizer");
     size_t n_bytes = 0;
     for (const Segment& segment : segments) {
@@ -104,8 +107,9 @@ Result<size_t> Tokenizer::encode(std::span<const Segment> segments, bool add_bos
         n_bytes += segment.text.size();
     }
     if (scratch_bytes_given.size() < scratch_bytes(n_bytes)) {
-        return error(Code::no_memory, "tokenizing ", n_bytes, " bytes needs ", scratch_bytes(n_bytes),
-                     " bytes of scratch, there are ", scratch_bytes_given.size());
+        return error(Code::no_memory, "tokenizing ", n_bytes, " bytes needs ",
+                     scratch_bytes(n_bytes), " bytes of scratch, there are ",
+                     scratch_bytes_given.size());
     }
     AXIOM_CHECK(reinterpret_cast<uintptr_t>(scratch_bytes_given.data()) % alignof(Symbol) == 0);
     EncodeScratch scratch(scratch_bytes_given, n_bytes);
@@ -143,7 +147,8 @@ Result<size_t> Tokenizer::encode(std::span<const Segment> segments, bool add_bos
         begin = end;
     }
     if (sink.n > out.size()) {
-        return error(Code::no_memory, "the text is ", sink.n, " tokens, there is room for ", out.size());
+        return error(Code::no_memory, "the text is ", sink.n, " tokens, there is room for ",
+                     out.size());
     }
     return sink.n;
 }

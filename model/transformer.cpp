@@ -16,10 +16,11 @@ Status Transformer::forward(Team& team, LayerLoop& loop, std::span<const TokenId
     wanted_ = wanted;
 
     team.run([](const Worker& w, void* t) { static_cast<Transformer*>(t)->embed(w); }, this);
-    loop.run(
+    const bool completed = loop.run(
         team, config_.n_layer,
         [](void* t, const Worker& w, size_t i) { static_cast<Transformer*>(t)->layer(w, i); }, this,
         times);
+    if (!completed) return error(Code::interrupted, "interrupted");
     if (wanted != Logits::none) {
         team.run([](const Worker& w, void* t) { static_cast<Transformer*>(t)->output(w); }, this);
     }

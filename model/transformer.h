@@ -24,7 +24,8 @@ class Transformer {
 
     // Appends tokens (1 <= n <= n_batch, each < n_vocab) to the sequence: their keys and values enter
     // the cache, and the wanted logits stand in state.logits: row 0 for `last`, rows 0..n-1 for `all`.
-    // Bits do not depend on the number of workers or on how a prompt is cut into batches (law 2).
+    // Fails with no_memory when the context is full and with interrupted when the loop was stopped; the
+    // sequence is then no longer usable. Bits do not depend on the number of workers or on how a prompt is cut into batches (law 2).
     Status forward(Team& team, LayerLoop& loop, std::span<const TokenId> tokens, Logits wanted,
                    const PassTimes& times);
 

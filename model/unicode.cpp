@@ -42,7 +42,8 @@ CodePoint decode_utf8(std::string_view text, size_t at) {
         const size_t n_more = utf8_lead_bytes(text[at]) - 1;
         if (continues(text, at, n_more)) {
             uint32_t value = lead & (0x3fu >> n_more);
-            for (size_t i = 1; i <= n_more; i++) value = value << 6 | (uint8_t(text[at + i]) & 0x3f);
+            for (size_t i = 1; i <= n_more; i++)
+                value = value << 6 | (uint8_t(text[at + i]) & 0x3f);
             if (value <= 0x10ffff) return {value, uint32_t(n_more + 1)};
         }
     }

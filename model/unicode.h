@@ -11,7 +11,14 @@ namespace axiom {
 
 // space: White_Space. The classes are disjoint; whatever is not one of the named is `other`,
 // unassigned code points and those past U+10FFFF included. `none` is the class past a text's end.
-enum class CharClass : uint8_t { other = 0, letter = 1, number = 2, punctuation = 3, space = 4, none };
+enum class CharClass : uint8_t {
+    other = 0,
+    letter = 1,
+    number = 2,
+    punctuation = 3,
+    space = 4,
+    none
+};
 
 CharClass char_class(uint32_t code_point);
 

@@ -4,8 +4,9 @@
 import re
 
 RECORD_START = b'{"axiom":'
-RETURNED = re.compile(rb"(BdsDxe: (loading|starting|failed to \w+) Boot[0-9A-F]{4} |"
-                      rb"UEFI Interactive Shell)")
+RETURNED = re.compile(
+    rb"(BdsDxe: (loading|starting|failed to \w+) Boot[0-9A-F]{4} |" rb"UEFI Interactive Shell)"
+)
 # Lines that are shown, or not, only when they have ended.
 HELD = (RECORD_START, b"BdsDxe: ")
 # The first line of ours: nothing that OVMF prints starts so.
@@ -45,15 +46,15 @@ class EscapeFilter:
 
 class Console:
     def __init__(self, write):
-        self.write = write            # bytes for the person
+        self.write = write  # bytes for the person
         self.escapes = EscapeFilter()
-        self.started = False          # AXIOM's banner has come
-        self.returned = False         # control went back to the firmware afterwards
-        self.records = []             # record lines, bytes without newline
-        self.errors = []              # AXIOM's "axiom: error:" lines
-        self.firmware = []            # what was hidden, for when nothing else explains a failure
-        self.line = bytearray()       # the current line so far
-        self.shown = 0                # how much of it the person has seen
+        self.started = False  # AXIOM's banner has come
+        self.returned = False  # control went back to the firmware afterwards
+        self.records = []  # record lines, bytes without newline
+        self.errors = []  # AXIOM's "axiom: error:" lines
+        self.firmware = []  # what was hidden, for when nothing else explains a failure
+        self.line = bytearray()  # the current line so far
+        self.shown = 0  # how much of it the person has seen
 
     def feed(self, data):
         for part in re.split(rb"(\n)", self.escapes.feed(data)):
@@ -66,9 +67,10 @@ class Console:
     def show_partial(self):
         if not self.started or self.returned:
             return
-        if self.shown == 0 and any(self.line[:len(start)] == start[:len(self.line)] for start in HELD):
+        may_be_held = any(self.line[: len(s)] == s[: len(self.line)] for s in HELD)
+        if self.shown == 0 and may_be_held:
             return
-        self.write(bytes(self.line[self.shown:]))
+        self.write(bytes(self.line[self.shown :]))
         self.shown = len(self.line)
 
     def end_line(self):
@@ -84,7 +86,7 @@ class Console:
         else:
             if line.startswith(b"axiom: error:"):
                 self.errors.append(line)
-            self.write(bytes(self.line[self.shown:]) + b"\n")
+            self.write(bytes(self.line[self.shown :]) + b"\n")
         self.line.clear()
         self.shown = 0
 

@@ -9,12 +9,12 @@ import subprocess
 import tempfile
 
 SECTOR = 512
-ALIGNMENT = 1 << 20            # the partition's start; the backup GPT needs 33 sectors at the end
+ALIGNMENT = 1 << 20  # the partition's start; the backup GPT needs 33 sectors at the end
 FAT32_MAX_FILE = (1 << 32) - 1
-FAT32_MIN_CLUSTERS = 65525     # below this a driver must take the volume for FAT16
+FAT32_MIN_CLUSTERS = 65525  # below this a driver must take the volume for FAT16
 DISK_GUID = "4158494F-4D00-4000-8000-000000000001"
 ESP_GUID = "4158494F-4D00-4000-8000-000000000002"
-EPOCH = "1704067200"           # 2024-01-01, the time of every file in the image
+EPOCH = "1704067200"  # 2024-01-01, the time of every file in the image
 
 
 class ImageError(Exception):
@@ -25,13 +25,15 @@ def check_sizes(files):
     for name, source in files.items():
         size = os.path.getsize(source)
         if size > FAT32_MAX_FILE:
-            raise ImageError(f"{source}: size: found {size} bytes, allowed at most {FAT32_MAX_FILE} "
-                             f"({name} stands on FAT32)")
+            raise ImageError(
+                f"{source}: size: found {size} bytes, allowed at most "
+                f"{FAT32_MAX_FILE} ({name} stands on FAT32)"
+            )
 
 
 def layout(files):
-    """Cluster bytes and partition bytes. Clusters of 4 KiB and more keep the firmware's walk along a
-    model's cluster chain short; small images take 512 bytes to stay small."""
+    """Cluster bytes and partition bytes. Clusters of 4 KiB and more keep the firmware's walk
+    along a model's cluster chain short; small images take 512 bytes to stay small."""
     content = sum(os.path.getsize(source) + ALIGNMENT // 8 for source in files.values())
     content += content // 16 + (4 << 20)
     cluster = 512 if content < 32 << 20 else 4096
@@ -44,9 +46,15 @@ def layout(files):
 
 
 def run(*command):
-    env = dict(os.environ, SOURCE_DATE_EPOCH=EPOCH, TZ="UTC", MTOOLS_SKIP_CHECK="1",
-               MTOOLSRC="/dev/null", LC_ALL="C.UTF-8",
-               PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    env = dict(
+        os.environ,
+        SOURCE_DATE_EPOCH=EPOCH,
+        TZ="UTC",
+        MTOOLS_SKIP_CHECK="1",
+        MTOOLSRC="/dev/null",
+        LC_ALL="C.UTF-8",
+        PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin",
+    )
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         output = done.stdout.decode(errors="replace").strip()
@@ -54,8 +62,8 @@ def run(*command):
 
 
 def make(out, files):
-    """files: path in the image ("EFI/BOOT/BOOTX64.EFI") -> source file. `out` is replaced at the end,
-    whole or not at all."""
+    """files: path in the image ("EFI/BOOT/BOOTX64.EFI") -> source file. `out` is replaced at the
+    end, whole or not at all."""
     check_sizes(files)
     cluster, partition = layout(files)
     first = ALIGNMENT // SECTOR
@@ -66,11 +74,38 @@ def make(out, files):
     try:
         os.ftruncate(handle, ALIGNMENT + partition + ALIGNMENT)
         os.close(handle)
-        run("sgdisk", "--clear", f"--new=1:{first}:{last}", "--typecode=1:EF00",
-            "--change-name=1:AXIOM", f"--disk-guid={DISK_GUID}", f"--partition-guid=1:{ESP_GUID}", temp)
+        run(
+            "sgdisk",
+            "--clear",
+            f"--new=1:{first}:{last}",
+            "--typecode=1:EF00",
+            "--change-name=1:AXIOM",
+            f"--disk-guid={DISK_GUID}",
+            f"--partition-guid=1:{ESP_GUID}",
+            temp,
+        )
         volume = f"{temp}@@{ALIGNMENT}"
-        run("mformat", "-i", volume, "-F", "-T", str(partition // SECTOR), "-h", "255", "-s", "63",
-            "-H", str(first), "-c", str(cluster // SECTOR), "-N", "4158494F", "-v", "AXIOM", "::")
+        run(
+            "mformat",
+            "-i",
+            volume,
+            "-F",
+            "-T",
+            str(partition // SECTOR),
+            "-h",
+            "255",
+            "-s",
+            "63",
+            "-H",
+            str(first),
+            "-c",
+            str(cluster // SECTOR),
+            "-N",
+            "4158494F",
+            "-v",
+            "AXIOM",
+            "::",
+        )
         folders = set()
         for name in files:
             folders.update(str(p) for p in pathlib.PurePosixPath(name).parents if str(p) != ".")
@@ -89,7 +124,9 @@ def copy_to_esp(destination, files):
     """Copies onto a mounted ESP; says what it needs when there is too little room."""
     destination = pathlib.Path(destination)
     if not destination.is_dir():
-        raise ImageError(f'DEST: found "{destination}", allowed a directory: where the ESP is mounted')
+        raise ImageError(
+            f'DEST: found "{destination}", ' "allowed a directory: where the ESP is mounted"
+        )
     check_sizes(files)
     need = sum(os.path.getsize(source) for source in files.values())
     free = shutil.disk_usage(destination).free

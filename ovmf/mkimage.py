@@ -19,17 +19,24 @@ def main():
     target.add_argument("--esp", action="store_true", help="copy to the directory AXIOM_DEST")
     arguments = parser.parse_args()
     build = arguments.build
-    env = {name: os.environ.get("AXIOM_" + name, "") for name in
-           ("PROMPT", "N", "ARGS", "MODEL", "DEST")}
+    env = {
+        name: os.environ.get("AXIOM_" + name, "")
+        for name in ("PROMPT", "N", "ARGS", "MODEL", "DEST")
+    }
     try:
         axm = model.packed(env["MODEL"], build, str(build / "axiom-pack"))
         conf_path = build / "axiom.conf"
         conf_path.write_bytes(conf.text(env["PROMPT"], env["N"], env["ARGS"]))
-        files = {"EFI/BOOT/BOOTX64.EFI": build / "axiom.efi", "axiom/axiom.conf": conf_path,
-                 "axiom/model.axm": axm}
+        files = {
+            "EFI/BOOT/BOOTX64.EFI": build / "axiom.efi",
+            "axiom/axiom.conf": conf_path,
+            "axiom/model.axm": axm,
+        }
         if arguments.esp:
             if not env["DEST"]:
-                raise image.ImageError("DEST: found nothing, allowed make esp DEST=/where/esp/is/mounted")
+                raise image.ImageError(
+                    "DEST: found nothing, " "allowed make esp DEST=/where/esp/is/mounted"
+                )
             image.copy_to_esp(env["DEST"], files)
         else:
             image.make(arguments.image, files)

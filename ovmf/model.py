@@ -23,8 +23,10 @@ def packed(model, build, packer):
     if magic.startswith(b"AXIOMPK"):
         return source
     if not magic.startswith(b"GGUF"):
-        raise ModelError(f'MODEL: {source}: magic at offset 0x0: found {magic!r}, '
-                         f'allowed "GGUF" or "AXIOMPK"')
+        raise ModelError(
+            f'MODEL: {source}: magic at offset 0x0: found {magic!r}, '
+            f'allowed "GGUF" or "AXIOMPK"'
+        )
     digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8]
     target = models / f"{source.stem}-{digest}.axm"
     newest = max(source.stat().st_mtime, pathlib.Path(packer).stat().st_mtime)

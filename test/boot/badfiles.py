@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Hostile packed files, each made from a small valid one by one change, with checksums repaired where
-# the change should be found behind them (layout: model/format.h). Each says what the error must name.
+# Hostile packed files, each made from a small valid one by one change, with checksums repaired
+# where the change should be found behind them (layout: model/format.h). Each says what the error
+# must name.
 # Must not know: who reads them. The host test and the boot test share this one list.
 import dataclasses
 import struct
@@ -9,22 +10,49 @@ from xxh64 import xxh64
 
 HEADER, EXTENT, ENTRY = 64, 32, 64
 KINDS = ("config", "tokenizer", "chat", "tensors", "embedding", "layer", "output")
-CONFIG_FIELDS = ("n_vocab", "n_embd", "n_layer", "n_head", "n_head_kv", "head_dim", "n_ff",
-                 "n_ctx_train", "rms_eps", "rope_dim", "tied_output", "file_type")
-ENTRY_FIELDS = {"role": (0, "<I"), "extent": (4, "<I"), "type": (8, "<I"), "n_rows": (16, "<Q"),
-                "n_cols": (24, "<Q"), "offset": (32, "<Q"), "bytes": (40, "<Q")}
-TOKENIZER_FIELDS = {"kind": 0, "pre": 4, "n_vocab": 8, "n_merges": 12, "bos": 16, "eos": 20,
-                    "n_eog": 32, "string_bytes": 112}
+CONFIG_FIELDS = (
+    "n_vocab",
+    "n_embd",
+    "n_layer",
+    "n_head",
+    "n_head_kv",
+    "head_dim",
+    "n_ff",
+    "n_ctx_train",
+    "rms_eps",
+    "rope_dim",
+    "tied_output",
+    "file_type",
+)
+ENTRY_FIELDS = {
+    "role": (0, "<I"),
+    "extent": (4, "<I"),
+    "type": (8, "<I"),
+    "n_rows": (16, "<Q"),
+    "n_cols": (24, "<Q"),
+    "offset": (32, "<Q"),
+    "bytes": (40, "<Q"),
+}
+TOKENIZER_FIELDS = {
+    "kind": 0,
+    "pre": 4,
+    "n_vocab": 8,
+    "n_merges": 12,
+    "bos": 16,
+    "eos": 20,
+    "n_eog": 32,
+    "string_bytes": 112,
+}
 TOKENIZER_HEADER = 128
 
 
 @dataclasses.dataclass
 class BadFile:
-    name: str          # of the file, without extension
-    title: str         # a sentence for the test
+    name: str  # of the file, without extension
+    title: str  # a sentence for the test
     data: bytes
-    field: str         # the error must name this field
-    offset: int        # and this offset in the file
+    field: str  # the error must name this field
+    offset: int  # and this offset in the file
 
 
 class Packed:
@@ -55,11 +83,11 @@ class Packed:
 
     def repair_extent(self, i):
         offset, size = self.extent(i)
-        self.put(self.extent_entry(i) + 16, "<Q", xxh64(bytes(self.data[offset:offset + size])))
+        self.put(self.extent_entry(i) + 16, "<Q", xxh64(bytes(self.data[offset : offset + size])))
 
     def repair_head(self):
         self.put(24, "<Q", 0)
-        self.put(24, "<Q", xxh64(bytes(self.data[:HEADER + EXTENT * self.n_extents])))
+        self.put(24, "<Q", xxh64(bytes(self.data[: HEADER + EXTENT * self.n_extents])))
 
 
 def kind_of(packed, i):
@@ -72,7 +100,9 @@ class Maker:
         self.files = []
 
     def add(self, name, title, data, field, offset):
-        self.files.append(BadFile(f"{len(self.files):02}-{name}", title, bytes(data), field, offset))
+        self.files.append(
+            BadFile(f"{len(self.files):02}-{name}", title, bytes(data), field, offset)
+        )
 
     def patch_head(self, name, title, at, layout, value, field, repair=True):
         packed = Packed(self.valid)
@@ -88,7 +118,9 @@ class Maker:
         packed.put(start + at, layout, value)
         packed.repair_extent(i)
         packed.repair_head()
-        self.add(name, title, packed.data, field, start + (at if reported_at is None else reported_at))
+        self.add(
+            name, title, packed.data, field, start + (at if reported_at is None else reported_at)
+        )
 
 
 def head_files(make):
@@ -97,18 +129,44 @@ def head_files(make):
     make.add("empty", "an empty file", b"", "file size", 0)
     make.add("short", "a file shorter than its header", make.valid[:63], "file size", 0)
     make.patch_head("magic", "a wrong magic", 0, "<8s", b"NOTAXIOM", "header.magic", repair=False)
-    make.patch_head("gguf", "a GGUF file that was not packed", 0, "<8s", b"GGUF\3\0\0\0",
-                    "header.magic", repair=False)
+    make.patch_head(
+        "gguf",
+        "a GGUF file that was not packed",
+        0,
+        "<8s",
+        b"GGUF\3\0\0\0",
+        "header.magic",
+        repair=False,
+    )
     make.patch_head("version", "a newer version", 8, "<I", 2, "header.version")
-    make.patch_head("extents-huge", "a huge number of extents", 12, "<I", 0xFFFFFFFF,
-                    "header.n_extents", repair=False)
-    make.patch_head("extents-none", "no layer extents", 12, "<I", 6, "header.n_extents", repair=False)
-    make.patch_head("grown", "a header that promises more bytes than there are", 16, "<Q", size + 4096,
-                    "header.file_bytes")
-    make.patch_head("size-huge", "a file size near 2^64", 16, "<Q", (1 << 64) - 4096, "header.file_bytes")
+    make.patch_head(
+        "extents-huge",
+        "a huge number of extents",
+        12,
+        "<I",
+        0xFFFFFFFF,
+        "header.n_extents",
+        repair=False,
+    )
+    make.patch_head(
+        "extents-none", "no layer extents", 12, "<I", 6, "header.n_extents", repair=False
+    )
+    make.patch_head(
+        "grown",
+        "a header that promises more bytes than there are",
+        16,
+        "<Q",
+        size + 4096,
+        "header.file_bytes",
+    )
+    make.patch_head(
+        "size-huge", "a file size near 2^64", 16, "<Q", (1 << 64) - 4096, "header.file_bytes"
+    )
     packed = Packed(make.valid)
     packed.data[HEADER + EXTENT * 4] ^= 0x10
-    make.add("head-flip", "a flipped bit in the extent table", packed.data, "header.head_checksum", 24)
+    make.add(
+        "head-flip", "a flipped bit in the extent table", packed.data, "header.head_checksum", 24
+    )
 
 
 def truncated_files(make):
@@ -120,8 +178,13 @@ def truncated_files(make):
         if i == 6:
             cuts["mid-tensor"] = start + size // 2 + 1
     for where, cut in cuts.items():
-        make.add(f"cut-{where}", f"a file cut at {where}, {cut} bytes", make.valid[:cut],
-                 "header.file_bytes", 16)
+        make.add(
+            f"cut-{where}",
+            f"a file cut at {where}, {cut} bytes",
+            make.valid[:cut],
+            "header.file_bytes",
+            16,
+        )
     # The header agrees with the shorter file, so only the extent table can tell.
     for i in (1, 4, 6, packed.n_extents - 1):
         start, size = packed.extent(i)
@@ -130,8 +193,13 @@ def truncated_files(make):
         shorter.put(16, "<Q", cut)
         shorter.repair_head()
         kind = kind_of(packed, i)
-        make.add(f"ends-in-{kind}{i}", f"a file whose header agrees that it ends inside extent {i}, {kind}",
-                 shorter.data, f"extent[{i}] ({kind}).bytes", packed.extent_entry(i) + 8)
+        make.add(
+            f"ends-in-{kind}{i}",
+            f"a file whose header agrees that it ends inside extent {i}, {kind}",
+            shorter.data,
+            f"extent[{i}] ({kind}).bytes",
+            packed.extent_entry(i) + 8,
+        )
 
 
 def extent_files(make):
@@ -141,39 +209,106 @@ def extent_files(make):
         start, size = packed.extent(i)
         flipped = Packed(make.valid)
         flipped.data[start + size // 2] ^= 1
-        make.add(f"flip-{kind_of(packed, i)}", f"a flipped bit in extent {i}, {kind_of(packed, i)}",
-                 flipped.data, f"extent[{i}] ({kind_of(packed, i)}", packed.extent_entry(i) + 16)
+        make.add(
+            f"flip-{kind_of(packed, i)}",
+            f"a flipped bit in extent {i}, {kind_of(packed, i)}",
+            flipped.data,
+            f"extent[{i}] ({kind_of(packed, i)}",
+            packed.extent_entry(i) + 16,
+        )
     at = packed.extent_entry(6)
-    make.patch_head("overlap", "two extents at the same place", at, "<Q", packed.extent(5)[0],
-                    "extent[6] (layer).offset")
-    make.patch_head("overlap-head", "an extent over the header", packed.extent_entry(0), "<Q", 0,
-                    "extent[0] (config).offset")
-    make.patch_head("outside", "an extent far outside the file", packed.extent_entry(last), "<Q", 1 << 40,
-                    f"extent[{last}] (output).offset")
-    make.patch_head("offset-huge", "an extent offset near 2^64", at, "<Q", (1 << 64) - 4096,
-                    "extent[6] (layer).offset")
-    make.patch_head("bytes-huge", "an extent whose end overflows", at + 8, "<Q", (1 << 64) - 64,
-                    "extent[6] (layer).bytes")
-    make.patch_head("bytes-zero", "an extent without bytes", at + 8, "<Q", 0, "extent[6] (layer).bytes")
-    make.patch_head("unaligned", "an extent that is not page-aligned", at, "<Q", packed.extent(6)[0] + 64,
-                    "extent[6] (layer).offset")
-    make.patch_head("kind", "an extent of an unknown kind", at + 24, "<I", 99, "extent[6] (layer).kind")
+    make.patch_head(
+        "overlap",
+        "two extents at the same place",
+        at,
+        "<Q",
+        packed.extent(5)[0],
+        "extent[6] (layer).offset",
+    )
+    make.patch_head(
+        "overlap-head",
+        "an extent over the header",
+        packed.extent_entry(0),
+        "<Q",
+        0,
+        "extent[0] (config).offset",
+    )
+    make.patch_head(
+        "outside",
+        "an extent far outside the file",
+        packed.extent_entry(last),
+        "<Q",
+        1 << 40,
+        f"extent[{last}] (output).offset",
+    )
+    make.patch_head(
+        "offset-huge",
+        "an extent offset near 2^64",
+        at,
+        "<Q",
+        (1 << 64) - 4096,
+        "extent[6] (layer).offset",
+    )
+    make.patch_head(
+        "bytes-huge",
+        "an extent whose end overflows",
+        at + 8,
+        "<Q",
+        (1 << 64) - 64,
+        "extent[6] (layer).bytes",
+    )
+    make.patch_head(
+        "bytes-zero", "an extent without bytes", at + 8, "<Q", 0, "extent[6] (layer).bytes"
+    )
+    make.patch_head(
+        "unaligned",
+        "an extent that is not page-aligned",
+        at,
+        "<Q",
+        packed.extent(6)[0] + 64,
+        "extent[6] (layer).offset",
+    )
+    make.patch_head(
+        "kind", "an extent of an unknown kind", at + 24, "<I", 99, "extent[6] (layer).kind"
+    )
 
 
 def config_files(make):
     for field, value, title in (
-            ("n_head", 0, "n_head = 0"), ("n_layer", 0xFFFFFFFF, "n_layer = 4294967295"),
-            ("n_layer", 1000, "more layers than layer extents"), ("n_layer", 0, "n_layer = 0"),
-            ("n_head_kv", 0, "n_head_kv = 0"), ("n_head_kv", 3, "n_head_kv that does not divide n_head"),
-            ("n_embd", 0xFFFFFFF0, "n_embd near 2^32"), ("n_embd", 0, "n_embd = 0"),
-            ("n_ff", 0xFFFFFFFF, "n_ff = 4294967295"), ("n_vocab", 0xFFFFFFFF, "n_vocab = 4294967295"),
-            ("head_dim", 0, "head_dim = 0"), ("n_ctx_train", 0xFFFFFFFF, "n_ctx_train = 4294967295"),
-            ("rms_eps", 0x7FC00000, "rms_eps that is no number"), ("rope_dim", 0, "rope_dim = 0"),
-            ("tied_output", 7, "tied_output = 7")):
-        make.patch_extent(0, f"{field}-{value & 0xFFFF:x}", title, 4 * CONFIG_FIELDS.index(field), "<I",
-                          value, f"config.{field}")
-    make.patch_extent(0, "architecture", "another architecture", 64 + 64, "<16s", b"gptneox",
-                      "config.architecture")
+        ("n_head", 0, "n_head = 0"),
+        ("n_layer", 0xFFFFFFFF, "n_layer = 4294967295"),
+        ("n_layer", 1000, "more layers than layer extents"),
+        ("n_layer", 0, "n_layer = 0"),
+        ("n_head_kv", 0, "n_head_kv = 0"),
+        ("n_head_kv", 3, "n_head_kv that does not divide n_head"),
+        ("n_embd", 0xFFFFFFF0, "n_embd near 2^32"),
+        ("n_embd", 0, "n_embd = 0"),
+        ("n_ff", 0xFFFFFFFF, "n_ff = 4294967295"),
+        ("n_vocab", 0xFFFFFFFF, "n_vocab = 4294967295"),
+        ("head_dim", 0, "head_dim = 0"),
+        ("n_ctx_train", 0xFFFFFFFF, "n_ctx_train = 4294967295"),
+        ("rms_eps", 0x7FC00000, "rms_eps that is no number"),
+        ("rope_dim", 0, "rope_dim = 0"),
+        ("tied_output", 7, "tied_output = 7"),
+    ):
+        make.patch_extent(
+            0,
+            f"{field}-{value & 0xFFFF:x}",
+            title,
+            4 * CONFIG_FIELDS.index(field),
+            "<I",
+            value,
+            f"config.{field}",
+        )
+    make.patch_extent(
+        0,
+        "architecture",
+        "another architecture",
+        64 + 64,
+        "<16s",
+        b"gptneox",
+        "config.architecture",
+    )
 
 
 def tensor_files(make):
@@ -182,8 +317,16 @@ def tensor_files(make):
 
     def patch(index, field, value, name, title, reported=None):
         at, layout = ENTRY_FIELDS[field]
-        make.patch_extent(3, name, title, ENTRY * index + at, layout, value, f".{reported or field}",
-                          ENTRY * index + ENTRY_FIELDS[reported or field][0])
+        make.patch_extent(
+            3,
+            name,
+            title,
+            ENTRY * index + at,
+            layout,
+            value,
+            f".{reported or field}",
+            ENTRY * index + ENTRY_FIELDS[reported or field][0],
+        )
 
     patch(0, "role", 40, "role", "a tensor of an unknown role")
     patch(3, "extent", 0xFFFFFFFF, "tensor-extent", "a tensor in an extent that does not exist")
@@ -205,8 +348,15 @@ def tokenizer_files(make):
     n_vocab = packed.u32(start + TOKENIZER_FIELDS["n_vocab"])
 
     def patch(field, value, title, layout="<I"):
-        make.patch_extent(1, f"tok-{field.replace('_', '-')}-{value & 0xFFFF:x}", title,
-                          TOKENIZER_FIELDS[field], layout, value, f"tokenizer {field}")
+        make.patch_extent(
+            1,
+            f"tok-{field.replace('_', '-')}-{value & 0xFFFF:x}",
+            title,
+            TOKENIZER_FIELDS[field],
+            layout,
+            value,
+            f"tokenizer {field}",
+        )
 
     patch("kind", 9, "an unknown kind of tokenizer")
     patch("n_vocab", 0, "a tokenizer without tokens")
@@ -215,20 +365,58 @@ def tokenizer_files(make):
     patch("eos", n_vocab, "an end-of-text token outside the vocabulary")
     patch("n_eog", 17, "too many end-of-generation tokens")
     patch("string_bytes", (1 << 64) - 1, "pieces of nearly 2^64 bytes", "<Q")
-    make.patch_extent(1, "tok-size", "a token count that the extent's size contradicts",
-                      TOKENIZER_FIELDS["n_vocab"], "<I", n_vocab + 8, "tokenizer extent size", 0)
+    make.patch_extent(
+        1,
+        "tok-size",
+        "a token count that the extent's size contradicts",
+        TOKENIZER_FIELDS["n_vocab"],
+        "<I",
+        n_vocab + 8,
+        "tokenizer extent size",
+        0,
+    )
     # Piece 1 begins after piece 0, a single byte; ending it there leaves it empty.
     offsets = TOKENIZER_HEADER
     first_end = packed.u32(start + offsets + 4)
-    make.patch_extent(1, "tok-empty", "an empty piece", offsets + 8, "<I", first_end,
-                      "tokenizer piece 1", piece_offset(packed, 1))
-    make.patch_extent(1, "tok-order", "pieces in descending order", offsets + 4 * 5, "<I", 0xFFFFFF00,
-                      "tokenizer string_offset[5]", offsets + 4 * 5)
-    make.patch_extent(1, "tok-by-text", "an index by text that names no token",
-                      offsets + 4 * round_even(n_vocab + 1), "<I", n_vocab, "tokenizer by_text[0]")
+    make.patch_extent(
+        1,
+        "tok-empty",
+        "an empty piece",
+        offsets + 8,
+        "<I",
+        first_end,
+        "tokenizer piece 1",
+        piece_offset(packed, 1),
+    )
+    make.patch_extent(
+        1,
+        "tok-order",
+        "pieces in descending order",
+        offsets + 4 * 5,
+        "<I",
+        0xFFFFFF00,
+        "tokenizer string_offset[5]",
+        offsets + 4 * 5,
+    )
+    make.patch_extent(
+        1,
+        "tok-by-text",
+        "an index by text that names no token",
+        offsets + 4 * round_even(n_vocab + 1),
+        "<I",
+        n_vocab,
+        "tokenizer by_text[0]",
+    )
     special = next(i for i in range(n_vocab) if piece(packed, i).startswith(b"<|"))
-    make.patch_extent(1, "tok-utf8", "a special token that is not UTF-8", piece_offset(packed, special),
-                      "<2s", b"\xff\xfe", f"tokenizer piece {special}")
+    make.patch_extent(
+        1,
+        "tok-utf8",
+        "a special token that is not UTF-8",
+        piece_offset(packed, special),
+        "<2s",
+        b"\xff\xfe",
+        f"tokenizer piece {special}",
+    )
 
 
 def round_even(n):
@@ -256,21 +444,38 @@ def piece_offset(packed, i):
 def piece(packed, i):
     start, _ = packed.extent(1)
     end = strings_offset(packed) + packed.u32(start + TOKENIZER_HEADER + 4 * (i + 1))
-    return bytes(packed.data[start + piece_offset(packed, i):start + end])
+    return bytes(packed.data[start + piece_offset(packed, i) : start + end])
 
 
 def chat_files(make):
     make.patch_extent(2, "chat-kind", "an unknown chat template", 0, "<I", 99, "chat")
-    make.patch_extent(2, "chat-text", "a chat text longer than its extent", 4, "<I", 0xFFFFFFFF, "chat")
-    make.patch_extent(2, "chat-span", "a chat part outside the text", 8 + 8 * 4 + 4, "<I", 0xFFFFFFF0,
-                      "chat user_prefix", 8 + 8 * 4)
+    make.patch_extent(
+        2, "chat-text", "a chat text longer than its extent", 4, "<I", 0xFFFFFFFF, "chat"
+    )
+    make.patch_extent(
+        2,
+        "chat-span",
+        "a chat part outside the text",
+        8 + 8 * 4 + 4,
+        "<I",
+        0xFFFFFFF0,
+        "chat user_prefix",
+        8 + 8 * 4,
+    )
 
 
 def all_files(valid):
     """`valid`: bytes of a packed file with two layers and a byte-level BPE tokenizer."""
     make = Maker(valid)
-    for part in (head_files, truncated_files, extent_files, config_files, tensor_files, tokenizer_files,
-                 chat_files):
+    for part in (
+        head_files,
+        truncated_files,
+        extent_files,
+        config_files,
+        tensor_files,
+        tokenizer_files,
+        chat_files,
+    ):
         part(make)
     return make.files
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Boots build/axiom.efi in QEMU: from every kind of disk, from the shell and by the firmware, with bad
-# input, with Ctrl-C; its logits hash must be axiom-host's. Each scenario is one boot and gives one or
-# more named results; two boots run at a time. Before them, the launch tools without a boot.
+# Boots build/axiom.efi in QEMU: from every kind of disk, from the shell and by the firmware, with
+# bad input, with Ctrl-C; its logits hash must be axiom-host's. Each scenario is one boot and gives
+# one or more named results; two boots run at a time. Before them, the launch tools without a boot.
 import concurrent.futures
 import json
 import os
@@ -56,31 +56,67 @@ class Suite:
         key = (model, prompt, n, isa)
         if key not in self.hashes:
             out = self.folder / f"host-{len(self.hashes)}.json"
-            command = [str(self.build / "axiom-host"), "-m", str(model), "-p", prompt, "-n", str(n),
-                       "--isa", isa, "--json", str(out), "--quiet"]
+            command = [
+                str(self.build / "axiom-host"),
+                "-m",
+                str(model),
+                "-p",
+                prompt,
+                "-n",
+                str(n),
+                "--isa",
+                isa,
+                "--json",
+                str(out),
+                "--quiet",
+            ]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
             self.hashes[key] = json.loads(out.read_text())["logits_hash"]
         return self.hashes[key]
 
     # Two images for the matrix: one for the shell, one for the firmware's boot manager.
     def prepare(self):
-        script = "@echo -off\r\nfs0:\r\n" \
-                 f'\\axiom.efi -m \\axiom\\model.axm -p "{SHELL_TEXT}" -n {N_TINY} --ignore-eos\r\n' \
-                 "reset -s\r\n"
-        self.shell_image = self.image("shell", {
-            "axiom.efi": self.efi, "axiom/model.axm": self.tiny,
-            "startup.nsh": self.source("shell.nsh", script)})
-        self.boot_image = self.image("firmware", {
-            "EFI/BOOT/BOOTX64.EFI": self.efi, "axiom/model.axm": self.tiny,
-            "axiom/axiom.conf": self.source("firmware.conf",
-                                            conf.text(FILE_TEXT, str(N_TINY), "--ignore-eos"))})
-        self.interrupt_image = self.image("interrupt", {
-            "EFI/BOOT/BOOTX64.EFI": self.efi, "axiom/model.axm": self.default,
-            "axiom/axiom.conf": self.source("interrupt.conf",
-                                            conf.text(QUESTION, str(N_INTERRUPTED), "--ignore-eos"))})
-        self.real_image = self.image("real", {
-            "EFI/BOOT/BOOTX64.EFI": self.efi, "axiom/model.axm": self.default,
-            "axiom/axiom.conf": self.source("real.conf", conf.text(QUESTION, str(N_REAL)))})
+        script = (
+            "@echo -off\r\nfs0:\r\n"
+            f'\\axiom.efi -m \\axiom\\model.axm -p "{SHELL_TEXT}" -n {N_TINY} --ignore-eos\r\n'
+            "reset -s\r\n"
+        )
+        self.shell_image = self.image(
+            "shell",
+            {
+                "axiom.efi": self.efi,
+                "axiom/model.axm": self.tiny,
+                "startup.nsh": self.source("shell.nsh", script),
+            },
+        )
+        self.boot_image = self.image(
+            "firmware",
+            {
+                "EFI/BOOT/BOOTX64.EFI": self.efi,
+                "axiom/model.axm": self.tiny,
+                "axiom/axiom.conf": self.source(
+                    "firmware.conf", conf.text(FILE_TEXT, str(N_TINY), "--ignore-eos")
+                ),
+            },
+        )
+        self.interrupt_image = self.image(
+            "interrupt",
+            {
+                "EFI/BOOT/BOOTX64.EFI": self.efi,
+                "axiom/model.axm": self.default,
+                "axiom/axiom.conf": self.source(
+                    "interrupt.conf", conf.text(QUESTION, str(N_INTERRUPTED), "--ignore-eos")
+                ),
+            },
+        )
+        self.real_image = self.image(
+            "real",
+            {
+                "EFI/BOOT/BOOTX64.EFI": self.efi,
+                "axiom/model.axm": self.default,
+                "axiom/axiom.conf": self.source("real.conf", conf.text(QUESTION, str(N_REAL))),
+            },
+        )
 
 
 def judge_run(outcome, expected_hash, status="ok"):
@@ -89,9 +125,11 @@ def judge_run(outcome, expected_hash, status="ok"):
         return f"{outcome.failure}; {outcome.log} ends with\n{outcome.tail()}"
     if outcome.record is None:
         return f"no record; {outcome.log} ends with\n{outcome.tail()}"
-    for field, found, allowed in (("status", outcome.record.get("status"), status),
-                                  ("backend", outcome.record.get("backend"), "uefi"),
-                                  ("logits_hash", outcome.record.get("logits_hash"), expected_hash)):
+    for field, found, allowed in (
+        ("status", outcome.record.get("status"), status),
+        ("backend", outcome.record.get("backend"), "uefi"),
+        ("logits_hash", outcome.record.get("logits_hash"), expected_hash),
+    ):
         if allowed is not None and found != allowed:
             return f"{field} in the record: found {found!r}, allowed {allowed!r}; {outcome.log}"
     return None
@@ -100,29 +138,41 @@ def judge_run(outcome, expected_hash, status="ok"):
 def one_boot(suite, entry, disk, machine, memory_mib, cpu):
     def run(results, name):
         shell = entry == "shell"
-        outcome = guest.boot(suite.folder / re.sub(r"\W+", "-", name),
-                             suite.shell_image if shell else suite.boot_image, 90, disk=disk,
-                             machine=machine, memory_mib=memory_mib, cpu=cpu)
+        outcome = guest.boot(
+            suite.folder / re.sub(r"\W+", "-", name),
+            suite.shell_image if shell else suite.boot_image,
+            90,
+            disk=disk,
+            machine=machine,
+            memory_mib=memory_mib,
+            cpu=cpu,
+        )
         text = SHELL_TEXT if shell else FILE_TEXT
         results.result(name, judge_run(outcome, suite.host_hash(suite.tiny, text, N_TINY)))
+
     return run
 
 
-ENTRY_NAMES = {"shell": "from the shell with options", "firmware": "from BOOTX64.EFI with axiom.conf"}
+ENTRY_NAMES = {
+    "shell": "from the shell with options",
+    "firmware": "from BOOTX64.EFI with axiom.conf",
+}
 MEMORY_NAMES = {512: "512 MiB", 4096: "4 GiB"}
 
 
 def matrix(suite):
-    """Every disk on every machine twice, so that each also meets both memory sizes, both entries and
-    both CPUs."""
+    """Every disk on every machine twice, so that each also meets both memory sizes, both entries
+    and both CPUs."""
     scenarios = []
     for i_disk, disk in enumerate(("ahci", "virtio", "nvme", "usb")):
         for i_machine, machine in enumerate(("q35", "pc")):
             for i_memory, memory_mib in enumerate((512, 4096)):
                 entry = ("shell", "firmware")[(i_disk + i_machine + i_memory) % 2]
                 cpu = ("qemu64", "max")[(i_disk // 2 + i_machine + i_memory) % 2]
-                name = f"boots from a disk on {disk}, {machine}, {MEMORY_NAMES[memory_mib]}, " \
-                       f"cpu {cpu}, {ENTRY_NAMES[entry]}, with the hash of axiom-host"
+                name = (
+                    f"boots from a disk on {disk}, {machine}, {MEMORY_NAMES[memory_mib]}, "
+                    f"cpu {cpu}, {ENTRY_NAMES[entry]}, with the hash of axiom-host"
+                )
                 scenarios.append((name, one_boot(suite, entry, disk, machine, memory_mib, cpu)))
     return scenarios
 
@@ -130,8 +180,9 @@ def matrix(suite):
 def real_model(suite, cpu):
     def run(results, name):
         outcome = guest.boot(suite.folder / f"real-{cpu}", suite.real_image, 400, cpu=cpu)
-        hashes = {isa: suite.host_hash(suite.default, QUESTION, N_REAL, isa)
-                  for isa in ("scalar", "avx2")}
+        hashes = {
+            isa: suite.host_hash(suite.default, QUESTION, N_REAL, isa) for isa in ("scalar", "avx2")
+        }
         failure = judge_run(outcome, hashes["scalar"])
         if failure is None and len(set(hashes.values())) != 1:
             failure = f"axiom-host's own hashes differ: {hashes}"
@@ -139,21 +190,27 @@ def real_model(suite, cpu):
             failure = f"the answer does not name Paris:\n{outcome.tail(40)}"
         results.result(name, failure)
         if outcome.record is not None:  # a figure for people; nothing depends on it
-            print(f"    {outcome.record.get('kernel_set')}: decode "
-                  f"{outcome.record.get('decode_mmac_per_s')} million multiply-adds/s")
+            print(
+                f"    {outcome.record.get('kernel_set')}: decode "
+                f"{outcome.record.get('decode_mmac_per_s')} million multiply-adds/s"
+            )
+
     return run
 
 
 def interrupted(suite):
     def run(results, name):
-        outcome = guest.boot(suite.folder / "interrupted", suite.interrupt_image, 300,
-                             reactions=[(BEGUN, b"\x03")])
+        outcome = guest.boot(
+            suite.folder / "interrupted", suite.interrupt_image, 300, reactions=[(BEGUN, b"\x03")]
+        )
         failure = judge_run(outcome, None, status="interrupted")
         n_gen = (outcome.record or {}).get("n_gen")
         if failure is None and not (isinstance(n_gen, int) and n_gen < N_INTERRUPTED):
             failure = f"n_gen in the record: found {n_gen}, allowed below {N_INTERRUPTED}"
         results.result(name, failure)
+
     return run
+
 
 class BadInput:
     """Many failing starts in one boot through startup.nsh, each with its error and status, and the
@@ -165,23 +222,49 @@ class BadInput:
         self.script = ["@echo -off", "fs0:"]
         self.checks = []  # (test name, case label, check of its output)
         valid = suite.tiny.read_bytes()
-        self.add("the EFI image names a model that is not there", "-m \\bad\\missing.axm -p x",
-                 self.names("\\bad\\missing.axm"))
+        self.add(
+            "the EFI image names a model that is not there",
+            "-m \\bad\\missing.axm -p x",
+            self.names("\\bad\\missing.axm"),
+        )
         self.large_model(valid)
         self.add("the EFI image names an unknown option", "--tempo 1", self.names("--tempo"))
-        self.add("the EFI image names a bad value", "--temp hot -p x", self.names("--temp", "hot", "allowed"))
-        self.add("the EFI image names a kernel set that does not exist", "--isa avx9 -p x",
-                 self.names("--isa", "avx9", "allowed"))
-        self.add("the EFI image refuses a context beyond the model's", "-c 99999 -p x",
-                 self.names("-c", "99999", "allowed"))
-        self.add("the EFI image refuses an option of axiom-host", "--json x -p x", self.names("--json"))
+        self.add(
+            "the EFI image names a bad value",
+            "--temp hot -p x",
+            self.names("--temp", "hot", "allowed"),
+        )
+        self.add(
+            "the EFI image names a kernel set that does not exist",
+            "--isa avx9 -p x",
+            self.names("--isa", "avx9", "allowed"),
+        )
+        self.add(
+            "the EFI image refuses a context beyond the model's",
+            "-c 99999 -p x",
+            self.names("-c", "99999", "allowed"),
+        )
+        self.add(
+            "the EFI image refuses an option of axiom-host", "--json x -p x", self.names("--json")
+        )
         for label, text, parts in (
-                ("an unknown key in axiom.conf", b"prompt x\ntempo 1\n", ("axiom.conf", "line 2", "tempo")),
-                ("a bad value in axiom.conf", b"prompt x\n\ntemp hot\n",
-                 ("axiom.conf", "line 3", "temp", "hot", "allowed")),
-                ("a number out of range in axiom.conf", b"top-p 1.5\n",
-                 ("axiom.conf", "line 1", "top-p", "1.5", "allowed")),
-                ("an axiom.conf of binary rubbish", bytes(range(256)), ("axiom.conf",))):
+            (
+                "an unknown key in axiom.conf",
+                b"prompt x\ntempo 1\n",
+                ("axiom.conf", "line 2", "tempo"),
+            ),
+            (
+                "a bad value in axiom.conf",
+                b"prompt x\n\ntemp hot\n",
+                ("axiom.conf", "line 3", "temp", "hot", "allowed"),
+            ),
+            (
+                "a number out of range in axiom.conf",
+                b"top-p 1.5\n",
+                ("axiom.conf", "line 1", "top-p", "1.5", "allowed"),
+            ),
+            ("an axiom.conf of binary rubbish", bytes(range(256)), ("axiom.conf",)),
+        ):
             name = f"{len(self.checks)}.conf"
             self.files["bad/" + name] = suite.source(name, text)
             self.script.append(f"cp -q \\bad\\{name} \\axiom\\axiom.conf")
@@ -190,8 +273,11 @@ class BadInput:
         for bad in badfiles.all_files(valid):
             file_name = bad.name + ".axm"
             self.files["bad/" + file_name] = suite.source(file_name, bad.data)
-            self.add(f"the EFI image refuses {bad.title}", f"-m \\bad\\{file_name} -p x -n 1",
-                     lambda text, bad=bad, file_name=file_name: self.bad_file(text, bad, file_name))
+            self.add(
+                f"the EFI image refuses {bad.title}",
+                f"-m \\bad\\{file_name} -p x -n 1",
+                lambda text, bad=bad, file_name=file_name: self.bad_file(text, bad, file_name),
+            )
         self.script += [f'\\axiom.efi -p "{SHELL_TEXT}" -n {N_TINY} --ignore-eos', "reset -s"]
 
     def large_model(self, valid):
@@ -204,9 +290,18 @@ class BadInput:
 
         def check(text):
             numbers = [int(n) for n in re.findall(r"\d+", error_of(text) or "")]
-            good = "large.axm" in text and any(n >= total - 4096 for n in numbers) and len(numbers) >= 2
-            return None if good else f"found {text!r}, allowed an error with need ({total}) and have"
-        self.add("the EFI image refuses a model larger than memory", "-m \\bad\\large.axm -p x", check)
+            good = (
+                "large.axm" in text
+                and any(n >= total - 4096 for n in numbers)
+                and len(numbers) >= 2
+            )
+            return (
+                None if good else f"found {text!r}, allowed an error with need ({total}) and have"
+            )
+
+        self.add(
+            "the EFI image refuses a model larger than memory", "-m \\bad\\large.axm -p x", check
+        )
 
     def add(self, name, arguments, check):
         label = f"CASE-{len(self.checks):03}"
@@ -222,7 +317,12 @@ class BadInput:
         def check(text):
             line = error_of(text) or ""
             missing = [part for part in parts if part not in line]
-            return f"found {line or text!r}, allowed an error that names {missing}" if missing else None
+            return (
+                f"found {line or text!r}, allowed an error that names {missing}"
+                if missing
+                else None
+            )
+
         return check
 
     def run(self, results, name):
@@ -236,23 +336,32 @@ class BadInput:
                 failure = f"not reached: the shell did not come back after {lost}"
             elif match is None:
                 lost = label
-                failure = f"the shell did not come back: {outcome.failure or 'the machine went off'}; " \
-                          f"{outcome.log} ends with\n{outcome.tail()}"
+                failure = (
+                    f"the shell did not come back: {outcome.failure or 'the machine went off'}; "
+                    f"{outcome.log} ends with\n{outcome.tail()}"
+                )
             elif int(match[2], 16) == 0:
                 failure = f"exit status: found {match[2]}, allowed an error\n{match[1].strip()}"
             else:
                 failure = check(match[1])
             results.result(test, failure)
-        results.result(name, judge_run(outcome, self.suite.host_hash(self.suite.tiny, SHELL_TEXT, N_TINY)))
+        results.result(
+            name, judge_run(outcome, self.suite.host_hash(self.suite.tiny, SHELL_TEXT, N_TINY))
+        )
 
 
 def returns_to_firmware(suite):
-    """Started by the firmware with a bad file: the error stays on the console and the next boot option
-    (the shell, with our startup.nsh) gets its turn."""
+    """Started by the firmware with a bad file: the error stays on the console and the next boot
+    option (the shell, with our startup.nsh) gets its turn."""
     bad = next(b for b in badfiles.all_files(suite.tiny.read_bytes()) if b.field == "config.n_head")
-    files = {"EFI/BOOT/BOOTX64.EFI": suite.efi, "axiom/model.axm": suite.source("n_head.axm", bad.data),
-             "axiom/axiom.conf": suite.source("returns.conf", "prompt x\n"),
-             "startup.nsh": suite.source("returns.nsh", "@echo -off\r\necho BACK-IN-FIRMWARE\r\nreset -s\r\n")}
+    files = {
+        "EFI/BOOT/BOOTX64.EFI": suite.efi,
+        "axiom/model.axm": suite.source("n_head.axm", bad.data),
+        "axiom/axiom.conf": suite.source("returns.conf", "prompt x\n"),
+        "startup.nsh": suite.source(
+            "returns.nsh", "@echo -off\r\necho BACK-IN-FIRMWARE\r\nreset -s\r\n"
+        ),
+    }
 
     def run(results, name):
         outcome = guest.boot(suite.folder / "returns", suite.image("returns", files), 120)
@@ -262,6 +371,7 @@ def returns_to_firmware(suite):
         if failure is None and "BACK-IN-FIRMWARE" not in outcome.text:
             failure = f"the firmware did not go on to the shell:\n{outcome.tail()}"
         results.result(name, failure)
+
     return run
 
 
@@ -272,13 +382,15 @@ def error_of(text):
 
 def scenarios(suite):
     """(name, run) in the order of starting: the long ones first."""
-    yield "from BOOTX64.EFI on cpu qemu64 the real model answers with axiom-host's hash", \
-        real_model(suite, "qemu64")
-    yield "from BOOTX64.EFI on cpu max the real model answers with axiom-host's hash", \
-        real_model(suite, "max")
+    yield "by BOOTX64.EFI on cpu qemu64 the real model answers with axiom-host's hash", real_model(
+        suite, "qemu64"
+    )
+    yield "by BOOTX64.EFI on cpu max the real model answers with axiom-host's hash", real_model(
+        suite, "max"
+    )
     yield "after every refused input the shell starts a good run", BadInput(suite).run
     yield "Ctrl-C on the serial port ends generation with a record that says so", interrupted(suite)
-    yield "a refused model gives control back to the firmware's next boot option", returns_to_firmware(suite)
+    yield "a refused model gives control back to the next boot option", returns_to_firmware(suite)
     yield from matrix(suite)
 
 

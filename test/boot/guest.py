@@ -20,7 +20,7 @@ SHELL_PROMPT = (re.compile(rb"Press ESC in"), b"\r")
 
 @dataclasses.dataclass
 class Outcome:
-    text: str            # serial output without escape sequences
+    text: str  # serial output without escape sequences
     record: dict | None  # the last record line
     failure: str | None  # why the boot as such failed: time, QEMU's status
     log: pathlib.Path
@@ -30,8 +30,8 @@ class Outcome:
 
 
 def boot(folder, image, timeout_s, reactions=(), **machine):
-    """Boots until QEMU ends by itself. reactions: (pattern of bytes to wait for, bytes to send), each
-    once, in any order. `machine` as qemu.command takes it."""
+    """Boots until QEMU ends by itself. reactions: (pattern to wait for, bytes to send), each once,
+    in any order. `machine` as qemu.command takes it."""
     folder = pathlib.Path(folder)
     guest = qemu.Machine(folder, image, **machine)
     raw = bytearray()
@@ -40,7 +40,9 @@ def boot(folder, image, timeout_s, reactions=(), **machine):
     deadline = time.monotonic() + timeout_s
     try:
         while True:
-            ready, _, _ = select.select([guest.serial_out], [], [], max(0, deadline - time.monotonic()))
+            ready, _, _ = select.select(
+                [guest.serial_out], [], [], max(0, deadline - time.monotonic())
+            )
             if not ready:
                 failure = f"no end within {timeout_s} s"
                 break

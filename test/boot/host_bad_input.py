@@ -11,9 +11,13 @@ import tally
 
 
 def run(host, path):
-    return subprocess.run([host, "-m", str(path), "-p", "x", "-n", "1", "-t", "1", "--quiet"],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=60)
+    return subprocess.run(
+        [host, "-m", str(path), "-p", "x", "-n", "1", "-t", "1", "--quiet"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
 
 
 def problem(host, path, bad):

@@ -34,15 +34,18 @@ def shown(chunks):
     return bytes(out), filtered
 
 
-SERIAL = (b'\x1b[2J\x1b[01;01HBdsDxe: loading Boot0001 "disk" from PciRoot(0x0)\r\n\x1b[0mAXIOM 1\r\n'
-          b'load 50%\rload 100%\r\nh\xc3\xa9 {"axiom": no\r\n{"axiom\r\n\x1b[31mBdsDxe: is no firmware\x07\r\n'
-          b'{"axiom":1,"status":"ok"}\r\n')
+SERIAL = (
+    b'\x1b[2J\x1b[01;01HBdsDxe: loading Boot0001 "disk" from PciRoot(0x0)\r\n\x1b[0mAXIOM 1\r\n'
+    b'load 50%\rload 100%\r\nh\xc3\xa9 {"axiom": no\r\n{"axiom\r\n'
+    b'\x1b[31mBdsDxe: is no firmware\x07\r\n'
+    b'{"axiom":1,"status":"ok"}\r\n'
+)
 SEEN = b'AXIOM 1\nload 50%\rload 100%\nh\xc3\xa9 {"axiom": no\n{"axiom\nBdsDxe: is no firmware\n'
 
 
 def same_when_split():
     for size in range(1, len(SERIAL)):
-        out, filtered = shown(SERIAL[i:i + size] for i in range(0, len(SERIAL), size))
+        out, filtered = shown(SERIAL[i : i + size] for i in range(0, len(SERIAL), size))
         if out != SEEN or filtered.records != [b'{"axiom":1,"status":"ok"}']:
             return f"in pieces of {size}: found {out!r}, {filtered.records!r}\nallowed {SEEN!r}"
     return None
@@ -52,8 +55,10 @@ def returned_to_firmware():
     line = b'BdsDxe: failed to start Boot0001 "disk" from PciRoot(0x0): Invalid Parameter\r\n'
     before, _ = shown([line])
     out, filtered = shown([b"AXIOM 1\r\naxiom: error: no\r\n", line])
-    return equal((before, out, filtered.returned, filtered.errors),
-                 (b"", b"AXIOM 1\naxiom: error: no\n", True, [b"axiom: error: no"]))
+    return equal(
+        (before, out, filtered.returned, filtered.errors),
+        (b"", b"AXIOM 1\naxiom: error: no\n", True, [b"axiom: error: no"]),
+    )
 
 
 def image_problem(folder):
@@ -66,12 +71,15 @@ def image_problem(folder):
         image.make(path, files)
     if images[0].read_bytes() != images[1].read_bytes():
         return "the same files gave two different images"
-    checked = subprocess.run(["/usr/sbin/sgdisk", "-v", str(images[0])], capture_output=True, text=True)
+    checked = subprocess.run(
+        ["/usr/sbin/sgdisk", "-v", str(images[0])], capture_output=True, text=True
+    )
     if "No problems found" not in checked.stdout:
         return checked.stdout + checked.stderr
     volume = f"{images[0]}@@{image.ALIGNMENT}"
-    typed = subprocess.run(["mtype", "-i", volume, "::/axiom/a long name with blanks.axm"],
-                           capture_output=True)
+    typed = subprocess.run(
+        ["mtype", "-i", volume, "::/axiom/a long name with blanks.axm"], capture_output=True
+    )
     return equal(typed.stdout, b"hello")
 
 
@@ -80,29 +88,37 @@ def too_large(folder):
     with open(path, "wb") as file:
         file.truncate(1 << 32)
     target = folder / "large.img"
-    failure = fails_with(image.ImageError, ["large.axm", "4294967296", "4294967295", "FAT32"],
-                         lambda: image.make(target, {"axiom/model.axm": path}))
+    failure = fails_with(
+        image.ImageError,
+        ["large.axm", "4294967296", "4294967295", "FAT32"],
+        lambda: image.make(target, {"axiom/model.axm": path}),
+    )
     path.unlink()
     return failure or (f"{target} was left behind" if target.exists() else None)
 
 
 def tests(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    yield "a prompt's backslashes and newlines become escapes and its other characters stay", lambda: equal(
+    yield "a prompt's backslashes and newlines become escapes, the rest stays", lambda: equal(
         conf.text('a\\n "b"\r\n$c `é`', "4").decode().splitlines()[1:],
-        ['prompt a\\\\n "b"\\n$c `é`', "n-predict 4"])
+        ['prompt a\\\\n "b"\\n$c `é`', "n-predict 4"],
+    )
     yield "ARGS become key value lines, flags and negative numbers included", lambda: equal(
         conf.from_arguments("--temp 0.7 --raw --seed=3 -n -1 -sys 'be short'"),
-        [("temp", "0.7"), ("raw", None), ("seed", "3"), ("n", "-1"), ("sys", "be short")])
+        [("temp", "0.7"), ("raw", None), ("seed", "3"), ("n", "-1"), ("sys", "be short")],
+    )
     yield "ARGS with a word that belongs to no option are refused", lambda: fails_with(
-        ValueError, ["ARGS", '"x"', "allowed"], lambda: conf.from_arguments("x --raw"))
+        ValueError, ["ARGS", '"x"', "allowed"], lambda: conf.from_arguments("x --raw")
+    )
     yield "the console shows AXIOM's text alone, however the bytes are cut", same_when_split
     yield "the console notices when AXIOM gives control back to the firmware", returned_to_firmware
     yield "an image is reproducible and its partition table valid", lambda: image_problem(folder)
     yield "a model above FAT32's limit is refused with both sizes", lambda: too_large(folder)
     yield "an ESP that is no directory is refused", lambda: fails_with(
-        image.ImageError, ["DEST", "nowhere", "directory"],
-        lambda: image.copy_to_esp(folder / "nowhere", {}))
+        image.ImageError,
+        ["DEST", "nowhere", "directory"],
+        lambda: image.copy_to_esp(folder / "nowhere", {}),
+    )
 
 
 def run(results, folder, wanted):

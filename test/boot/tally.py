@@ -12,9 +12,12 @@ import threading
 def arguments():
     """--build and --filter, by default from AXIOM_BUILD_DIR and FILTER."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--build", type=pathlib.Path, default=os.environ.get("AXIOM_BUILD_DIR", "build"))
-    parser.add_argument("--filter", default=os.environ.get("FILTER", ""),
-                        help="regular expression over test names")
+    parser.add_argument(
+        "--build", type=pathlib.Path, default=os.environ.get("AXIOM_BUILD_DIR", "build")
+    )
+    parser.add_argument(
+        "--filter", default=os.environ.get("FILTER", ""), help="regular expression over test names"
+    )
     return parser.parse_args()
 
 
@@ -22,8 +25,12 @@ def tiny_model(build):
     """The small valid packed file that tests boot and break."""
     path = build / "boot-tests" / "tiny.axm"
     path.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([str(build / "axiom-pack"), "--synthetic", "tiny", "-o", str(path)], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [str(build / "axiom-pack"), "--synthetic", "tiny", "-o", str(path)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     return path
 
 

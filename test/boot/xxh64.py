@@ -3,8 +3,13 @@
 import struct
 
 MASK = (1 << 64) - 1
-PRIME = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63,
-         0x27D4EB2F165667C5)
+PRIME = (
+    0x9E3779B185EBCA87,
+    0xC2B2AE3D27D4EB4F,
+    0x165667B19E3779F9,
+    0x85EBCA77C2B2AE63,
+    0x27D4EB2F165667C5,
+)
 
 
 def rotate(value, bits):
@@ -18,9 +23,13 @@ def mix(lane, word):
 def xxh64(data, seed=0):
     position = 0
     if len(data) >= 32:
-        lanes = [(seed + PRIME[0] + PRIME[1]) & MASK, (seed + PRIME[1]) & MASK, seed,
-                 (seed - PRIME[0]) & MASK]
-        for words in struct.iter_unpack("<4Q", data[:len(data) // 32 * 32]):
+        lanes = [
+            (seed + PRIME[0] + PRIME[1]) & MASK,
+            (seed + PRIME[1]) & MASK,
+            seed,
+            (seed - PRIME[0]) & MASK,
+        ]
+        for words in struct.iter_unpack("<4Q", data[: len(data) // 32 * 32]):
             lanes = [mix(lane, word) for lane, word in zip(lanes, words)]
         position = len(data) // 32 * 32
         value = sum(rotate(lane, bits) for lane, bits in zip(lanes, (1, 7, 12, 18))) & MASK

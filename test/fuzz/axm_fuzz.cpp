@@ -19,10 +19,10 @@ namespace {
 class AlignedCopy {
   public:
     AlignedCopy(const uint8_t* data, size_t size)
-        : bytes_(static_cast<uint8_t*>(operator new(size, std::align_val_t{64}))), size_(size) {
+        : bytes_(static_cast<uint8_t*>(operator new (size, std::align_val_t{64}))), size_(size) {
         if (size) memcpy(bytes_, data, size);
     }
-    ~AlignedCopy() { operator delete(bytes_, std::align_val_t{64}); }
+    ~AlignedCopy() { operator delete (bytes_, std::align_val_t{64}); }
     AlignedCopy(const AlignedCopy&) = delete;
     AlignedCopy& operator=(const AlignedCopy&) = delete;
 
@@ -52,8 +52,8 @@ void walk(const Weights& w) {
     for (const TensorView& t : {w.token_embd, w.rope_freqs, w.output_norm, w.output}) touch(t);
     for (size_t i = 0; i < w.config.n_layer; i++) {
         const LayerWeights l = w.layer(i);
-        for (const TensorView& t : {l.attn_norm, l.attn_q, l.attn_k, l.attn_v, l.attn_output, l.ffn_norm,
-                                    l.ffn_gate, l.ffn_up, l.ffn_down}) {
+        for (const TensorView& t : {l.attn_norm, l.attn_q, l.attn_k, l.attn_v, l.attn_output,
+                                    l.ffn_norm, l.ffn_gate, l.ffn_up, l.ffn_down}) {
             touch(t);
         }
     }
@@ -75,13 +75,15 @@ void load(std::span<const uint8_t> bytes) {
     const Status whole = verify_checksums("f.axm", bytes);
 
     // Read in pieces, as the loader does: the same verdict as over the whole.
-    const size_t n_head = bytes.size() < format::kMaxHeadBytes ? bytes.size() : format::kMaxHeadBytes;
+    const size_t n_head =
+        bytes.size() < format::kMaxHeadBytes ? bytes.size() : format::kMaxHeadBytes;
     const Result<FileLayout> layout = FileLayout::parse("f.axm", bytes.first(n_head), bytes.size());
     if (!layout.ok()) return;
     ChecksumStream stream("f.axm", layout.value());
     bool good = true;
     for (size_t at = 0; at < bytes.size() && good; at += 1777) {
-        good = stream.feed(bytes.subspan(at, bytes.size() - at < 1777 ? bytes.size() - at : 1777)).ok();
+        good = stream.feed(bytes.subspan(at, bytes.size() - at < 1777 ? bytes.size() - at : 1777))
+                   .ok();
     }
     good = good && stream.finish().ok();
     require(good == whole.ok());

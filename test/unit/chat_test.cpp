@@ -24,32 +24,43 @@ const std::string kSmolLm2 =
     "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
     "{% endif %}";
 const std::string kChatMl =
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "
-    "'<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] "
+    "+ "
+    "'<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' "
+    "}}"
     "{% endif %}";
 const std::string kQwen2 =
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
-    "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{% endif %}" + kChatMl.substr(30);
+    "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{% endif %}" +
+    kChatMl.substr(30);
 const std::string kLlama2 =
-    "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message "
-    "= messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false "
-    "%}{% endif %}{% for message in loop_messages %}{% if loop.index0 == 0 and system_message != false %}"
+    "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set "
+    "system_message "
+    "= messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message "
+    "= false "
+    "%}{% endif %}{% for message in loop_messages %}{% if loop.index0 == 0 and system_message != "
+    "false %}"
     "{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}"
     "{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}"
-    "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}"
+    "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == "
+    "'assistant' %}"
     "{{ ' '  + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}";
 const std::string kLlama3 =
     "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = "
-    "'<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + "
+    "'<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | "
+    "trim + "
     "'<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}"
     "{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant"
     "<|end_header_id|>\\n\\n' }}{% endif %}";
 // llama_chat_apply_template takes it for Falcon 3 and writes no </s>.
 const std::string kTinyLlama =
     "{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\\n' + "
-    "message['content'] + eos_token }}\n{% elif message['role'] == 'system' %}\n{{ '<|system|>\\n' + "
-    "message['content'] + eos_token }}\n{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\\n'  "
-    "+ message['content'] + eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n"
+    "message['content'] + eos_token }}\n{% elif message['role'] == 'system' %}\n{{ '<|system|>\\n' "
+    "+ "
+    "message['content'] + eos_token }}\n{% elif message['role'] == 'assistant' %}\n{{ "
+    "'<|assistant|>\\n'  "
+    "+ message['content'] + eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt "
+    "%}\n"
     "{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}";
 const std::string kFalcon3 =
     "{% for message in messages %}{% if message['role'] == 'user' %}{{ '<|user|>\\n' + "
@@ -120,9 +131,10 @@ TEST_CASE("SmolLM2's template brings its own system message") {
 TEST_CASE("ChatML with and without a system message of its own") {
     CHECK(Chat(kChatMl).expand("", "Hi") ==
           "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
-    CHECK(Chat(kQwen2).expand("", " Hi there\n") ==
-          "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n Hi there\n"
-          "<|im_end|>\n<|im_start|>assistant\n");
+    CHECK(
+        Chat(kQwen2).expand("", " Hi there\n") ==
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n Hi there\n"
+        "<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST_CASE("Llama 2's template strips messages and puts the system message inside the instruction") {
@@ -159,9 +171,9 @@ TEST_CASE("the template begins a text only where the tokenizer does not") {
 }
 
 TEST_CASE("templates that are not known are said, and prompts stay as they are") {
-    for (const std::string& program :
-         {std::string("{{ messages[0]['content'] }}"), kFalcon3, std::string("<|im_start|><|im_sep|>"),
-          std::string("{{ '[INST] ' }}{{ '[AVAILABLE_TOOLS]' }}")}) {
+    for (const std::string& program : {std::string("{{ messages[0]['content'] }}"), kFalcon3,
+                                       std::string("<|im_start|><|im_sep|>"),
+                                       std::string("{{ '[INST] ' }}{{ '[AVAILABLE_TOOLS]' }}")}) {
         const Chat chat(program);
         CHECK_FALSE(chat.chat.present());
         CHECK(chat.note.find("unknown chat template") != std::string::npos);
@@ -197,8 +209,8 @@ TEST_CASE("a chat extent that lies is refused by name") {
     check_refused(with(offsetof(ChatHeader, kind), 5), "kind");
     check_refused(with(offsetof(ChatHeader, kind), 0), "text_bytes");
     check_refused(with(offsetof(ChatHeader, text_bytes), 0xffffffff), "text_bytes");
-    const char* names[] = {"begin_text", "system_prefix", "default_system", "system_suffix",
-                           "user_prefix", "user_suffix", "assistant_prefix"};
+    const char* names[] = {"begin_text",  "system_prefix", "default_system",  "system_suffix",
+                           "user_prefix", "user_suffix",   "assistant_prefix"};
     for (size_t i = 0; i < 7; i++) {
         const size_t span = offsetof(ChatHeader, begin_text) + 8 * i;
         check_refused(with(span, 0xffffffff), names[i]);

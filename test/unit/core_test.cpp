@@ -258,6 +258,26 @@ TEST_CASE("the layer loop runs layers in order and its tasks once at every bound
     for (int i = 0; i < 4; i++) REQUIRE((layer_ticks[i] > 0 && boundary_ticks[i] > 0));
 }
 
+TEST_CASE("a task that sets the stop flag ends the pass at that layer's boundary, for every worker") {
+    for (const size_t n_workers : {1u, 3u}) {
+        Team team;
+        team.init(n_workers, [](uint32_t) { std::this_thread::yield(); });
+        std::vector<std::thread> threads;
+        for (size_t rank = 1; rank < n_workers; rank++) threads.emplace_back([&team, rank] { team.serve(rank); });
+        LayerLoop loop;
+        std::atomic<bool> stop{false};
+        std::atomic<int> n_layers_run{0};
+        loop.stop_when(&stop);
+        loop.add({.name = "stopper", .poll = [](void* c, uint64_t) { *static_cast<std::atomic<bool>*>(c) = true; },
+                  .context = &stop});
+        const auto layer = [](void* c, const Worker&, size_t) { ++*static_cast<std::atomic<int>*>(c); };
+        REQUIRE_FALSE(loop.run(team, 5, layer, &n_layers_run, {}));
+        REQUIRE(n_layers_run == int(n_workers));
+        team.stop();
+        for (std::thread& t : threads) t.join();
+    }
+}
+
 TEST_CASE("a ring gives back what was written, in order, and refuses what does not fit") {
     char storage[8];
     Ring ring;

@@ -17,7 +17,8 @@ constexpr uint64_t kMib = 1 << 20;
 // A map as firmware gives it: descriptors of 48 bytes, more than the 40 that the structure has.
 struct RawMap {
     std::vector<uint8_t> bytes;
-    void add(MemoryType type, uint64_t begin, uint64_t n_pages, uint64_t attributes = kAttributeWriteBack) {
+    void add(MemoryType type, uint64_t begin, uint64_t n_pages,
+             uint64_t attributes = kAttributeWriteBack) {
         const size_t at = bytes.size();
         bytes.resize(at + 48);
         const auto type_word = uint32_t(type);
@@ -92,21 +93,24 @@ TEST_CASE("free memory is merged, ascending and starts at one MiB") {
 }
 
 TEST_CASE("what firmware, hardware or we ourselves own is not free") {
-    const auto free = free_of({region(MemoryType::conventional, 4 * kMib, 16 * kMib),
-                               region(MemoryType::runtime_data, 16 * kMib, 17 * kMib),
-                               region(MemoryType::acpi_reclaim, 17 * kMib, 18 * kMib),
-                               region(MemoryType::acpi_nvs, 18 * kMib, 19 * kMib),
-                               region(MemoryType::mmio, 19 * kMib, 20 * kMib),
-                               region(MemoryType::unaccepted, 20 * kMib, 21 * kMib),
-                               region(MemoryType::persistent, 21 * kMib, 22 * kMib)},
-                              {{6 * kMib, 8 * kMib}, {4 * kMib, 5 * kMib}, {15 * kMib + 1, 15 * kMib + 2}});
+    const auto free =
+        free_of({region(MemoryType::conventional, 4 * kMib, 16 * kMib),
+                 region(MemoryType::runtime_data, 16 * kMib, 17 * kMib),
+                 region(MemoryType::acpi_reclaim, 17 * kMib, 18 * kMib),
+                 region(MemoryType::acpi_nvs, 18 * kMib, 19 * kMib),
+                 region(MemoryType::mmio, 19 * kMib, 20 * kMib),
+                 region(MemoryType::unaccepted, 20 * kMib, 21 * kMib),
+                 region(MemoryType::persistent, 21 * kMib, 22 * kMib)},
+                {{6 * kMib, 8 * kMib}, {4 * kMib, 5 * kMib}, {15 * kMib + 1, 15 * kMib + 2}});
     CHECK(same(free, {{5 * kMib, 6 * kMib}, {8 * kMib, 15 * kMib}, {15 * kMib + 4096, 16 * kMib}}));
 }
 
 TEST_CASE("memory that cannot be cached or that runtime services want is not free") {
     CHECK(free_of({region(MemoryType::conventional, kMib, 2 * kMib, 0)}, {}).empty());
     CHECK(free_of({region(MemoryType::boot_data, kMib, 2 * kMib,
-                          kAttributeWriteBack | kAttributeRuntime)}, {}).empty());
+                          kAttributeWriteBack | kAttributeRuntime)},
+                  {})
+              .empty());
 }
 
 TEST_CASE("a map that overlaps itself loses the doubtful part") {

@@ -24,7 +24,9 @@ struct Fixture {
     }
     uint64_t flags(uint64_t address) const { return tables.find(address).entry & ~kAddress; }
     bool writable(uint64_t address) const { return (flags(address) & PageTables::kWritable) != 0; }
-    bool executable(uint64_t address) const { return (flags(address) & PageTables::kNoExecute) == 0; }
+    bool executable(uint64_t address) const {
+        return (flags(address) & PageTables::kNoExecute) == 0;
+    }
 };
 
 }  // namespace
@@ -81,7 +83,8 @@ TEST_CASE("a guard page inside a 1 GiB page splits it and leaves its neighbours 
         INFO(address);
         const PageTables::Leaf leaf = f.tables.find(address);
         REQUIRE(leaf.page_bytes != 0);
-        CHECK((leaf.entry & kAddress & ~(leaf.page_bytes - 1)) == address / leaf.page_bytes * leaf.page_bytes);
+        CHECK((leaf.entry & kAddress & ~(leaf.page_bytes - 1)) ==
+              address / leaf.page_bytes * leaf.page_bytes);
         CHECK(f.writable(address));
         CHECK(!f.executable(address));
     }

@@ -12,7 +12,9 @@ using namespace axiom::efi;
 
 namespace {
 
-std::vector<uint16_t> units(std::u16string_view text) { return {text.begin(), text.end()}; }
+std::vector<uint16_t> units(std::u16string_view text) {
+    return {text.begin(), text.end()};
+}
 
 std::string to_utf8(std::u16string_view text) {
     char out[256];
@@ -73,10 +75,12 @@ TEST_CASE("UTF-8 becomes NUL-terminated UTF-16 with surrogates") {
 
 TEST_CASE("malformed, cut and over-long UTF-8 names are refused") {
     uint16_t out[8];
-    for (const std::string_view bad : {"\x80", "\xc0\x80", "a\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80"}) {
+    for (const std::string_view bad :
+         {"\x80", "\xc0\x80", "a\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80"}) {
         CHECK(utf8_to_utf16("name", bad, out).status().code() == Code::bad_option);
     }
-    CHECK(utf8_to_utf16("name", std::string_view("a\0b", 3), out).status().code() == Code::bad_option);
+    CHECK(utf8_to_utf16("name", std::string_view("a\0b", 3), out).status().code() ==
+          Code::bad_option);
     CHECK(utf8_to_utf16("name", "12345678", out).status().code() == Code::no_memory);
     CHECK(utf8_to_utf16("name", "1234567", out).ok());
 }

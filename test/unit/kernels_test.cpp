@@ -30,10 +30,9 @@ class Source {
 
 // 64-byte aligned floats.
 struct Floats {
-    explicit Floats(size_t n) : n(n), memory(n + 32) {
+    explicit Floats(size_t n) : memory(n + 32) {
         data = reinterpret_cast<float*>(round_up(reinterpret_cast<uintptr_t>(memory.data()), 64));
     }
-    size_t n;
     std::vector<float> memory;
     float* data;
 };

@@ -20,4 +20,6 @@ void panic_handler(const char* file, int line, const char* what) {
 
 }  // namespace axiom
 
-int main(int argc, char** argv) { return Catch::Session().run(argc, argv); }
+int main(int argc, char** argv) {
+    return Catch::Session().run(argc, argv);
+}

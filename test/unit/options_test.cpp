@@ -50,9 +50,9 @@ std::string config_failure(const std::string& text) {
 
 std::string help_of(Source source) {
     std::string out;
-    print_help("axiom", source,
-               [](void* to, std::string_view text) { static_cast<std::string*>(to)->append(text); },
-               &out);
+    print_help(
+        "axiom", source,
+        [](void* to, std::string_view text) { static_cast<std::string*>(to)->append(text); }, &out);
     return out;
 }
 
@@ -72,10 +72,40 @@ TEST_CASE("no arguments leave every default in place") {
 }
 
 TEST_CASE("llama.cpp's spellings reach their fields") {
-    const Parsed p = parse({"-m", "a.axm", "-p", "Hello you", "-sys", "Be brief", "-n", "7", "-c", "512",
-                            "-t", "2", "-b", "16", "--temp", "0.75", "--top-k", "3", "--top-p", "0.5",
-                            "--min-p", "0.25", "--repeat-penalty", "1.5", "--repeat-last-n", "9", "-s",
-                            "42", "-sp", "--ignore-eos", "--raw", "-q", "--isa", "scalar"});
+    const Parsed p = parse({"-m",
+                            "a.axm",
+                            "-p",
+                            "Hello you",
+                            "-sys",
+                            "Be brief",
+                            "-n",
+                            "7",
+                            "-c",
+                            "512",
+                            "-t",
+                            "2",
+                            "-b",
+                            "16",
+                            "--temp",
+                            "0.75",
+                            "--top-k",
+                            "3",
+                            "--top-p",
+                            "0.5",
+                            "--min-p",
+                            "0.25",
+                            "--repeat-penalty",
+                            "1.5",
+                            "--repeat-last-n",
+                            "9",
+                            "-s",
+                            "42",
+                            "-sp",
+                            "--ignore-eos",
+                            "--raw",
+                            "-q",
+                            "--isa",
+                            "scalar"});
     REQUIRE(p.status.ok());
     const Options& o = p.options;
     CHECK(o.model == "a.axm");
@@ -100,9 +130,11 @@ TEST_CASE("llama.cpp's spellings reach their fields") {
 }
 
 TEST_CASE("long names mean what short names mean") {
-    const Parsed p = parse({"--model", "b", "--prompt", "P", "--system-prompt", "S", "--predict", "1",
-                            "--n-predict", "2", "--ctx-size", "3", "--threads", "4", "--batch-size",
-                            "5", "--seed", "0xff", "--special", "--quiet", "--help", "--version"});
+    const Parsed p =
+        parse({"--model",   "b",       "--prompt",     "P",        "--system-prompt", "S",
+               "--predict", "1",       "--n-predict",  "2",        "--ctx-size",      "3",
+               "--threads", "4",       "--batch-size", "5",        "--seed",          "0xff",
+               "--special", "--quiet", "--help",       "--version"});
     REQUIRE(p.status.ok());
     CHECK(p.options.model == "b");
     CHECK(p.options.prompt == "P");
@@ -141,18 +173,22 @@ TEST_CASE("a value that begins with a dash is still a value") {
 }
 
 TEST_CASE("a value outside its range is refused with the range") {
-    CHECK(failure({"--temp", "abc"}) == "option --temp: found \"abc\", allowed a number from 0 to 100");
+    CHECK(failure({"--temp", "abc"}) ==
+          "option --temp: found \"abc\", allowed a number from 0 to 100");
     CHECK(failure({"--temp", "100.5"}) ==
           "option --temp: found \"100.5\", allowed a number from 0 to 100");
-    CHECK(failure({"--top-p", "-0.1"}) == "option --top-p: found \"-0.1\", allowed a number from 0 to 1");
+    CHECK(failure({"--top-p", "-0.1"}) ==
+          "option --top-p: found \"-0.1\", allowed a number from 0 to 1");
     CHECK(failure({"--repeat-penalty", "0"}) ==
           "option --repeat-penalty: found \"0\", allowed a number from 0.01 to 100");
     CHECK(failure({"-b", "0"}) == "option -b: found \"0\", allowed a whole number from 1 to 4096");
-    CHECK(failure({"-t", "257"}) == "option -t: found \"257\", allowed a whole number from 0 to 256");
+    CHECK(failure({"-t", "257"}) ==
+          "option -t: found \"257\", allowed a whole number from 0 to 256");
     CHECK(failure({"-n", "-2"}) ==
           "option -n: found \"-2\", allowed a whole number from 0 to 16777216, or -1");
-    CHECK(failure({"--n-predict=16777217"}) ==
-          "option --n-predict: found \"16777217\", allowed a whole number from 0 to 16777216, or -1");
+    CHECK(
+        failure({"--n-predict=16777217"}) ==
+        "option --n-predict: found \"16777217\", allowed a whole number from 0 to 16777216, or -1");
     CHECK(failure({"-c", "18446744073709551616"}) ==
           "option -c: found \"18446744073709551616\", allowed a whole number from 0 to 16777216");
     CHECK(failure({"-s", "-1"}) ==
@@ -162,7 +198,8 @@ TEST_CASE("a value outside its range is refused with the range") {
 }
 
 TEST_CASE("no spelling of a number that is none gets through") {
-    for (const char* text : {"", " ", "nan", "inf", "-inf", "1e999", "1e", "1.2.3", "0x", "1 ", "+1"}) {
+    for (const char* text :
+         {"", " ", "nan", "inf", "-inf", "1e999", "1e", "1.2.3", "0x", "1 ", "+1"}) {
         INFO(text);
         CHECK_FALSE(parse({"--temp", text}).status.ok());
         CHECK_FALSE(parse({"-n", text}).status.ok());
@@ -216,17 +253,23 @@ TEST_CASE("a path may not be empty or hold control characters") {
     CHECK(contains(failure({"-m", ""}), "option -m: found \"\""));
     CHECK(contains(failure({"-m", "a\nb"}), "found \"a\\x0ab\""));
     CHECK(contains(failure({"-m", std::string_view("a\0b", 3)}), "\\x00"));
-    CHECK(parse({"-m", "\\axiom\\m\xC3\xB6" "del.axm"}).status.ok());
+    CHECK(parse({"-m",
+                 "\\axiom\\m\xC3\xB6"
+                 "del.axm"})
+              .status.ok());
 }
 
 TEST_CASE("options of axiom-host are refused by the EFI image and the reverse") {
     CHECK(failure({"--json", "f"}, Source::efi_command_line) ==
-          "option --json: found on axiom.efi's command line, allowed on axiom-host's command line only");
-    CHECK(failure({"--on-exit", "halt"}, Source::host_command_line) ==
-          "option --on-exit: found on axiom-host's command line, allowed on axiom.efi's command line "
-          "and axiom.conf only");
+          "option --json: found on axiom.efi's command line, allowed on axiom-host's command line "
+          "only");
+    CHECK(
+        failure({"--on-exit", "halt"}, Source::host_command_line) ==
+        "option --on-exit: found on axiom-host's command line, allowed on axiom.efi's command line "
+        "and axiom.conf only");
     CHECK(parse({"--on-exit", "halt"}, Source::efi_command_line).options.on_exit == OnExit::halt);
-    CHECK(parse({"--on-exit", "reboot"}, Source::efi_command_line).options.on_exit == OnExit::reboot);
+    CHECK(parse({"--on-exit", "reboot"}, Source::efi_command_line).options.on_exit ==
+          OnExit::reboot);
     CHECK(failure({"--on-exit", "sleep"}, Source::efi_command_line) ==
           "option --on-exit: found \"sleep\", allowed shutdown, reboot or halt");
     for (const char* name : {"--logits", "--tokenize", "--tokenize-file", "--perplexity"}) {
@@ -252,9 +295,10 @@ TEST_CASE("a failed parse changes nothing") {
 }
 
 TEST_CASE("axiom.conf takes names without dashes, comments, blanks and line ends of every kind") {
-    const ParsedConfig c("\xEF\xBB\xBF# a comment\r\n\n  model   \\axiom\\model.axm\t\r\n\tn 12\n"
-                         "temp 0.5\n   # another\nraw\nspecial true\nignore-eos false\non-exit reboot\n"
-                         "prompt  What is # this?  ");
+    const ParsedConfig c(
+        "\xEF\xBB\xBF# a comment\r\n\n  model   \\axiom\\model.axm\t\r\n\tn 12\n"
+        "temp 0.5\n   # another\nraw\nspecial true\nignore-eos false\non-exit reboot\n"
+        "prompt  What is # this?  ");
     REQUIRE(c.status.ok());
     CHECK(c.options.model == "\\axiom\\model.axm");
     CHECK(c.options.n_predict == 12);
@@ -273,7 +317,8 @@ TEST_CASE("every name of an option is a key of axiom.conf") {
 }
 
 TEST_CASE("escapes in axiom.conf's texts are undone and those in its paths are not") {
-    const ParsedConfig c("prompt \\sa\\nb\\tc\\rd\\\\n \\s\nsystem-prompt \\\\\nmodel \\new\\table.axm\n");
+    const ParsedConfig c(
+        "prompt \\sa\\nb\\tc\\rd\\\\n \\s\nsystem-prompt \\\\\nmodel \\new\\table.axm\n");
     REQUIRE(c.status.ok());
     CHECK(c.options.prompt == " a\nb\tc\rd\\n  ");
     CHECK(c.options.system_prompt == "\\");
@@ -288,15 +333,20 @@ TEST_CASE("an empty prompt in axiom.conf is an empty prompt") {
 }
 
 TEST_CASE("an error in axiom.conf names file, line and column") {
-    CHECK(config_failure("n 5\n  temp  hot\n") ==
-          "axiom.conf: line 2, column 9: option temp: found \"hot\", allowed a number from 0 to 100");
-    CHECK(contains(config_failure("n 5\n\n tepm 1"), "axiom.conf: line 3, column 2: option: found \"tepm\""));
+    CHECK(
+        config_failure("n 5\n  temp  hot\n") ==
+        "axiom.conf: line 2, column 9: option temp: found \"hot\", allowed a number from 0 to 100");
+    CHECK(contains(config_failure("n 5\n\n tepm 1"),
+                   "axiom.conf: line 3, column 2: option: found \"tepm\""));
     CHECK(contains(config_failure("tepm 1"), "nearest is temp"));
     CHECK(contains(config_failure("--temp 1"), "line 1, column 1: option: found \"--temp\""));
     CHECK(contains(config_failure("temp"), "line 1, column 5: option temp: found \"\""));
-    CHECK(contains(config_failure("prompt ab\\qc"), "line 1, column 10: option prompt: found \"\\q\""));
-    CHECK(contains(config_failure("prompt ab\\"), "line 1, column 10: option prompt: found \"\\\""));
-    CHECK(contains(config_failure(std::string("n 5\nn \0", 7)), "line 2, column 3: found a NUL byte"));
+    CHECK(contains(config_failure("prompt ab\\qc"),
+                   "line 1, column 10: option prompt: found \"\\q\""));
+    CHECK(
+        contains(config_failure("prompt ab\\"), "line 1, column 10: option prompt: found \"\\\""));
+    CHECK(contains(config_failure(std::string("n 5\nn \0", 7)),
+                   "line 2, column 3: found a NUL byte"));
     CHECK(contains(config_failure("raw maybe"), "line 1, column 5: option raw: found \"maybe\""));
 }
 

@@ -17,7 +17,9 @@ using nlohmann::json;
 
 namespace {
 
-void append(void* to, std::string_view text) { static_cast<std::string*>(to)->append(text); }
+void append(void* to, std::string_view text) {
+    static_cast<std::string*>(to)->append(text);
+}
 
 std::string line_of(const Record& r) {
     std::string out;
@@ -25,7 +27,9 @@ std::string line_of(const Record& r) {
     return out;
 }
 
-json json_of(const Record& r) { return json::parse(line_of(r)); }
+json json_of(const Record& r) {
+    return json::parse(line_of(r));
+}
 
 std::string table_of(const Record& r) {
     std::string out;
@@ -105,9 +109,9 @@ TEST_CASE("every name of llama-bench's record that applies here is in ours") {
     const FullRun run;
     const json j = json_of(run.r);
     for (const char* name :
-         {"build_commit", "cpu_info", "model_filename", "model_type", "model_size", "model_n_params",
-          "n_batch", "n_threads", "n_prompt", "n_gen", "test_time", "avg_ns", "stddev_ns", "avg_ts",
-          "stddev_ts", "samples_ns", "samples_ts"}) {
+         {"build_commit", "cpu_info", "model_filename", "model_type", "model_size",
+          "model_n_params", "n_batch", "n_threads", "n_prompt", "n_gen", "test_time", "avg_ns",
+          "stddev_ns", "avg_ts", "stddev_ts", "samples_ns", "samples_ts"}) {
         INFO(name);
         CHECK(j.contains(name));
         CHECK_FALSE(j[name].is_null());
@@ -139,7 +143,8 @@ TEST_CASE("values keep their types and digits") {
     CHECK(j["boundary_max_ns"] == 3000);
     CHECK(j["slabs"][0] ==
           json{{"name", "kv"}, {"object_bytes", 4096}, {"capacity", 60}, {"high_water", 31}});
-    CHECK(j["tasks"][1] == json{{"name", "keys"}, {"n_runs", 90}, {"total_ns", 9000}, {"max_ns", 500}});
+    CHECK(j["tasks"][1] ==
+          json{{"name", "keys"}, {"n_runs", 90}, {"total_ns", 9000}, {"max_ns", 500}});
     CHECK(j["slabs"].size() == 2);
 }
 
@@ -187,9 +192,9 @@ TEST_CASE("what was not measured is null and not zero") {
 
 TEST_CASE("numbers that are not finite are null") {
     Record r;
-    for (const double x : {std::numeric_limits<double>::infinity(),
-                           -std::numeric_limits<double>::infinity(),
-                           std::numeric_limits<double>::quiet_NaN()}) {
+    for (const double x :
+         {std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(),
+          std::numeric_limits<double>::quiet_NaN()}) {
         r.decode_ts = x;
         r.phase_load_ns = x;
         CHECK(json_of(r)["decode_ts"].is_null());
@@ -226,13 +231,14 @@ TEST_CASE("invalid UTF-8 becomes the replacement character") {
         r.error = text;
         return json_of(r)["error"].get<std::string>();
     };
-    CHECK(out("a\x80z") == "a" + fffd + "z");          // lone continuation
-    CHECK(out("a\xE2\x82") == "a" + fffd);             // cut short
-    CHECK(out("\xC3(") == fffd + "(");                 // wrong continuation
+    CHECK(out("a\x80z") == "a" + fffd + "z");  // lone continuation
+    CHECK(out("a\xE2\x82") == "a" + fffd);     // cut short
+    CHECK(out("\xC3(") == fffd + "(");         // wrong continuation
     CHECK(out("\xFFz") == fffd + "z");
-    CHECK(out("\xF0\x9F\x98\"") == fffd + "\"");       // a quote right after a cut sequence
+    CHECK(out("\xF0\x9F\x98\"") == fffd + "\"");  // a quote right after a cut sequence
     // Overlong, surrogate, past U+10FFFF: valid JSON, nothing of the original left.
-    for (const char* text : {"\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80"}) {
+    for (const char* text :
+         {"\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80"}) {
         std::string s = out(text);
         while (s.starts_with(fffd)) s.erase(0, 3);
         CHECK(s.empty());
@@ -253,9 +259,10 @@ TEST_CASE("random bytes in every string keep the line valid") {
 TEST_CASE("the table shows the measured rates with their units") {
     const FullRun run;
     const std::string table = table_of(run.r);
-    for (const char* part : {"98.00 MB/s", "18.50 t/s", "5.000 t/s", "37 tokens", "200.0 ms", "0.490 GB/s",
-                             "670 million", "6.000 ms", "600 ns", "0.010 % of decode", "kv", "console",
-                             "avx2, timed", "first token 3.500 s after entry", "0123456789abcdef"}) {
+    for (const char* part :
+         {"98.00 MB/s", "18.50 t/s", "5.000 t/s", "37 tokens", "200.0 ms", "0.490 GB/s",
+          "670 million", "6.000 ms", "600 ns", "0.010 % of decode", "kv", "console", "avx2, timed",
+          "first token 3.500 s after entry", "0123456789abcdef"}) {
         INFO(part << "\n" << table);
         CHECK(contains(table, part));
     }
@@ -270,7 +277,8 @@ TEST_CASE("the table is plain ASCII without blanks at line ends") {
 
 TEST_CASE("the table leaves out what was not measured") {
     const std::string table = table_of(Record{});
-    for (const char* part : {"prefill", "decode", "load", "layer", "boundary", "memory", "GB/s", "hash", "nan", "inf"}) {
+    for (const char* part : {"prefill", "decode", "load", "layer", "boundary", "memory", "GB/s",
+                             "hash", "nan", "inf"}) {
         INFO(part << "\n" << table);
         CHECK_FALSE(contains(table, part));
     }

@@ -61,12 +61,15 @@ std::set<TokenId> drawn(const Options& o, const std::vector<float>& logits, size
 
 using Ids = std::set<TokenId>;
 
-float log_of(double p) { return float(std::log(p)); }
+float log_of(double p) {
+    return float(std::log(p));
+}
 
 }  // namespace
 
 TEST_CASE("the generator is xoshiro256** seeded by SplitMix64") {
-    // Reference: the published C of both, seed 0; the first word of SplitMix64(0) is e220a8397b1dcdaf.
+    // Reference: the published C of both, seed 0; the first word of SplitMix64(0) is
+    // e220a8397b1dcdaf.
     Random r(0);
     CHECK(r.next() == 0x99ec5f36cb75f2b4u);
     CHECK(r.next() == 0xbf6e1f784956452au);
@@ -174,10 +177,10 @@ TEST_CASE("min-p drops what is less likely than a share of the likeliest") {
 TEST_CASE("the repeat penalty divides positive logits and multiplies others") {
     Options o = greedy();
     o.repeat_penalty = 2;
-    CHECK(sample_once(o, {4, 3}, {0}) == 1);        // 2 against 3
-    CHECK(sample_once(o, {4, 1.9f}, {0}) == 0);     // 2 against 1.9
-    CHECK(sample_once(o, {-1, -1.5f}, {0}) == 1);   // -2 against -1.5
-    CHECK(sample_once(o, {-1, -2.5f}, {0}) == 0);   // -2 against -2.5
+    CHECK(sample_once(o, {4, 3}, {0}) == 1);       // 2 against 3
+    CHECK(sample_once(o, {4, 1.9f}, {0}) == 0);    // 2 against 1.9
+    CHECK(sample_once(o, {-1, -1.5f}, {0}) == 1);  // -2 against -1.5
+    CHECK(sample_once(o, {-1, -2.5f}, {0}) == 0);  // -2 against -2.5
 }
 
 TEST_CASE("a token seen often is penalised once") {

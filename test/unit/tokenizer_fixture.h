@@ -37,7 +37,8 @@ class AlignedBytes {
     size_t n_bytes_ = 0;
 };
 
-inline std::vector<uint8_t> tokenizer_section(std::string_view name, std::span<const uint8_t> gguf) {
+inline std::vector<uint8_t> tokenizer_section(std::string_view name,
+                                              std::span<const uint8_t> gguf) {
     const auto file = gguf::File::parse(name, gguf);
     INFO(file.status().text());
     REQUIRE(file.ok());
@@ -62,9 +63,9 @@ struct PackedTokenizer {
         for (const auto& s : segments) n_bytes += s.text.size();
         std::vector<uint64_t> scratch(Tokenizer::scratch_bytes(n_bytes) / 8 + 1);
         std::vector<TokenId> ids(4 * n_bytes + 5);
-        const auto n = tokenizer.encode(
-            segments, add_bos, ids,
-            {reinterpret_cast<uint8_t*>(scratch.data()), 8 * scratch.size()});
+        const auto n =
+            tokenizer.encode(segments, add_bos, ids,
+                             {reinterpret_cast<uint8_t*>(scratch.data()), 8 * scratch.size()});
         INFO(n.status().text());
         REQUIRE(n.ok());
         ids.resize(n.value());

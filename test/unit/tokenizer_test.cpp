@@ -71,8 +71,17 @@ struct SmallVocabulary {
 
 SmallVocabulary small_bpe() {
     SmallVocabulary v;
-    v.tokens = {{"a"}, {"b"}, {"c"}, {"Ġ"}, {"ab"}, {"Ġa"}, {"abc"}, {"ĠabĠ"},
-                {"<end>", TokenType::control}, {"Ċ"}, {"é", TokenType::user_defined}};
+    v.tokens = {{"a"},
+                {"b"},
+                {"c"},
+                {"Ġ"},
+                {"ab"},
+                {"Ġa"},
+                {"abc"},
+                {"ĠabĠ"},
+                {"<end>", TokenType::control},
+                {"Ċ"},
+                {"é", TokenType::user_defined}};
     v.merges = {"a b", "Ġ a", "ab c"};
     return v;
 }
@@ -82,10 +91,11 @@ SmallVocabulary small_spm() {
     v.model = "llama";
     v.pre = "";
     v.add_space_prefix = true;
-    v.tokens = {{"<unk>", TokenType::unknown}, {"<s>", TokenType::control}, {"</s>", TokenType::control},
-                {"<0x0A>", TokenType::byte}, {"<0xE9>", TokenType::byte}, {"▁", TokenType::normal, -5},
-                {"a", TokenType::normal, -6}, {"b", TokenType::normal, -7},
-                {"ab", TokenType::normal, -1}, {"▁a", TokenType::normal, -2},
+    v.tokens = {{"<unk>", TokenType::unknown},  {"<s>", TokenType::control},
+                {"</s>", TokenType::control},   {"<0x0A>", TokenType::byte},
+                {"<0xE9>", TokenType::byte},    {"▁", TokenType::normal, -5},
+                {"a", TokenType::normal, -6},   {"b", TokenType::normal, -7},
+                {"ab", TokenType::normal, -1},  {"▁a", TokenType::normal, -2},
                 {"▁ab", TokenType::normal, -3}, {"ba", TokenType::normal, -1}};
     return v;
 }
@@ -134,7 +144,8 @@ TokenizerHeader header_of(const std::vector<uint8_t>& section) {
     return h;
 }
 
-// Runs everything a tokenizer can be asked for: what it answers is of no interest, only that it does.
+// Runs everything a tokenizer can be asked for: what it answers is of no interest, only that it
+// does.
 void exercise(const Tokenizer& t) {
     const std::string text = "ab <end>a\n\xe9 \xc3\xa9 abc</s>";
     std::vector<uint64_t> scratch(Tokenizer::scratch_bytes(2 * text.size()) / 8 + 1);
@@ -185,8 +196,14 @@ TEST_CASE("the blank that SentencePiece puts first also follows special tokens")
 
 TEST_CASE("special tokens are taken longest first") {
     SmallVocabulary v = small_bpe();
-    v.tokens = {{"a"}, {"b"}, {"c"}, {"aa", TokenType::user_defined}, {"abcab", TokenType::user_defined},
-                {"bca", TokenType::control}, {"ca", TokenType::user_defined}, {"cabc", TokenType::unknown},
+    v.tokens = {{"a"},
+                {"b"},
+                {"c"},
+                {"aa", TokenType::user_defined},
+                {"abcab", TokenType::user_defined},
+                {"bca", TokenType::control},
+                {"ca", TokenType::user_defined},
+                {"cabc", TokenType::unknown},
                 {"caaaa", TokenType::user_defined}};
     v.merges = {};
     const PackedTokenizer packed = v.pack();
@@ -205,7 +222,8 @@ TEST_CASE("special tokens are taken longest first") {
         for (const TokenId id : order) {
             const std::string& token = v.tokens[id].text;
             for (size_t at = 0; (at = text.find(token, at)) != std::string::npos;) {
-                const auto first = owner.begin() + ptrdiff_t(at), last = first + ptrdiff_t(token.size());
+                const auto first = owner.begin() + ptrdiff_t(at),
+                           last = first + ptrdiff_t(token.size());
                 if (std::any_of(first, last, [](TokenId o) { return o != format::kNoToken; })) {
                     at++;
                     continue;
@@ -217,7 +235,8 @@ TEST_CASE("special tokens are taken longest first") {
         }
         std::vector<TokenId> ids;
         for (size_t i = 0; i < text.size(); i++) {
-            if (owner[i] == format::kNoToken) ids.push_back(packed.tokenizer.find(text.substr(i, 1)));
+            if (owner[i] == format::kNoToken)
+                ids.push_back(packed.tokenizer.find(text.substr(i, 1)));
             if (begins[i]) ids.push_back(owner[i]);
         }
         return ids;
@@ -299,7 +318,8 @@ TEST_CASE("room that is too small is an error with both numbers") {
     const PackedTokenizer packed = small_bpe().pack();
     const Tokenizer::Segment segment{"acacac", kParse};
     std::vector<uint64_t> scratch(Tokenizer::scratch_bytes(6) / 8 + 1);
-    const std::span<uint8_t> all(reinterpret_cast<uint8_t*>(scratch.data()), Tokenizer::scratch_bytes(6));
+    const std::span<uint8_t> all(reinterpret_cast<uint8_t*>(scratch.data()),
+                                 Tokenizer::scratch_bytes(6));
     std::vector<TokenId> out(8, 77);
     const auto few = packed.tokenizer.encode({&segment, 1}, false, {out.data(), 5}, all);
     CHECK(few.status().code() == Code::no_memory);
@@ -321,7 +341,8 @@ TEST_CASE("a file without vocabulary gives a tokenizer that says so") {
     char buffer[format::kMaxTokenBytes];
     CHECK(packed.tokenizer.decode(0, buffer).empty());
     const Tokenizer::Segment segment{"a", kParse};
-    CHECK(packed.tokenizer.encode({&segment, 1}, true, {}, {}).status().code() == Code::unsupported);
+    CHECK(packed.tokenizer.encode({&segment, 1}, true, {}, {}).status().code() ==
+          Code::unsupported);
     CHECK(Tokenizer().n_vocab() == 0);
 }
 
@@ -341,7 +362,11 @@ TEST_CASE("a tokenizer extent cut off at any byte is refused") {
 TEST_CASE("wrong header fields of a tokenizer extent are refused by name") {
     const std::vector<uint8_t> section = tokenizer_section("small.gguf", small_bpe().gguf());
     const uint32_t n_vocab = header_of(section).n_vocab;
-    const struct { size_t offset; uint32_t value; const char* field; } cases[] = {
+    const struct {
+        size_t offset;
+        uint32_t value;
+        const char* field;
+    } cases[] = {
         {offsetof(TokenizerHeader, kind), 3, "kind"},
         {offsetof(TokenizerHeader, kind), 2, "n_vocab"},
         {offsetof(TokenizerHeader, kind), 1, "n_merges"},
@@ -389,7 +414,8 @@ TEST_CASE("wrong arrays of a tokenizer extent are refused by name") {
     check_refused(with(bpe, b.string_offset + 8, 0x7fffffffu), "string_offset[2]");
     check_refused(with(bpe, b.string_offset + 4, 0u), "piece 0");  // an empty piece
     check_refused(with(spm, s.string_offset + 4 * header_of(spm).n_vocab,
-                       uint32_t(header_of(spm).string_bytes - 1)), "string_offset[12]");
+                       uint32_t(header_of(spm).string_bytes - 1)),
+                  "string_offset[12]");
 
     check_refused(with(bpe, b.type, uint8_t{0}), "type[0]");
     check_refused(with(bpe, b.type + 3, uint8_t{7}), "type[3]");
@@ -403,8 +429,9 @@ TEST_CASE("wrong arrays of a tokenizer extent are refused by name") {
         check_refused(with(bpe, b.merges + 4 * f, 0x7fffffffu), "merges[0]");
     }
     check_refused(with(bpe, b.merges + 16, word(bpe, b.merges)), "merges[1]");  // unsorted
-    check_refused(with(with(bpe, b.merges + 16, word(bpe, b.merges)), b.merges + 20,
-                       word(bpe, b.merges + 4)), "merges[1]");  // twice
+    check_refused(
+        with(with(bpe, b.merges + 16, word(bpe, b.merges)), b.merges + 20, word(bpe, b.merges + 4)),
+        "merges[1]");  // twice
 
     const uint32_t nan = 0x7fc00000, infinity = 0xff800000;
     check_refused(with(spm, s.score + 8, nan), "score[2]");
@@ -412,8 +439,8 @@ TEST_CASE("wrong arrays of a tokenizer extent are refused by name") {
     // Pieces of spm are UTF-8 and byte tokens are <0xNN>; words of bpe may be any bytes.
     check_refused(with(spm, s.strings, char(0xff)), "piece 0");
     check_refused(with(spm, s.strings + word(spm, s.string_offset + 12), 'x'), "piece 3");
-    CHECK(open_error(with(bpe, b.strings + word(bpe, b.string_offset + 24), '\xff')).find("tokenizer piece") ==
-          std::string::npos);
+    CHECK(open_error(with(bpe, b.strings + word(bpe, b.string_offset + 24), '\xff'))
+              .find("tokenizer piece") == std::string::npos);
     check_refused(with(bpe, b.strings + word(bpe, b.string_offset + 32), '\xff'), "piece 8");
 }
 
@@ -458,14 +485,18 @@ TEST_CASE("a GGUF vocabulary that cannot be packed is refused by name") {
     refused([](auto& v) { v.merges[1] = "a a"; }, "merges[1]");
     refused([](auto& v) { v.ids["bos_token_id"] = 11; }, "bos_token_id");
     refused([](auto& v) { v.ids["eot_token_id"] = 11; }, "eot_token_id");
-    refused([](auto& v) {
-        v = small_spm();
-        v.tokens[3].text = "<0xGG>";
-    }, "tokens[3]");
-    refused([](auto& v) {
-        v = small_spm();
-        v.tokens[6].score = std::numeric_limits<float>::infinity();
-    }, "scores[6]");
+    refused(
+        [](auto& v) {
+            v = small_spm();
+            v.tokens[3].text = "<0xGG>";
+        },
+        "tokens[3]");
+    refused(
+        [](auto& v) {
+            v = small_spm();
+            v.tokens[6].score = std::numeric_limits<float>::infinity();
+        },
+        "scores[6]");
 }
 
 TEST_CASE("every known name of a pre-tokenizer gives its kind") {
@@ -520,8 +551,8 @@ TEST_CASE("UTF-8 is decoded as leniently as llama.cpp does, and judged strictly"
             CHECK(is_utf8(text));
         }
     }
-    for (const std::string_view bad : {"\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xff", "\xf4\x90\x80\x80",
-                                       "\xf8\x88\x80\x80\x80", "\xc3("}) {
+    for (const std::string_view bad : {"\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xff",
+                                       "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xc3("}) {
         CHECK(decode_utf8(bad, 0).value == kReplacementChar);
         CHECK(decode_utf8(bad, 0).n_bytes == 1);
         CHECK_FALSE(is_utf8(bad));
