@@ -27,14 +27,20 @@ constexpr int kExitFailure = 1, kExitUsage = 2, kExitInterrupted = 130;
 
 int exit_code(const Status& status) {
     switch (status.code()) {
-        case Code::ok: return 0;
-        case Code::bad_option: return kExitUsage;
-        case Code::interrupted: return kExitInterrupted;
-        default: return kExitFailure;
+        case Code::ok:
+            return 0;
+        case Code::bad_option:
+            return kExitUsage;
+        case Code::interrupted:
+            return kExitInterrupted;
+        default:
+            return kExitFailure;
     }
 }
 
-void to_file(void* file, std::string_view text) { fwrite(text.data(), 1, text.size(), static_cast<FILE*>(file)); }
+void to_file(void* file, std::string_view text) {
+    fwrite(text.data(), 1, text.size(), static_cast<FILE*>(file));
+}
 
 // A file that counts as written only when close() said so.
 class OutputFile {
@@ -64,8 +70,9 @@ Status tokenize(const Weights& weights, std::string_view text) {
     Result<Tokenizer> tokenizer =
         Tokenizer::open(weights.file, weights.layout.extents[1].offset, weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
-    std::vector<TokenId> ids(text.size() + 8);
-    Result<host::Memory> scratch = host::Memory::map(Tokenizer::scratch_bytes(text.size()), "tokenizer scratch");
+    std::vector<TokenId> ids(4 * text.size() + 8);  // always suffices, see Tokenizer::encode()
+    Result<host::Memory> scratch =
+        host::Memory::map(Tokenizer::scratch_bytes(text.size()), "tokenizer scratch");
     if (!scratch.ok()) return scratch.status();
     const Tokenizer::Segment segment{text, Tokenizer::Specials::parse};
     Result<size_t> n = tokenizer.value().encode(
@@ -81,12 +88,17 @@ std::string time_utc() {
     const time_t now = time(nullptr);
     tm utc;
     char text[32];
-    return gmtime_r(&now, &utc) != nullptr && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) != 0 ? text : "";
+    return gmtime_r(&now, &utc) != nullptr &&
+                   strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) != 0
+               ? text
+               : "";
 }
 
 // A run with its record: text and table to stdout, JSON and logits to their files.
-Status run(const Options& options, const Weights& weights, const host::LoadedModel& model, uint64_t entry_ticks) {
-    const size_t n_workers = options.n_threads != 0 ? options.n_threads : host::HostMachine::n_cores();
+Status run(const Options& options, const Weights& weights, const host::LoadedModel& model,
+           uint64_t entry_ticks) {
+    const size_t n_workers =
+        options.n_threads != 0 ? options.n_threads : host::HostMachine::n_cores();
     Result<MemoryNeed> need = memory_needed(weights, options, n_workers);
     if (!need.ok()) return need.status();
     host::HostMachine host;
@@ -126,7 +138,8 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
         Result<std::string> text = host::read_text(std::string(options.perplexity));
         if (!text.ok()) return text.status();
         double perplexity_value = 0;
-        status = perplexity(host.machine, weights, options, text.value(), &record, &perplexity_value);
+        status =
+            perplexity(host.machine, weights, options, text.value(), &record, &perplexity_value);
         if (status.ok()) {
             host.machine.write(host.machine.write_context,
                                Text<64>("perplexity ", Fixed{perplexity_value, 4}, "\n"));
@@ -135,11 +148,13 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     host.flush();
     if (!status.ok()) record.error = status.text();
     if (json.get() != nullptr) print_json(record, to_file, json.get());
-    if (status.ok() && !options.quiet && options.perplexity.empty()) print_table(record, to_file, stdout);
+    if (status.ok() && !options.quiet && options.perplexity.empty())
+        print_table(record, to_file, stdout);
     for (OutputFile* file : {&json, &logits}) {
         if (Status s = file->close(); !s.ok() && status.ok()) status = s;
     }
-    if (status.ok() && record.status == "interrupted") return Status(Code::interrupted, "interrupted");
+    if (status.ok() && record.status == "interrupted")
+        return Status(Code::interrupted, "interrupted");
     return status;
 }
 
@@ -147,7 +162,8 @@ Status main_status(int argc, char** argv) {
     const uint64_t entry_ticks = ticks_now();
     const std::vector<std::string_view> arguments(argv + 1, argv + argc);
     Options options;
-    if (Status s = parse_arguments(arguments, Source::host_command_line, &options); !s.ok()) return s;
+    if (Status s = parse_arguments(arguments, Source::host_command_line, &options); !s.ok())
+        return s;
     if (options.help) {
         print_help("axiom-host", Source::host_command_line, to_file, stdout);
         return {};
@@ -157,13 +173,17 @@ Status main_status(int argc, char** argv) {
         return {};
     }
     if (options.model.empty()) {
-        return error(Code::bad_option, "option -m: no model given, allowed a packed file (axiom-pack IN.gguf -o OUT.axm)");
+        return error(
+            Code::bad_option,
+            "option -m: no model given, allowed a packed file (axiom-pack IN.gguf -o OUT.axm)");
     }
 
     const std::string path(options.model);
-    Result<host::LoadedModel> model = host::load_model(path, !options.quiet && isatty(STDERR_FILENO));
+    Result<host::LoadedModel> model =
+        host::load_model(path, !options.quiet && isatty(STDERR_FILENO));
     if (!model.ok()) return model.status();
-    Result<Weights> weights = Weights::open(path, model.value().memory.first(size_t(model.value().n_bytes)));
+    Result<Weights> weights =
+        Weights::open(path, model.value().memory.first(size_t(model.value().n_bytes)));
     if (!weights.ok()) return weights.status();
 
     if (options.has_tokenize) return tokenize(weights.value(), options.tokenize);
@@ -181,8 +201,10 @@ int main(int argc, char** argv) {
     const Status status = main_status(argc, argv);
     if (!status.ok()) {
         fflush(stdout);
-        fprintf(stderr, "axiom-host: error: %.*s\n", int(status.text().size()), status.text().data());
-        if (status.code() == Code::bad_option) fprintf(stderr, "axiom-host --help lists the options\n");
+        fprintf(stderr, "axiom-host: error: %.*s\n", int(status.text().size()),
+                status.text().data());
+        if (status.code() == Code::bad_option)
+            fprintf(stderr, "axiom-host --help lists the options\n");
     }
     return exit_code(status);
 }

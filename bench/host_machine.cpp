@@ -85,7 +85,8 @@ struct File {
 };
 
 Status system_error(std::string_view path, std::string_view what) {
-    return error(errno == ENOENT ? Code::not_found : Code::io, path, ": ", what, ": ", strerror(errno));
+    return error(errno == ENOENT ? Code::not_found : Code::io, path, ": ", what, ": ",
+                 strerror(errno));
 }
 
 }  // namespace
@@ -103,12 +104,15 @@ Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what) {
     if (aligned > begin) munmap(p, aligned - begin);
     m.data_ = reinterpret_cast<uint8_t*>(aligned);
     m.n_bytes_ = round_up(n_bytes, kHugePage);
-    if (const size_t tail = begin + padded - (aligned + m.n_bytes_); tail > 0) munmap(m.data_ + m.n_bytes_, tail);
+    if (const size_t tail = begin + padded - (aligned + m.n_bytes_); tail > 0)
+        munmap(m.data_ + m.n_bytes_, tail);
     madvise(m.data_, m.n_bytes_, MADV_HUGEPAGE);
     return m;
 }
 
-Memory::Memory(Memory&& other) noexcept { *this = std::move(other); }
+Memory::Memory(Memory&& other) noexcept {
+    *this = std::move(other);
+}
 
 Memory& Memory::operator=(Memory&& other) noexcept {
     std::swap(data_, other.data_);
@@ -204,7 +208,8 @@ Status HostMachine::start(size_t n_workers, uint64_t slab_bytes) {
     ring_storage_.resize(kRingBytes);
     ring_.init(ring_storage_.data(), kRingBytes);
     team_.init(n_workers, relax);
-    for (size_t rank = 1; rank < n_workers; rank++) threads_.emplace_back([this, rank] { team_.serve(rank); });
+    for (size_t rank = 1; rank < n_workers; rank++)
+        threads_.emplace_back([this, rank] { team_.serve(rank); });
     loop_.add({.name = "console", .poll = drain_task, .context = this});
 
     struct sigaction action = {};
@@ -238,7 +243,9 @@ void HostMachine::flush() {
     write_all(STDOUT_FILENO, buffer, n);
 }
 
-void HostMachine::drain_task(void* self, uint64_t) { static_cast<HostMachine*>(self)->flush(); }
+void HostMachine::drain_task(void* self, uint64_t) {
+    static_cast<HostMachine*>(self)->flush();
+}
 
 void HostMachine::write_text(void* self, std::string_view text) {
     HostMachine& host = *static_cast<HostMachine*>(self);

@@ -38,7 +38,8 @@ class Memory {
     size_t n_bytes_ = 0;
 };
 
-// The whole packed file, read in large chunks and verified while it is read, as the EFI loader does.
+// The whole packed file, read in large chunks and verified while it is read, as the EFI loader
+// does.
 struct LoadedModel {
     Memory memory;
     uint64_t n_bytes = 0;

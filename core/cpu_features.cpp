@@ -8,11 +8,13 @@
 namespace axiom {
 namespace {
 
-constexpr bool bit(uint32_t word, int i) { return word >> i & 1; }
+constexpr bool bit(uint32_t word, int i) {
+    return word >> i & 1;
+}
 
-constexpr uint64_t kXcr0Sse = 0x3;     // x87, SSE
-constexpr uint64_t kXcr0Avx = 0x7;     // and the upper halves of YMM
-constexpr uint64_t kXcr0Avx512 = 0xe7; // and opmask, ZMM0-15 upper halves, ZMM16-31
+constexpr uint64_t kXcr0Sse = 0x3;      // x87, SSE
+constexpr uint64_t kXcr0Avx = 0x7;      // and the upper halves of YMM
+constexpr uint64_t kXcr0Avx512 = 0xe7;  // and opmask, ZMM0-15 upper halves, ZMM16-31
 
 }  // namespace
 

@@ -12,7 +12,7 @@ struct CpuWords {
     uint32_t leaf1_ecx = 0, leaf1_edx = 0;
     uint32_t leaf7_ebx = 0, leaf7_ecx = 0;
     uint32_t leaf7_1_eax = 0;
-    uint64_t xcr0 = 0;  // 0 where OSXSAVE is off
+    uint64_t xcr0 = 0;    // 0 where OSXSAVE is off
     char brand[49] = {};  // leaves 0x80000002..4, NUL-terminated, leading blanks removed
 };
 
@@ -20,17 +20,17 @@ struct CpuWords {
 struct CpuFeatures {
     bool ssse3 = false;
     bool sse41 = false;
-    bool avx2 = false;         // with F16C
+    bool avx2 = false;  // with F16C
     bool avx_vnni = false;
-    bool avx512 = false;       // F, BW, VL, DQ
+    bool avx512 = false;  // F, BW, VL, DQ
     bool avx512_vnni = false;
 };
 
 CpuFeatures decode_features(const CpuWords& words);
 // Reads CPUID and, where OSXSAVE is on, XCR0. Unprivileged: the same on Linux and in the EFI image.
 CpuWords read_cpu_words();
-// The XCR0 value worth setting on this CPU: x87|SSE, plus AVX, plus AVX-512, as CPUID leaf 0xD offers.
-// 0 when the CPU has no XSAVE.
+// The XCR0 value worth setting on this CPU: x87|SSE, plus AVX, plus AVX-512, as CPUID leaf 0xD
+// offers. 0 when the CPU has no XSAVE.
 uint64_t wanted_xcr0();
 
 }  // namespace axiom

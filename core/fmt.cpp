@@ -47,7 +47,9 @@ Writer& Writer::put(HexDigits v) {
     return put(std::string_view(digits + i, sizeof digits - i));
 }
 
-Writer& Writer::put(Hex v) { return put("0x").put(HexDigits{v.value, v.min_digits}); }
+Writer& Writer::put(Hex v) {
+    return put("0x").put(HexDigits{v.value, v.min_digits});
+}
 
 Writer& Writer::put(Fixed v) {
     const uint64_t bits = std::bit_cast<uint64_t>(v.value);
@@ -173,7 +175,8 @@ bool parse_f64(std::string_view text, double* out) {
         exponent += negative_exponent ? -e : e;
     }
     if (i != text.size()) return false;
-    // One division or multiplication by an exact power of ten keeps short decimals correctly rounded.
+    // One division or multiplication by an exact power of ten keeps short decimals correctly
+    // rounded.
     while (exponent < 0 && value != 0) {
         double power = 1;
         int n = 0;

@@ -10,13 +10,32 @@
 
 namespace axiom {
 
-struct Hex { uint64_t value; int min_digits = 1; };       // 0x...
-struct HexDigits { uint64_t value; int min_digits = 1; };  // no prefix
-struct Fixed { double value; int decimals; };             // 12.345; "nan", "inf" by name
-struct Bytes { uint64_t value; };                         // 512 B, 93.8 MiB: three significant digits
-struct PadLeft { std::string_view text; size_t width; };   // right-aligned
-struct PadRight { std::string_view text; size_t width; };  // left-aligned
-struct Quoted { std::string_view text; };                  // "..." with control bytes as \xNN, cut at 64 bytes
+struct Hex {
+    uint64_t value;
+    int min_digits = 1;
+};  // 0x...
+struct HexDigits {
+    uint64_t value;
+    int min_digits = 1;
+};  // no prefix
+struct Fixed {
+    double value;
+    int decimals;
+};  // 12.345; "nan", "inf" by name
+struct Bytes {
+    uint64_t value;
+};  // 512 B, 93.8 MiB: three significant digits
+struct PadLeft {
+    std::string_view text;
+    size_t width;
+};  // right-aligned
+struct PadRight {
+    std::string_view text;
+    size_t width;
+};  // left-aligned
+struct Quoted {
+    std::string_view text;
+};  // "..." with control bytes as \xNN, cut at 64 bytes
 
 class Writer {
   public:
@@ -27,9 +46,13 @@ class Writer {
     Writer& put(char c) { return put(std::string_view(&c, 1)); }
     Writer& put(bool b) { return put(b ? std::string_view("true") : std::string_view("false")); }
     template <std::unsigned_integral T>
-    Writer& put(T v) { return put_u64(v); }
+    Writer& put(T v) {
+        return put_u64(v);
+    }
     template <std::signed_integral T>
-    Writer& put(T v) { return put_i64(v); }
+    Writer& put(T v) {
+        return put_i64(v);
+    }
     Writer& put(double v) { return put(Fixed{v, 3}); }
     Writer& put(Hex v);
     Writer& put(HexDigits v);
@@ -42,7 +65,10 @@ class Writer {
     std::string_view view() const { return {buffer_, length_}; }
     size_t size() const { return length_; }
     bool truncated() const { return truncated_; }
-    void clear() { length_ = 0; truncated_ = false; }
+    void clear() {
+        length_ = 0;
+        truncated_ = false;
+    }
 
   private:
     Writer& put_u64(uint64_t v);
@@ -74,8 +100,8 @@ class Text {
 
 // Decimal, or hexadecimal after 0x. Whole text must be consumed; false on overflow or junk.
 [[nodiscard]] bool parse_u64(std::string_view text, uint64_t* out);
-// [-]digits[.digits][e[-]digits]; false on junk or overflow. Up to 15 digits with a decimal exponent
-// within +-22 are correctly rounded; longer ones are within a few ulp.
+// [-]digits[.digits][e[-]digits]; false on junk or overflow. Up to 15 digits with a decimal
+// exponent within +-22 are correctly rounded; longer ones are within a few ulp.
 [[nodiscard]] bool parse_f64(std::string_view text, double* out);
 
 }  // namespace axiom

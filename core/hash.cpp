@@ -24,7 +24,9 @@ uint64_t round(uint64_t lane, uint64_t input) {
     return std::rotl(lane + input * kP2, 31) * kP1;
 }
 
-uint64_t merge(uint64_t hash, uint64_t lane) { return (hash ^ round(0, lane)) * kP1 + kP4; }
+uint64_t merge(uint64_t hash, uint64_t lane) {
+    return (hash ^ round(0, lane)) * kP1 + kP4;
+}
 
 }  // namespace
 

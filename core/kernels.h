@@ -4,8 +4,9 @@
 // multiplies and adds are separate roundings, never fused.
 //
 // Reductions over n elements use 16 lanes: lane j takes elements j, j+16, ... in order, starting
-// from +0; then lanes fold by halves: lane j += lane j+8, then j+4, j+2, j+1. n is a multiple of 16.
-// Pointers are 64-byte aligned unless said otherwise; inputs and outputs do not alias unless said.
+// from +0; then lanes fold by halves: lane j += lane j+8, then j+4, j+2, j+1. n is a multiple
+// of 16. Pointers are 64-byte aligned unless said otherwise; inputs and outputs do not alias unless
+// said.
 #pragma once
 
 #include <cstddef>
@@ -34,9 +35,11 @@ struct QuantizedActs {
         return {q + t * round_up(n_cols, 64), scale + side, scaled_sum + side, sum + side, n_cols};
     }
 };
-// Strides of one token: round_up(n_cols, 64) bytes of q, round_up(n_cols/32, 16) words of the others.
+// Strides of one token: round_up(n_cols, 64) bytes of q, round_up(n_cols/32, 16) words of the
+// others.
 constexpr size_t quantized_acts_bytes(size_t n_cols_padded, size_t n_tokens) {
-    return n_tokens * (round_up(n_cols_padded, 64) + 3 * round_up(n_cols_padded / kBlockCols * 4, 64));
+    return n_tokens *
+           (round_up(n_cols_padded, 64) + 3 * round_up(n_cols_padded / kBlockCols * 4, 64));
 }
 // Lays the arrays out in `memory` (64-byte aligned, quantized_acts_bytes() long).
 QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tokens);
@@ -106,12 +109,15 @@ struct KernelSet {
 std::span<const KernelSet> kernel_sets(const CpuFeatures& features);  // static storage
 
 // The set called `name`; nullptr if there is none. *usable says whether this CPU may run it.
-const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& features, bool* usable);
+const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& features,
+                            bool* usable);
 
 // Times every usable set for a few milliseconds on a small matmul of each format and returns the
 // fastest (law 7: under emulation the widest set can be the slowest). `scratch` is
-// kSelectScratchBytes, 64-byte aligned; ticks[i] receives the best time of kernel_sets()[i], 0 if unusable.
+// kSelectScratchBytes, 64-byte aligned; ticks[i] receives the best time of kernel_sets()[i], 0 if
+// unusable.
 inline constexpr size_t kSelectScratchBytes = 512 * 1024;
-const Kernels* select_kernels(const CpuFeatures& features, void* scratch, std::span<uint64_t> ticks);
+const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
+                              std::span<uint64_t> ticks);
 
 }  // namespace axiom

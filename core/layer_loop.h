@@ -41,9 +41,9 @@ class LayerLoop {
     // Polls every task once, outside a pass (while waiting for something that is not a layer).
     void poll_tasks();
 
-    // Runs layer(context, worker, i) for i in [0, n_layers), on every worker of the team. Each layer
-    // ends with a barrier, then worker 0 polls the tasks while the others wait. If *stop is set at
-    // a boundary (a task may have set it), no further layer runs and the result is false.
+    // Runs layer(context, worker, i) for i in [0, n_layers), on every worker of the team. Each
+    // layer ends with a barrier, then worker 0 polls the tasks while the others wait. If *stop is
+    // set at a boundary (a task may have set it), no further layer runs and the result is false.
     using Layer = void (*)(void* context, const Worker& worker, size_t i_layer);
     void stop_when(const std::atomic<bool>* stop) { stop_ = stop; }
     bool run(Team& team, size_t n_layers, Layer layer, void* context, const PassTimes& times);

@@ -23,7 +23,9 @@ float exp_f32(float x) {
     return p * std::bit_cast<float>(uint32_t(int32_t(n) + 127) << 23);
 }
 
-float sqrt_f32(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+float sqrt_f32(float x) {
+    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+}
 
 // log x = e ln 2 + log m with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s), s = (m-1)/(m+1), as a
 // series in s^2: |s| < 0.1716, so s^22 is below the last bit.
@@ -51,7 +53,8 @@ void sincos_f64(double x, double* sine, double* cosine) {
     const double two_over_pi = 0x1.45f306dc9c883p-1;
     const double magic = 0x1.8p52;
     const double n = (x * two_over_pi + magic) - magic;
-    const double pi_2_a = 0x1.921fb544p+0, pi_2_b = 0x1.0b4611a6p-34, pi_2_c = 0x1.3198a2e037073p-69;
+    const double pi_2_a = 0x1.921fb544p+0, pi_2_b = 0x1.0b4611a6p-34,
+                 pi_2_c = 0x1.3198a2e037073p-69;
     const double r = ((x - n * pi_2_a) - n * pi_2_b) - n * pi_2_c;
     const double r2 = r * r;
     // Taylor series on [-pi/4, pi/4]: the first left-out terms are below 2^-58.
@@ -61,10 +64,18 @@ void sincos_f64(double x, double* sine, double* cosine) {
     s = r + r * s;
     c = 1 + c;
     switch (int64_t(n) & 3) {
-        case 0: *sine = s, *cosine = c; break;
-        case 1: *sine = c, *cosine = -s; break;
-        case 2: *sine = -s, *cosine = -c; break;
-        default: *sine = -c, *cosine = s; break;
+        case 0:
+            *sine = s, *cosine = c;
+            break;
+        case 1:
+            *sine = c, *cosine = -s;
+            break;
+        case 2:
+            *sine = -s, *cosine = -c;
+            break;
+        default:
+            *sine = -c, *cosine = s;
+            break;
     }
 }
 

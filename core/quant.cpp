@@ -16,18 +16,27 @@ constexpr size_t kValueBytes = kGroupRows * kBlockCols;
 constexpr size_t nibble_index(size_t row, size_t col) {
     return 64 * (col % 16 / 4) + 4 * row + col % 4;
 }
-constexpr bool in_high_nibble(size_t col) { return col >= 16; }
-constexpr size_t value_index(size_t row, size_t col) { return 64 * (col / 4) + 4 * row + col % 4; }
+constexpr bool in_high_nibble(size_t col) {
+    return col >= 16;
+}
+constexpr size_t value_index(size_t row, size_t col) {
+    return 64 * (col / 4) + 4 * row + col % 4;
+}
 
 }  // namespace
 
 const char* stored_type_name(StoredType t) {
     switch (t) {
-        case StoredType::f32: return "f32";
-        case StoredType::f64: return "f64";
-        case StoredType::q4: return "q4";
-        case StoredType::q4m: return "q4m";
-        case StoredType::q8: return "q8";
+        case StoredType::f32:
+            return "f32";
+        case StoredType::f64:
+            return "f64";
+        case StoredType::q4:
+            return "q4";
+        case StoredType::q4m:
+            return "q4m";
+        case StoredType::q8:
+            return "q8";
     }
     return "unknown";
 }
@@ -106,7 +115,8 @@ void dequantize_row(StoredType t, const void* matrix, size_t n_cols, size_t row,
         if (t == StoredType::q4m) memcpy(&minimum_bits, block + quant_bytes + 32 + 2 * lane, 2);
         const float scale = f16_to_f32(scale_bits);
         const float minimum = f16_to_f32(minimum_bits);
-        const size_t n = n_cols - b * kBlockCols < kBlockCols ? n_cols - b * kBlockCols : kBlockCols;
+        const size_t n =
+            n_cols - b * kBlockCols < kBlockCols ? n_cols - b * kBlockCols : kBlockCols;
         for (size_t col = 0; col < n; col++) {
             if (t == StoredType::q8) {
                 out[b * kBlockCols + col] = float(int8_t(block[value_index(lane, col)])) * scale;

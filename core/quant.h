@@ -34,7 +34,9 @@ constexpr bool is_quantized(StoredType t) {
 constexpr size_t block_bytes(StoredType t) {
     return t == StoredType::q4 ? 288 : t == StoredType::q4m ? 320 : t == StoredType::q8 ? 544 : 0;
 }
-constexpr size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+constexpr size_t round_up(size_t n, size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
 
 // Bytes of a stored tensor; false if they do not fit 64 bits. Plain types are row-major, unpadded.
 [[nodiscard]] bool stored_bytes(StoredType t, uint64_t n_rows, uint64_t n_cols, uint64_t* out);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Single-producer single-consumer byte ring: the engine writes text, a layer-boundary task drains it.
-// Capacity is a power of two and belongs to the caller.
+// Single-producer single-consumer byte ring: the engine writes text, a layer-boundary task drains
+// it. Capacity is a power of two and belongs to the caller.
 #pragma once
 
 #include <atomic>
@@ -33,7 +33,9 @@ class Ring {
         tail_.store(tail + 1, std::memory_order_release);
         return true;
     }
-    bool empty() const { return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_relaxed); }
+    bool empty() const {
+        return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_relaxed);
+    }
     size_t capacity() const { return mask_ + 1; }
 
   private:

@@ -7,7 +7,9 @@
 namespace axiom {
 namespace {
 
-constexpr size_t bitmap_bytes(size_t n_objects) { return (n_objects + 63) / 64 * 8; }
+constexpr size_t bitmap_bytes(size_t n_objects) {
+    return (n_objects + 63) / 64 * 8;
+}
 
 constexpr uintptr_t align_up(uintptr_t p, size_t alignment) {
     return (p + alignment - 1) & ~uintptr_t(alignment - 1);
@@ -68,8 +70,8 @@ Result<Slab::ClassId> Slab::create_class(std::string_view name, size_t object_by
     }
     if (fits < count) {
         return error(Code::no_memory, "slab class ", name, ": needs ", uint64_t(count), " x ",
-                     Bytes{bytes}, ", memory left holds ", uint64_t(fits), " (", Bytes{free_bytes()},
-                     " free)");
+                     Bytes{bytes}, ", memory left holds ", uint64_t(fits), " (",
+                     Bytes{free_bytes()}, " free)");
     }
 
     Class& c = classes_[n_classes_];

@@ -15,13 +15,13 @@ namespace axiom {
 
 enum class Code : uint8_t {
     ok,
-    bad_option,    // a command line or configuration value
-    bad_format,    // bytes that are not what their format promises
-    unsupported,   // well-formed, but something we do not do; always named
-    not_found,     // a file, device or table that is not there
-    no_memory,     // a need that exceeds what the machine has, with both numbers
-    io,            // a device or file system failed
-    interrupted,   // a person stopped it
+    bad_option,   // a command line or configuration value
+    bad_format,   // bytes that are not what their format promises
+    unsupported,  // well-formed, but something we do not do; always named
+    not_found,    // a file, device or table that is not there
+    no_memory,    // a need that exceeds what the machine has, with both numbers
+    io,           // a device or file system failed
+    interrupted,  // a person stopped it
 };
 
 // Outcome plus a message for people. The text lives inside (no allocation); longer ones are cut.
@@ -93,7 +93,7 @@ class [[nodiscard]] Result {
 }  // namespace axiom
 
 #define AXIOM_PANIC(what) ::axiom::panic_handler(__FILE__, __LINE__, what)
-#define AXIOM_CHECK(cond) \
-    do {                  \
+#define AXIOM_CHECK(cond)                \
+    do {                                 \
         if (!(cond)) AXIOM_PANIC(#cond); \
     } while (0)

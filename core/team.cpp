@@ -6,7 +6,9 @@
 namespace axiom {
 namespace {
 
-void pause(uint32_t) { asm volatile("pause"); }
+void pause(uint32_t) {
+    asm volatile("pause");
+}
 
 }  // namespace
 
@@ -32,7 +34,9 @@ void Team::wait_at_barrier() {
     }
 }
 
-void Worker::barrier() const { team->wait_at_barrier(); }
+void Worker::barrier() const {
+    team->wait_at_barrier();
+}
 
 void Team::run(Job job, void* context) {
     job_ = job;
@@ -45,7 +49,8 @@ void Team::run(Job job, void* context) {
 void Team::serve(size_t rank) {
     AXIOM_CHECK(rank >= 1 && rank < count_);
     for (uint32_t seen = 0;;) {
-        for (uint32_t spins = 0; generation_.value.load(std::memory_order_acquire) == seen; spins++) {
+        for (uint32_t spins = 0; generation_.value.load(std::memory_order_acquire) == seen;
+             spins++) {
             if (stop_.value.load(std::memory_order_acquire) != 0) return;
             relax_(spins);
         }
@@ -55,6 +60,8 @@ void Team::serve(size_t rank) {
     }
 }
 
-void Team::stop() { stop_.value.store(1, std::memory_order_release); }
+void Team::stop() {
+    stop_.value.store(1, std::memory_order_release);
+}
 
 }  // namespace axiom

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SPMD workers: every worker runs the same function over its own rows and meets the others at spin
-// barriers. The team does not start cores or threads: efi/smp and bench/ do, and each calls serve().
-// Must not know: what a thread or an APIC is.
+// barriers. The team does not start cores or threads: efi/smp and bench/ do, and each calls
+// serve(). Must not know: what a thread or an APIC is.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,9 @@ struct Worker {
     void barrier() const;  // all `count` workers; release/acquire for everything before it
     // This worker's half-open share of [0, n_units). Shares are contiguous, ordered by rank and
     // differ by at most one unit.
-    struct Range { size_t begin, end; };
+    struct Range {
+        size_t begin, end;
+    };
     Range split(size_t n_units) const {
         return {n_units * rank / count, n_units * (rank + 1) / count};
     }
@@ -50,7 +52,9 @@ class Team {
     friend struct Worker;
     void wait_at_barrier();
 
-    struct alignas(64) Line { std::atomic<uint32_t> value{0}; };
+    struct alignas(64) Line {
+        std::atomic<uint32_t> value{0};
+    };
 
     size_t count_ = 1;
     Relax relax_ = nullptr;

@@ -99,7 +99,8 @@ void say_facts(const Boot& b) {
 // What would otherwise be found out when there is no firmware left to go back to.
 Status check_options(const Boot& b) {
     const uint64_t bytes = check_scratch_bytes(b.weights, b.options);
-    const Result<uint64_t> scratch = allocate_pages(b.firmware, "prompt scratch", bytes, kPageBytes);
+    const Result<uint64_t> scratch =
+        allocate_pages(b.firmware, "prompt scratch", bytes, kPageBytes);
     if (!scratch.ok()) return scratch.status();
     const Status status =
         check_run(b.weights, b.options, {reinterpret_cast<uint8_t*>(scratch.value()), bytes});

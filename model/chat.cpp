@@ -99,10 +99,9 @@ size_t ChatTemplate::expand(std::string_view system, std::string_view user, Segm
         user = strip(user);
     }
     put(part(header_.begin_text), parse);
-    const std::string_view default_system = part(header_.default_system);
-    if (!system.empty() || !default_system.empty()) {
+    if (!system.empty()) {
         put(part(header_.system_prefix), parse);
-        put(system.empty() ? default_system : system, system.empty() ? parse : literal);
+        put(system, literal);
         put(part(header_.system_suffix), parse);
     }
     put(part(header_.user_prefix), parse);

@@ -25,9 +25,13 @@ class ChatTemplate {
 
     static constexpr size_t kMaxSegments = 8;
     using Segments = std::array<Tokenizer::Segment, kMaxSegments>;
-    // `system` empty: the template's default system message, if it has one. Returns the number of
-    // segments written; they view into the template, `system` and `user`. Without a template it is
-    // `user` alone. Llama 2 and 3 strip blanks around both messages, as their templates do.
+    // The system message that the template supplies when a conversation has none; may be empty.
+    std::string_view default_system() const { return part(header_.default_system); }
+
+    // `system` empty: no system message, as llama.cpp's built-in templates do it. Returns the
+    // number of segments written; they view into the template, `system` and `user`. Without a
+    // template it is `user` alone. Llama 2 and 3 strip blanks around both messages, as their
+    // templates do.
     size_t expand(std::string_view system, std::string_view user, Segments& out) const;
 
   private:

@@ -23,7 +23,13 @@ inline constexpr uint64_t kExtentAlignment = 4096;
 inline constexpr uint64_t kTensorAlignment = 64;
 
 enum class ExtentKind : uint32_t {
-    config = 0, tokenizer = 1, chat = 2, tensors = 3, embedding = 4, layer = 5, output = 6
+    config = 0,
+    tokenizer = 1,
+    chat = 2,
+    tensors = 3,
+    embedding = 4,
+    layer = 5,
+    output = 6
 };
 inline constexpr uint32_t kNFixedExtents = 6;  // all but the layers
 
@@ -42,7 +48,7 @@ struct Extent {
     uint64_t bytes;     // as used; the gap to the next extent is zeros, below 4 KiB
     uint64_t checksum;  // XXH64 (seed 0) of those bytes
     ExtentKind kind;
-    uint32_t layer;     // for kind layer; otherwise 0
+    uint32_t layer;  // for kind layer; otherwise 0
 };
 static_assert(sizeof(Extent) == 32);
 
@@ -63,14 +69,14 @@ struct Config {
     uint32_t n_vocab, n_embd, n_layer, n_head;
     uint32_t n_head_kv, head_dim, n_ff, n_ctx_train;
     float rms_eps;
-    uint32_t rope_dim;        // rotated dimensions of a head, even, <= head_dim
-    uint32_t tied_output;     // 1: the output projection is the embedding matrix
-    uint32_t file_type;       // general.file_type of the source (llama.cpp's ftype), for the record
-    uint64_t n_params;        // of the source, tied weights counted once
-    uint64_t source_bytes;    // tensor data bytes of the source GGUF
-    char name[64];            // general.name, UTF-8, NUL-padded
-    char architecture[16];    // "llama"
-    char quantization[16];    // of the source, e.g. "Q4_1", "Q4_K - Medium"
+    uint32_t rope_dim;      // rotated dimensions of a head, even, <= head_dim
+    uint32_t tied_output;   // 1: the output projection is the embedding matrix
+    uint32_t file_type;     // general.file_type of the source (llama.cpp's ftype), for the record
+    uint64_t n_params;      // of the source, tied weights counted once
+    uint64_t source_bytes;  // tensor data bytes of the source GGUF
+    char name[64];          // general.name, UTF-8, NUL-padded
+    char architecture[16];  // "llama"
+    char quantization[16];  // of the source, e.g. "Q4_1", "Q4_K - Medium"
     uint64_t reserved[4];
 };
 static_assert(sizeof(Config) == 192);
@@ -79,10 +85,18 @@ static_assert(sizeof(Config) == 192);
 enum class Role : uint32_t {
     // embedding extent
     token_embd = 0,
-    rope_freqs = 1,  // f64 [1, rope_dim/2]: radians per position of each rotated pair, scaling included
+    rope_freqs =
+        1,  // f64 [1, rope_dim/2]: radians per position of each rotated pair, scaling included
     // layer extents
-    attn_norm = 2, attn_q = 3, attn_k = 4, attn_v = 5, attn_output = 6,
-    ffn_norm = 7, ffn_gate = 8, ffn_up = 9, ffn_down = 10,
+    attn_norm = 2,
+    attn_q = 3,
+    attn_k = 4,
+    attn_v = 5,
+    attn_output = 6,
+    ffn_norm = 7,
+    ffn_gate = 8,
+    ffn_up = 9,
+    ffn_down = 10,
     // output extent
     output_norm = 11,
     output = 12,  // absent when tied
@@ -92,14 +106,14 @@ const char* role_name(Role role);  // GGUF's stem: "attn_q", "token_embd"
 
 struct TensorEntry {
     Role role;
-    uint32_t extent;       // index into the extent table
+    uint32_t extent;  // index into the extent table
     StoredType type;
     uint32_t source_type;  // ggml_type of the source tensor
     uint64_t n_rows, n_cols;
-    uint64_t offset;       // within the extent, 64-byte aligned
-    uint64_t bytes;        // stored_bytes(type, n_rows, n_cols)
-    float max_error;       // largest |stored - source| over the tensor
-    float rms_error;       // root mean square of it
+    uint64_t offset;  // within the extent, 64-byte aligned
+    uint64_t bytes;   // stored_bytes(type, n_rows, n_cols)
+    float max_error;  // largest |stored - source| over the tensor
+    float rms_error;  // root mean square of it
     uint64_t reserved;
 };
 static_assert(sizeof(TensorEntry) == 64);
@@ -108,7 +122,12 @@ static_assert(sizeof(TensorEntry) == 64);
 enum class Vocab : uint32_t { bpe = 0, spm = 1, none = 2 };
 enum class PreTokenizer : uint32_t { default_ = 0, gpt2 = 1, smollm = 2, llama_bpe = 3 };
 enum class TokenType : uint8_t {  // as in GGUF
-    normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6
+    normal = 1,
+    unknown = 2,
+    control = 3,
+    user_defined = 4,
+    unused = 5,
+    byte = 6
 };
 inline constexpr uint32_t kNoToken = 0xffffffff;
 inline constexpr uint32_t kMaxEog = 16;
@@ -127,9 +146,8 @@ struct TokenizerHeader {
 static_assert(sizeof(TokenizerHeader) == 128);
 // Arrays after the header:
 //   uint32 string_offset[n_vocab + 1]  into strings; ascending, last = string_bytes
-//   uint32 by_text[n_vocab]            ids sorted by their bytes (memcmp, shorter first), ties by id
-//   float  score[n_vocab]              spm only
-//   uint8  type[n_vocab]               TokenType
+//   uint32 by_text[n_vocab]            ids sorted by their bytes (memcmp, shorter first), ties by
+//   id float  score[n_vocab]              spm only uint8  type[n_vocab]               TokenType
 //   MergeEntry merges[n_merges]        bpe only, sorted by (left, right)
 //   char   strings[string_bytes]       piece bytes, not NUL-terminated; the bytes themselves: bpe's
 //                                      byte alphabet is already undone, spm's U+2581 is kept
@@ -144,7 +162,9 @@ static_assert(sizeof(MergeEntry) == 16);
 // expands to  begin_text  [system_prefix system system_suffix]  user_prefix user user_suffix
 // assistant_prefix. When there is no system message the bracket is left out.
 enum class ChatKind : uint32_t { none = 0, chatml = 1, llama2 = 2, llama3 = 3, zephyr = 4 };
-struct ChatSpan { uint32_t begin, end; };
+struct ChatSpan {
+    uint32_t begin, end;
+};
 struct ChatHeader {
     ChatKind kind;
     uint32_t text_bytes;

@@ -16,16 +16,18 @@
 namespace axiom {
 namespace {
 
-// --- the plan: how long everything may become, before anything is taken ----------------------------
+// --- the plan: how long everything may become, before anything is taken
+// ----------------------------
 
 // Upper bound of the prompt's bytes with everything a template adds.
 uint64_t prompt_bytes(const Weights& weights, const Options& options, std::string_view text) {
     return text.size() + options.system_prompt.size() + (options.raw ? 0 : weights.chat.size());
 }
 
-// A token covers at least a byte, except for the beginning-of-sequence token, the end-of-sequence
-// token and the blank that a SentencePiece vocabulary puts in front.
-uint64_t max_tokens(uint64_t n_bytes) { return n_bytes + 8; }
+// What Tokenizer::encode() may need: a wrong byte becomes U+FFFD, which can be three byte tokens.
+uint64_t max_tokens(uint64_t n_bytes) {
+    return 4 * n_bytes + 8;
+}
 
 StateShape shape_for(const Weights& weights, const Options& options, size_t n_workers, size_t n_ctx,
                      bool all_logits) {
@@ -49,8 +51,8 @@ uint64_t run_bytes(const Weights& weights, uint64_t n_text_bytes, uint64_t n_ctx
 }
 
 // Bytes for a context of n_ctx; false on overflow.
-bool bytes_for(const Weights& weights, const Options& options, size_t n_workers, uint64_t n_text_bytes,
-               uint64_t n_ctx, bool all_logits, uint64_t* out) {
+bool bytes_for(const Weights& weights, const Options& options, size_t n_workers,
+               uint64_t n_text_bytes, uint64_t n_ctx, bool all_logits, uint64_t* out) {
     uint64_t state;
     return shape_for(weights, options, n_workers, size_t(n_ctx), all_logits).total_bytes(&state) &&
            checked_add(state, run_bytes(weights, n_text_bytes, n_ctx), out);
@@ -59,7 +61,8 @@ bool bytes_for(const Weights& weights, const Options& options, size_t n_workers,
 Status check_context(const Weights& weights, const Options& options) {
     if (options.n_ctx <= weights.config.n_ctx_train) return {};
     return error(Code::bad_option, "option -c: found ", options.n_ctx, ", allowed 0..",
-                 uint64_t(weights.config.n_ctx_train), " (the context ", weights.file, " was trained for)");
+                 uint64_t(weights.config.n_ctx_train), " (the context ", weights.file,
+                 " was trained for)");
 }
 
 uint64_t default_context(const Weights& weights, const Options& options) {
@@ -80,8 +83,8 @@ Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures&
         if (set.usable) list.put(list.size() != 0 ? ", " : "").put(set.kernels->name);
     }
     return error(kernels == nullptr ? Code::bad_option : Code::unsupported, "option --isa: found ",
-                 Quoted{options.isa}, kernels == nullptr ? "" : ", which this CPU lacks", ", allowed ",
-                 list.view());
+                 Quoted{options.isa}, kernels == nullptr ? "" : ", which this CPU lacks",
+                 ", allowed ", list.view());
 }
 
 // The two extents that are opened, not just viewed.
@@ -92,7 +95,8 @@ struct Texts {
 
 Result<Texts> open_texts(const Weights& weights) {
     const std::span<const format::Extent> extents = weights.layout.extents;
-    Result<Tokenizer> tokenizer = Tokenizer::open(weights.file, extents[1].offset, weights.tokenizer);
+    Result<Tokenizer> tokenizer =
+        Tokenizer::open(weights.file, extents[1].offset, weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     Result<ChatTemplate> chat = ChatTemplate::open(weights.file, extents[2].offset, weights.chat);
     if (!chat.ok()) return chat.status();
@@ -100,9 +104,9 @@ Result<Texts> open_texts(const Weights& weights) {
 }
 
 // The prompt's tokens, template applied; refuses what does not leave room for one token more.
-Result<size_t> encode_prompt(const Weights& weights, const Tokenizer& tokenizer, const ChatTemplate& chat,
-                             const Options& options, uint64_t n_ctx, std::span<TokenId> out,
-                             std::span<uint8_t> scratch) {
+Result<size_t> encode_prompt(const Weights& weights, const Tokenizer& tokenizer,
+                             const ChatTemplate& chat, const Options& options, uint64_t n_ctx,
+                             std::span<TokenId> out, std::span<uint8_t> scratch) {
     if (tokenizer.header().kind == format::Vocab::none) {
         return error(Code::unsupported, weights.file,
                      ": no vocabulary in this model, so there is no text to continue");
@@ -112,14 +116,17 @@ Result<size_t> encode_prompt(const Weights& weights, const Tokenizer& tokenizer,
     if (options.raw || !chat.present()) {
         segments[0] = {options.prompt, Tokenizer::Specials::parse};
     } else {
-        n_segments = chat.expand(options.system_prompt, options.prompt, segments);
+        const bool own = options.system_prompt.empty() && options.default_system;
+        n_segments = chat.expand(own ? chat.default_system() : options.system_prompt,
+                                 options.prompt, segments);
     }
     Result<size_t> n = tokenizer.encode(std::span(segments).first(n_segments), true, out, scratch);
     if (!n.ok()) return n;
     if (n.value() == 0) {
         const TokenId bos = tokenizer.header().bos;
         if (bos == format::kNoToken) {
-            return error(Code::bad_option, "option -p: found an empty prompt, allowed at least one token");
+            return error(Code::bad_option,
+                         "option -p: found an empty prompt, allowed at least one token");
         }
         out[0] = bos;
         n.value() = 1;
@@ -132,7 +139,8 @@ Result<size_t> encode_prompt(const Weights& weights, const Tokenizer& tokenizer,
     return n;
 }
 
-// --- one run -----------------------------------------------------------------------------------------
+// --- one run
+// -----------------------------------------------------------------------------------------
 
 // Texts and tables that the record views; they live in the slab.
 struct RecordStorage {
@@ -187,7 +195,8 @@ class Run {
     // One object from the slab for the whole run.
     template <class T>
     Status take(std::string_view name, size_t count, std::span<T>* out) {
-        Result<Slab::ClassId> id = m_.slab->create_class(name, std::max<size_t>(count, 1) * sizeof(T), 1);
+        Result<Slab::ClassId> id =
+            m_.slab->create_class(name, std::max<size_t>(count, 1) * sizeof(T), 1);
         if (!id.ok()) return id.status();
         *out = {static_cast<T*>(m_.slab->allocate(id.value())), count};
         return {};
@@ -247,17 +256,20 @@ Status Run::choose_context(uint64_t n_text_bytes, bool all_logits) {
     const uint64_t have = m_.slab->free_bytes();
     const auto fits = [&](uint64_t n) {
         uint64_t need;
-        return bytes_for(w_, o_, m_.team->size(), n_text_bytes, n, all_logits, &need) && need <= have;
+        return bytes_for(w_, o_, m_.team->size(), n_text_bytes, n, all_logits, &need) &&
+               need <= have;
     };
     if (!fits(n_ctx)) {
         uint64_t low = 0, high = n_ctx;  // fits(low), not fits(high)
         while (high - low > 1) (fits((low + high) / 2) ? low : high) = (low + high) / 2;
         if (o_.n_ctx != 0 || low < StateShape::kKvPositions) {
             uint64_t need = 0;
-            const bool countable = bytes_for(w_, o_, m_.team->size(), n_text_bytes, n_ctx, all_logits, &need);
-            return error(Code::no_memory, "a context of ", n_ctx, " positions needs ",
-                         countable ? std::string_view(Text<24>(Bytes{need})) : "more than 2^64 bytes", ", ",
-                         Bytes{have}, " are free: use -c ", low, " or less");
+            const bool countable =
+                bytes_for(w_, o_, m_.team->size(), n_text_bytes, n_ctx, all_logits, &need);
+            return error(
+                Code::no_memory, "a context of ", n_ctx, " positions needs ",
+                countable ? std::string_view(Text<24>(Bytes{need})) : "more than 2^64 bytes", ", ",
+                Bytes{have}, " are free: use -c ", low, " or less");
         }
         n_ctx = low;
     }
@@ -279,7 +291,9 @@ Status Run::prepare(uint64_t n_text_bytes, bool all_logits) {
 
     const size_t n_layer = w_.config.n_layer;
     if (Status s = take("tokens", max_tokens(n_text_bytes) + n_ctx_, &tokens_); !s.ok()) return s;
-    if (Status s = take("tokenizer", Tokenizer::scratch_bytes(size_t(n_text_bytes)), &scratch_); !s.ok()) return s;
+    if (Status s = take("tokenizer", Tokenizer::scratch_bytes(size_t(n_text_bytes)), &scratch_);
+        !s.ok())
+        return s;
     if (Status s = take("candidates", w_.config.n_vocab, &candidates_); !s.ok()) return s;
     const size_t n_passes = all_logits ? 0 : std::min<size_t>(o_.n_predict, n_ctx_);
     if (Status s = take("samples", n_passes * (2 * n_layer + 1), &pass_ticks_); !s.ok()) return s;
@@ -296,7 +310,8 @@ Status Run::prepare(uint64_t n_text_bytes, bool all_logits) {
     r_->n_threads = uint32_t(m_.team->size());
 
     m_.loop->stop_when(m_.interrupted);
-    if (!o_.quiet) m_.loop->add({.name = "progress", .poll = PrefillProgress::poll, .context = &progress_});
+    if (!o_.quiet)
+        m_.loop->add({.name = "progress", .poll = PrefillProgress::poll, .context = &progress_});
     return {};
 }
 
@@ -308,7 +323,8 @@ Status Run::encode(std::span<const Tokenizer::Segment> segments) {
 }
 
 Status Run::encode_prompt() {
-    const Result<size_t> n = axiom::encode_prompt(w_, tokenizer_, chat_, o_, n_ctx_, tokens_, scratch_);
+    const Result<size_t> n =
+        axiom::encode_prompt(w_, tokenizer_, chat_, o_, n_ctx_, tokens_, scratch_);
     if (!n.ok()) return n.status();
     n_tokens_ = n.value();
     r_->n_prompt = uint32_t(n_tokens_);
@@ -327,7 +343,9 @@ Status Run::prefill(Transformer& transformer, std::span<const TokenId> tokens, L
         const size_t n = std::min(state_.shape.n_batch, tokens.size() - at);
         const bool last = at + n == tokens.size();
         const Logits now = wanted == Logits::last && !last ? Logits::none : wanted;
-        if (Status s = transformer.forward(*m_.team, *m_.loop, tokens.subspan(at, n), now, {}); !s.ok()) return s;
+        if (Status s = transformer.forward(*m_.team, *m_.loop, tokens.subspan(at, n), now, {});
+            !s.ok())
+            return s;
         if (wanted == Logits::all) {
             for (size_t i = 0; i < n; i++) hash_logits(i);
         }
@@ -389,8 +407,8 @@ Status Run::decode(Transformer& transformer) {
         const PassTimes times{layer_ticks_.subspan(n_passes * n_layer).data(),
                               boundary_ticks_.subspan(n_passes * n_layer).data()};
         const uint64_t pass_begin = ticks_now();
-        const Status s =
-            transformer.forward(*m_.team, *m_.loop, {&tokens_[n_tokens_ - 1], 1}, Logits::last, times);
+        const Status s = transformer.forward(*m_.team, *m_.loop, {&tokens_[n_tokens_ - 1], 1},
+                                             Logits::last, times);
         if (s.code() == Code::interrupted) {
             r_->status = r_->stop_reason = "interrupted";
             break;
@@ -417,7 +435,8 @@ Status Run::decode(Transformer& transformer) {
     for (const uint64_t ticks : boundary_ticks_.first(n_passes * n_layer)) boundary_total += ticks;
     r_->boundary_share = double(boundary_total) / double(decode_ticks);
     r_->layer = percentiles(layer_ticks_.first(n_passes * n_layer), m_.clock.ticks_per_second);
-    r_->boundary = percentiles(boundary_ticks_.first(n_passes * n_layer), m_.clock.ticks_per_second);
+    r_->boundary =
+        percentiles(boundary_ticks_.first(n_passes * n_layer), m_.clock.ticks_per_second);
     const double mean = r_->decode_ns / double(n_passes);
     double squares = 0;
     for (uint64_t& sample : pass_ticks_.first(n_passes)) {
@@ -425,7 +444,8 @@ Status Run::decode(Transformer& transformer) {
         squares += (double(sample) - mean) * (double(sample) - mean);
     }
     r_->decode_samples_ns = pass_ticks_.first(n_passes);
-    r_->decode_stddev_ns = n_passes > 1 ? double(sqrt_f32(float(squares / double(n_passes - 1)))) : 0;
+    r_->decode_stddev_ns =
+        n_passes > 1 ? double(sqrt_f32(float(squares / double(n_passes - 1)))) : 0;
     return {};
 }
 
@@ -459,7 +479,8 @@ Status Run::perplexity(std::string_view text, double* out) {
                 float max = logits[0];
                 for (size_t v = 1; v < w_.config.n_vocab; v++) max = std::max(max, logits[v]);
                 double sum = 0;
-                for (size_t v = 0; v < w_.config.n_vocab; v++) sum += double(exp_f32(logits[v] - max));
+                for (size_t v = 0; v < w_.config.n_vocab; v++)
+                    sum += double(exp_f32(logits[v] - max));
                 nll += log_f64(sum) - double(logits[ids[position + 1]] - max);
                 n_scored++;
             }
@@ -467,8 +488,8 @@ Status Run::perplexity(std::string_view text, double* out) {
         ids[0] = first_id;
         const double mean = nll / double(n_scored);
         *out = double(exp_f32(float(mean)));
-        write(Text<96>("[", uint64_t(chunk + 1), "/", uint64_t(n_chunks), "] perplexity ", Fixed{*out, 4},
-                       " over ", uint64_t(n_scored), " tokens\n"));
+        write(Text<96>("[", uint64_t(chunk + 1), "/", uint64_t(n_chunks), "] perplexity ",
+                       Fixed{*out, 4}, " over ", uint64_t(n_scored), " tokens\n"));
     }
     r_->n_prompt = uint32_t(n_chunks * n_ctx_);
     r_->logits_hash = logits_hash_.digest();
@@ -488,9 +509,11 @@ void Run::describe() {
         return std::string_view(text, size_t(std::find(text, text + capacity, '\0') - text));
     };
     const double billions = double(c.n_params) * 1e-9;
-    const Text<24> size(billions >= 1 ? Fixed{billions, 1} : Fixed{billions * 1e3, 0}, billions >= 1 ? "B" : "M");
+    const Text<24> size(billions >= 1 ? Fixed{billions, 1} : Fixed{billions * 1e3, 0},
+                        billions >= 1 ? "B" : "M");
     r_->model_filename = w_.file;
-    r_->model_name = copy(storage.model_name, sizeof storage.model_name, fixed(c.name, sizeof c.name));
+    r_->model_name =
+        copy(storage.model_name, sizeof storage.model_name, fixed(c.name, sizeof c.name));
     r_->model_type = copy(storage.model_type, sizeof storage.model_type,
                           fixed(c.architecture, sizeof c.architecture), " ", size.view(), " ",
                           fixed(c.quantization, sizeof c.quantization));
@@ -530,7 +553,8 @@ Status closed(Run& run, Record* record, Status status) {
 
 uint64_t check_scratch_bytes(const Weights& weights, const Options& options) {
     const uint64_t n_bytes = prompt_bytes(weights, options, options.prompt);
-    return round_up(max_tokens(n_bytes) * sizeof(TokenId), 64) + Tokenizer::scratch_bytes(size_t(n_bytes));
+    return round_up(max_tokens(n_bytes) * sizeof(TokenId), 64) +
+           Tokenizer::scratch_bytes(size_t(n_bytes));
 }
 
 Status check_run(const Weights& weights, const Options& options, std::span<uint8_t> scratch) {
@@ -552,8 +576,9 @@ Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options,
     const uint64_t n_bytes = prompt_bytes(weights, options, options.prompt);
     const uint64_t wanted_ctx = default_context(weights, options);
     const uint64_t least_ctx =
-        options.n_ctx != 0 ? options.n_ctx
-                           : std::min<uint64_t>(wanted_ctx, max_tokens(n_bytes) + options.n_predict);
+        options.n_ctx != 0
+            ? options.n_ctx
+            : std::min<uint64_t>(wanted_ctx, max_tokens(n_bytes) + options.n_predict);
     const bool all_logits = !options.perplexity.empty();
     MemoryNeed need;
     if (!bytes_for(weights, options, n_workers, n_bytes, least_ctx, all_logits, &need.least) ||
@@ -564,7 +589,8 @@ Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options,
     return need;
 }
 
-Status generate(const Machine& machine, const Weights& weights, const Options& options, Record* record) {
+Status generate(const Machine& machine, const Weights& weights, const Options& options,
+                Record* record) {
     Run run(machine, weights, options, record);
     return closed(run, record, run.generate());
 }

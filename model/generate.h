@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// One run, from options to record: tokenizer, chat template, memory plan, prefill, decode, telemetry.
-// The EFI image and axiom-host call it with a Machine; everything they differ in is in there.
+// One run, from options to record: tokenizer, chat template, memory plan, prefill, decode,
+// telemetry. The EFI image and axiom-host call it with a Machine; everything they differ in is in
+// there.
 #pragma once
 
 #include <atomic>
@@ -26,8 +27,8 @@ struct Machine {
     Clock clock;
     CpuFeatures features;
     Team* team = nullptr;
-    LayerLoop* loop = nullptr;  // with the platform's tasks added
-    Slab* slab = nullptr;       // initialised; the run creates its classes
+    LayerLoop* loop = nullptr;                       // with the platform's tasks added
+    Slab* slab = nullptr;                            // initialised; the run creates its classes
     const std::atomic<bool>* interrupted = nullptr;  // set by a task: Ctrl-C
 
     // Text to the person, in order. May be called inside the loop of tokens (never inside a layer)
@@ -43,8 +44,8 @@ struct Machine {
 };
 
 // Bytes the slab must hold. `least` lets the run start: the context that -c asks for, or without it
-// the shortest that takes the prompt and -n. `wanted` holds the default context: the model's, at most
-// kDefaultContext. With more than `least` and less than `wanted` the context is what fits.
+// the shortest that takes the prompt and -n. `wanted` holds the default context: the model's, at
+// most kDefaultContext. With more than `least` and less than `wanted` the context is what fits.
 struct MemoryNeed {
     uint64_t least = 0;
     uint64_t wanted = 0;
@@ -52,9 +53,9 @@ struct MemoryNeed {
 inline constexpr uint32_t kDefaultContext = 4096;
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers);
 
-// Everything about a run that can be found wrong before it starts: context, tokenizer, chat template,
-// a prompt that is empty or longer than the context. `scratch` is check_scratch_bytes() long,
-// 64-byte aligned, and free again afterwards. For when there still is somebody to return to.
+// Everything about a run that can be found wrong before it starts: context, tokenizer, chat
+// template, a prompt that is empty or longer than the context. `scratch` is check_scratch_bytes()
+// long, 64-byte aligned, and free again afterwards. For when there still is somebody to return to.
 uint64_t check_scratch_bytes(const Weights& weights, const Options& options);
 Status check_run(const Weights& weights, const Options& options, std::span<uint8_t> scratch);
 

@@ -15,6 +15,7 @@ constexpr double kMaxBatch = 4096;  // beyond it a pass only costs memory
 using K = OptionKind;
 using O = Options;
 
+// clang-format off: an option is easier to read on two lines than on nine.
 constexpr OptionSpec kTable[] = {
     {{"-m", "--model"},
      K::path,
@@ -42,7 +43,16 @@ constexpr OptionSpec kTable[] = {
      false,
      kEverywhere,
      "TEXT",
-     "system message (default: the chat template's own)"},
+     "system message (default: none)"},
+    {{"--default-system"},
+     K::flag,
+     &O::default_system,
+     0,
+     0,
+     false,
+     kEverywhere,
+     "",
+     "without -sys, the system message that comes with the chat template"},
     {{"-n", "--predict", "--n-predict"},
      K::count,
      &O::n_predict,
@@ -252,6 +262,7 @@ constexpr OptionSpec kTable[] = {
      "",
      "print the version, and end"},
 };
+// clang-format on
 
 std::string_view without_dashes(std::string_view name) {
     while (!name.empty() && name[0] == '-') name.remove_prefix(1);

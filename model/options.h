@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The one option parser: UEFI load options, axiom.conf and Linux argv (DESIGN section 9). One table
-// holds every option's names, kind, range, where it is allowed, and help text; --help is printed from it.
-// Values view into the caller's text, which must outlive the Options.
+// holds every option's names, kind, range, where it is allowed, and help text; --help is printed
+// from it. Values view into the caller's text, which must outlive the Options.
 #pragma once
 
 #include <cstddef>
@@ -16,47 +16,50 @@ namespace axiom {
 enum class OnExit : uint32_t { shutdown, reboot, halt };
 
 struct Options {
-    std::string_view model;              // -m; EFI default \axiom\model.axm
-    std::string_view prompt;             // -p
-    std::string_view system_prompt;      // -sys
-    uint32_t n_predict = 128;            // -n
-    uint32_t n_ctx = 0;                  // -c; 0 = the model's, at most 4096, and what memory holds
-    uint32_t n_threads = 0;              // -t; 0 = all
-    uint32_t n_batch = 64;               // -b, prompt tokens per pass
-    float temperature = 0.0f;            // --temp; 0 = greedy. (llama.cpp's default is 0.8: a benchmark wants one answer)
-    uint32_t top_k = 40;                 // 0 = off
-    float top_p = 0.95f;                 // 1 = off
-    float min_p = 0.05f;                 // 0 = off
-    float repeat_penalty = 1.0f;         // 1 = off
+    std::string_view model;          // -m; EFI default \axiom\model.axm
+    std::string_view prompt;         // -p
+    std::string_view system_prompt;  // -sys
+    bool default_system = false;     // --default-system: without -sys, the chat template's own
+    uint32_t n_predict = 128;        // -n
+    uint32_t n_ctx = 0;              // -c; 0 = the model's, at most 4096, and what memory holds
+    uint32_t n_threads = 0;          // -t; 0 = all
+    uint32_t n_batch = 64;           // -b, prompt tokens per pass
+    float temperature =
+        0.0f;  // --temp; 0 = greedy. (llama.cpp's default is 0.8: a benchmark wants one answer)
+    uint32_t top_k = 40;          // 0 = off
+    float top_p = 0.95f;          // 1 = off
+    float min_p = 0.05f;          // 0 = off
+    float repeat_penalty = 1.0f;  // 1 = off
     uint32_t repeat_last_n = 64;
     uint64_t seed = 0;
-    bool raw = false;                    // --raw: no chat template
-    bool special = false;                // --special: show control tokens
-    bool ignore_eos = false;             // --ignore-eos
-    std::string_view isa;                // empty = chosen by timing
-    OnExit on_exit = OnExit::shutdown;   // EFI: also what happens after a panic
-    bool quiet = false;                  // no timing table, no progress
+    bool raw = false;                   // --raw: no chat template
+    bool special = false;               // --special: show control tokens
+    bool ignore_eos = false;            // --ignore-eos
+    std::string_view isa;               // empty = chosen by timing
+    OnExit on_exit = OnExit::shutdown;  // EFI: also what happens after a panic
+    bool quiet = false;                 // no timing table, no progress
     bool help = false;
     bool version = false;
     // axiom-host only
-    std::string_view json;               // --json FILE
-    std::string_view logits;             // --logits FILE: f32 rows, one per hashed logits vector
-    std::string_view tokenize;           // --tokenize TEXT
-    bool has_tokenize = false;           // TEXT may be empty
-    std::string_view tokenize_file;      // --tokenize-file FILE: ids of the file's bytes
-    std::string_view perplexity;         // --perplexity FILE
+    std::string_view json;           // --json FILE
+    std::string_view logits;         // --logits FILE: f32 rows, one per hashed logits vector
+    std::string_view tokenize;       // --tokenize TEXT
+    bool has_tokenize = false;       // TEXT may be empty
+    std::string_view tokenize_file;  // --tokenize-file FILE: ids of the file's bytes
+    std::string_view perplexity;     // --perplexity FILE
 };
 
 enum class Source : uint8_t { efi_command_line, config_file, host_command_line };
 
 // argv without the program's name. Errors name the option, what was found and what is allowed.
 // Options given twice: the last wins (as llama.cpp). "--name=value" is accepted too.
-Status parse_arguments(std::span<const std::string_view> arguments, Source source, Options* options);
+Status parse_arguments(std::span<const std::string_view> arguments, Source source,
+                       Options* options);
 
 // `key value` lines as in loader.conf; keys are the long names without dashes ("n-predict" and "n"
-// both work), '#' starts a comment line, values run to the end of the line (surrounding blanks cut),
-// a flag alone or with true/false. \n and \\ in values of text options are unescaped in place,
-// which is why the text is mutable. Errors name file, line and column.
+// both work), '#' starts a comment line, values run to the end of the line (surrounding blanks
+// cut), a flag alone or with true/false. \n and \\ in values of text options are unescaped in
+// place, which is why the text is mutable. Errors name file, line and column.
 Status parse_config(std::string_view file, std::span<char> text, Options* options);
 
 // Splits a UEFI shell command line (UTF-8) into arguments: blanks separate, "..." groups, ^ escapes

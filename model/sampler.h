@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Logits -> the next token. Order as in llama.cpp: repeat penalty, top-k, top-p, min-p, temperature,
-// then one draw; temperature 0 is greedy (the largest logit, lowest id among equals).
+// Logits -> the next token. Order as in llama.cpp: repeat penalty, top-k, top-p, min-p,
+// temperature, then one draw; temperature 0 is greedy (the largest logit, lowest id among equals).
 #pragma once
 
 #include <cstddef>

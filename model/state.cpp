@@ -36,7 +36,9 @@ struct Strides {
     }
 };
 
-size_t quantized_cols(size_t n) { return round_up(n, kBlockCols); }
+size_t quantized_cols(size_t n) {
+    return round_up(n, kBlockCols);
+}
 
 // One activation object holds the widest [n_batch, ...] array; ten of them are in use.
 constexpr size_t kNActivations = 10;
@@ -68,7 +70,8 @@ bool StateShape::total_bytes(uint64_t* out) const {
     for (const ClassPlan& c : classes) {
         uint64_t bytes;
         // The object, its alignment, its bit in the bitmap (rounded up generously).
-        if (!checked_mul(round_up(c.object_bytes, Slab::kAlignment) + 1, c.count, &bytes)) return false;
+        if (!checked_mul(round_up(c.object_bytes, Slab::kAlignment) + 1, c.count, &bytes))
+            return false;
         if (!checked_add(total, bytes + 4096, &total)) return false;
     }
     *out = total;
@@ -98,12 +101,13 @@ Result<State> State::create(Slab& slab, const StateShape& shape) {
     s.ff_stride = strides.ff;
     s.vocab_stride = strides.vocab;
     s.scores_stride = strides.scores;
-    for (float** array : {&s.x, &s.normed, &s.q, &s.k, &s.v, &s.projected, &s.gate, &s.up, &s.rope_cos,
-                          &s.rope_sin}) {
+    for (float** array : {&s.x, &s.normed, &s.q, &s.k, &s.v, &s.projected, &s.gate, &s.up,
+                          &s.rope_cos, &s.rope_sin}) {
         *array = floats(kActivation);
     }
     const auto acts = [&](size_t n_cols) {
-        return quantized_acts_in(slab.allocate(ids[kQuantized]), quantized_cols(n_cols), shape.n_batch);
+        return quantized_acts_in(slab.allocate(ids[kQuantized]), quantized_cols(n_cols),
+                                 shape.n_batch);
     };
     s.embd_acts = acts(shape.config.n_embd);
     s.attn_acts = acts(shape.config.n_q());
@@ -125,7 +129,8 @@ Status State::grow(size_t n_tokens) {
                      uint64_t(shape.n_ctx), " allowed");
     }
     const size_t first = (n_past + StateShape::kKvPositions - 1) / StateShape::kKvPositions;
-    const size_t last = (n_past + n_tokens + StateShape::kKvPositions - 1) / StateShape::kKvPositions;
+    const size_t last =
+        (n_past + n_tokens + StateShape::kKvPositions - 1) / StateShape::kKvPositions;
     for (size_t block = first; block < last; block++) {
         for (size_t layer = 0; layer < n_layer; layer++) {
             void* const memory = slab_->allocate(kv_class_);

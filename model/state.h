@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a forward pass works in: activations, quantized activations, the paged KV cache, logits.
-// All of it comes from slab classes derived from the model's shapes; nothing else allocates (law 4).
+// All of it comes from slab classes derived from the model's shapes; nothing else allocates (law
+// 4).
 #pragma once
 
 #include <cstddef>
@@ -18,9 +19,9 @@ namespace axiom {
 // Shapes that decide every slab class.
 struct StateShape {
     ModelConfig config;
-    size_t n_ctx = 0;      // positions a sequence may have
-    size_t n_batch = 0;    // tokens per pass at most
-    size_t n_workers = 1;  // at most kMaxWorkers
+    size_t n_ctx = 0;         // positions a sequence may have
+    size_t n_batch = 0;       // tokens per pass at most
+    size_t n_workers = 1;     // at most kMaxWorkers
     size_t n_logit_rows = 1;  // 1, or n_batch when every position's logits are wanted
 
     static constexpr size_t kMaxWorkers = Team::kMaxWorkers;
@@ -52,12 +53,13 @@ class State {
     float* up = nullptr;         // [n_batch, ff_stride]
     float* rope_cos = nullptr;   // [n_batch, rope_dim/2]
     float* rope_sin = nullptr;   // [n_batch, rope_dim/2]
-    // One per worker: scores [scores_stride], a query head and a result head [head_dim_padded] each.
+    // One per worker: scores [scores_stride], a query head and a result head [head_dim_padded]
+    // each.
     float* scores[StateShape::kMaxWorkers] = {};
     float* logits[StateShape::kMaxLogitRows] = {};  // each [vocab_stride]
-    QuantizedActs embd_acts{};   // [n_batch, n_embd]
-    QuantizedActs attn_acts{};   // [n_batch, n_head*head_dim]
-    QuantizedActs ff_acts{};     // [n_batch, n_ff]
+    QuantizedActs embd_acts{};                      // [n_batch, n_embd]
+    QuantizedActs attn_acts{};                      // [n_batch, n_head*head_dim]
+    QuantizedActs ff_acts{};                        // [n_batch, n_ff]
 
     // Strides in floats: rows padded to 16 so that a kernel may write whole row groups.
     size_t embd_stride = 0, q_stride = 0, kv_stride = 0, ff_stride = 0, vocab_stride = 0;
@@ -67,12 +69,14 @@ class State {
     uint16_t** kv_table = nullptr;  // [n_layer, kv_blocks_per_layer]
     size_t n_past = 0;              // positions in the cache
 
-    // Takes the blocks that positions [n_past, n_past + n_tokens) need. no_memory when the class is empty.
+    // Takes the blocks that positions [n_past, n_past + n_tokens) need. no_memory when the class is
+    // empty.
     Status grow(size_t n_tokens);
     // Gives every block back: an empty sequence.
     void reset();
 
-    uint16_t* k_block(size_t layer, size_t block, size_t head_kv) const;  // [kKvPositions, head_dim_padded]
+    uint16_t* k_block(size_t layer, size_t block,
+                      size_t head_kv) const;  // [kKvPositions, head_dim_padded]
     uint16_t* v_block(size_t layer, size_t block, size_t head_kv) const;
 
   private:

@@ -59,13 +59,14 @@ void Transformer::layer(const Worker& worker, size_t i_layer) {
     add_residual(worker);
 }
 
-// x[t] = row of the embedding; and the rotations of these positions, shared by all layers and heads.
+// x[t] = row of the embedding; and the rotations of these positions, shared by all layers and
+// heads.
 void Transformer::embed(const Worker& worker) {
     const auto [begin, end] = worker.split(tokens_.size());
     const size_t n_pairs = config_.rope_dim / 2;
     for (size_t t = begin; t < end; t++) {
-        dequantize_row(weights_.token_embd.type, weights_.token_embd.data, config_.n_embd, tokens_[t],
-                       s_.x + t * s_.embd_stride);
+        dequantize_row(weights_.token_embd.type, weights_.token_embd.data, config_.n_embd,
+                       tokens_[t], s_.x + t * s_.embd_stride);
         const double position = double(s_.n_past + t);
         for (size_t i = 0; i < n_pairs; i++) {
             double sine, cosine;
@@ -80,7 +81,8 @@ void Transformer::norm_quantize(const Worker& worker, const TensorView& weight) 
     const auto [begin, end] = worker.split(tokens_.size());
     for (size_t t = begin; t < end; t++) {
         float* const normed = s_.normed + t * s_.embd_stride;
-        kernels_.rms_norm(s_.x + t * s_.embd_stride, weight.f32(), config_.n_embd, config_.rms_eps, normed);
+        kernels_.rms_norm(s_.x + t * s_.embd_stride, weight.f32(), config_.n_embd, config_.rms_eps,
+                          normed);
         kernels_.quantize(normed, config_.n_embd, s_.embd_acts, t);
     }
 }
@@ -103,15 +105,16 @@ Worker::Range row_share(const Worker& worker, size_t n_rows) {
 }  // namespace
 
 // y = w x
-void Transformer::matmul(const Worker& worker, const TensorView& w, const QuantizedActs& x, float* y,
-                         size_t stride) {
+void Transformer::matmul(const Worker& worker, const TensorView& w, const QuantizedActs& x,
+                         float* y, size_t stride) {
     const auto [begin, end] = row_share(worker, w.n_rows);
     matmul_for(kernels_, w.type)(w.data, x, tokens_.size(), y, stride, begin, end);
 }
 
 namespace {
 
-// Rotates adjacent pairs (2i, 2i+1) of a head by its position's angles; dimensions past rope_dim stay.
+// Rotates adjacent pairs (2i, 2i+1) of a head by its position's angles; dimensions past rope_dim
+// stay.
 void rotate(float* head, const float* cosine, const float* sine, size_t n_pairs) {
     for (size_t i = 0; i < n_pairs; i++) {
         const float a = head[2 * i], b = head[2 * i + 1];
@@ -175,7 +178,8 @@ void Transformer::attend(const Worker& worker, size_t i_layer) {
             }
         };
         for_each_block([&](size_t block, float* p, size_t n) {
-            kernels_.attention_scores(query, s_.k_block(i_layer, block, head_kv), padded, n, scale, p);
+            kernels_.attention_scores(query, s_.k_block(i_layer, block, head_kv), padded, n, scale,
+                                      p);
         });
         kernels_.softmax(scores, n_positions);
         for_each_block([&](size_t block, float* p, size_t n) {
@@ -210,8 +214,8 @@ void Transformer::output(const Worker& worker) {
     const MatmulFn project = matmul_for(kernels_, weights_.output.type);
     const size_t first = wanted_ == Logits::last ? tokens_.size() - 1 : 0;
     for (size_t t = first; t < tokens_.size(); t++) {
-        project(weights_.output.data, s_.embd_acts.from_token(t), 1, s_.logits[t - first], s_.vocab_stride,
-               begin, end);
+        project(weights_.output.data, s_.embd_acts.from_token(t), 1, s_.logits[t - first],
+                s_.vocab_stride, begin, end);
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The forward pass of the llama family (Touvron et al. 2023): RMSNorm, rotary positions (Su et al.
-// 2021), grouped-query attention (Ainslie et al. 2023) over a paged KV cache, SwiGLU (Shazeer 2020).
-// One function of stage calls; every worker runs it over its own rows.
+// 2021), grouped-query attention (Ainslie et al. 2023) over a paged KV cache, SwiGLU (Shazeer
+// 2020). One function of stage calls; every worker runs it over its own rows.
 #pragma once
 
 #include <span>
@@ -22,10 +22,11 @@ class Transformer {
     Transformer(const Weights& weights, const Kernels& kernels, State& state)
         : weights_(weights), config_(weights.config), kernels_(kernels), s_(state) {}
 
-    // Appends tokens (1 <= n <= n_batch, each < n_vocab) to the sequence: their keys and values enter
-    // the cache, and the wanted logits stand in state.logits: row 0 for `last`, rows 0..n-1 for `all`.
-    // Fails with no_memory when the context is full and with interrupted when the loop was stopped; the
-    // sequence is then no longer usable. Bits do not depend on the number of workers or on how a prompt is cut into batches (law 2).
+    // Appends tokens (1 <= n <= n_batch, each < n_vocab) to the sequence: their keys and values
+    // enter the cache, and the wanted logits stand in state.logits: row 0 for `last`, rows 0..n-1
+    // for `all`. Fails with no_memory when the context is full and with interrupted when the loop
+    // was stopped; the sequence is then no longer usable. Bits do not depend on the number of
+    // workers or on how a prompt is cut into batches (law 2).
     Status forward(Team& team, LayerLoop& loop, std::span<const TokenId> tokens, Logits wanted,
                    const PassTimes& times);
 
@@ -37,7 +38,8 @@ class Transformer {
     // The stages, each over this worker's share. Activations are [n_tokens, stride] floats.
     void norm_quantize(const Worker& worker, const TensorView& weight);
     void quantize(const Worker& worker, const float* x, size_t stride, size_t n, QuantizedActs out);
-    void matmul(const Worker& worker, const TensorView& w, const QuantizedActs& x, float* y, size_t stride);
+    void matmul(const Worker& worker, const TensorView& w, const QuantizedActs& x, float* y,
+                size_t stride);
     void rotate_and_store(const Worker& worker, size_t i_layer);
     void attend(const Worker& worker, size_t i_layer);
     void swiglu(const Worker& worker);

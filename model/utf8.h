@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Bytes -> whole UTF-8 sequences: a token may end in the middle of a character, the console must not.
+// Bytes -> whole UTF-8 sequences: a token may end in the middle of a character, the console must
+// not.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +9,15 @@
 
 namespace axiom {
 
-// Length of the sequence a lead byte announces; 0 for a byte that cannot lead (Unicode 15, table 3-7).
+// Length of the sequence a lead byte announces; 0 for a byte that cannot lead (Unicode 15, table
+// 3-7).
 constexpr size_t utf8_length(uint8_t lead) {
-    return lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    return lead < 0x80   ? 1
+           : lead < 0xc2 ? 0
+           : lead < 0xe0 ? 2
+           : lead < 0xf0 ? 3
+           : lead < 0xf5 ? 4
+                         : 0;
 }
 
 // Whether `second` may follow `lead`: excludes overlong forms, surrogates and values past U+10FFFF.
@@ -41,7 +48,8 @@ class Utf8Stream {
     template <class Write>
     void put_byte(uint8_t byte, Write&& write) {
         if (n_ > 0) {
-            const bool fits = n_ == 1 ? utf8_second_ok(uint8_t(held_[0]), byte) : (byte & 0xc0) == 0x80;
+            const bool fits =
+                n_ == 1 ? utf8_second_ok(uint8_t(held_[0]), byte) : (byte & 0xc0) == 0x80;
             if (fits) {
                 held_[n_++] = char(byte);
                 if (n_ == utf8_length(uint8_t(held_[0]))) {
@@ -54,9 +62,16 @@ class Utf8Stream {
             n_ = 0;  // and the byte starts anew
         }
         switch (utf8_length(byte)) {
-            case 0: write(kReplacement); break;
-            case 1: held_[0] = char(byte); write(std::string_view(held_, 1)); break;
-            default: held_[0] = char(byte); n_ = 1;
+            case 0:
+                write(kReplacement);
+                break;
+            case 1:
+                held_[0] = char(byte);
+                write(std::string_view(held_, 1));
+                break;
+            default:
+                held_[0] = char(byte);
+                n_ = 1;
         }
     }
 

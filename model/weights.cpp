@@ -10,8 +10,8 @@ namespace format {
 
 const char* role_name(Role role) {
     static constexpr const char* kNames[kNRoles] = {
-        "token_embd", "rope_freqs",  "attn_norm", "attn_q",   "attn_k",      "attn_v", "attn_output",
-        "ffn_norm",   "ffn_gate",    "ffn_up",    "ffn_down", "output_norm", "output"};
+        "token_embd", "rope_freqs", "attn_norm", "attn_q",   "attn_k",      "attn_v", "attn_output",
+        "ffn_norm",   "ffn_gate",   "ffn_up",    "ffn_down", "output_norm", "output"};
     return uint32_t(role) < kNRoles ? kNames[uint32_t(role)] : "unknown";
 }
 
@@ -59,18 +59,26 @@ Expected expected_tensor(Role role, const ModelConfig& c) {
     const Expected norm{1, c.n_embd, false, StoredType::f32};
     switch (role) {
         case Role::token_embd:
-        case Role::output: return {c.n_vocab, c.n_embd, true, {}};
-        case Role::rope_freqs: return {1, c.rope_dim / 2, false, StoredType::f64};
+        case Role::output:
+            return {c.n_vocab, c.n_embd, true, {}};
+        case Role::rope_freqs:
+            return {1, c.rope_dim / 2, false, StoredType::f64};
         case Role::attn_norm:
         case Role::ffn_norm:
-        case Role::output_norm: return norm;
-        case Role::attn_q: return {c.n_q(), c.n_embd, true, {}};
+        case Role::output_norm:
+            return norm;
+        case Role::attn_q:
+            return {c.n_q(), c.n_embd, true, {}};
         case Role::attn_k:
-        case Role::attn_v: return {c.n_kv(), c.n_embd, true, {}};
-        case Role::attn_output: return {c.n_embd, c.n_q(), true, {}};
+        case Role::attn_v:
+            return {c.n_kv(), c.n_embd, true, {}};
+        case Role::attn_output:
+            return {c.n_embd, c.n_q(), true, {}};
         case Role::ffn_gate:
-        case Role::ffn_up: return {c.n_ff, c.n_embd, true, {}};
-        case Role::ffn_down: return {c.n_embd, c.n_ff, true, {}};
+        case Role::ffn_up:
+            return {c.n_ff, c.n_embd, true, {}};
+        case Role::ffn_down:
+            return {c.n_embd, c.n_ff, true, {}};
     }
     return norm;
 }
@@ -110,7 +118,8 @@ Status check_config(std::string_view file, uint64_t base, const Config& c) {
         {"config.tied_output", &c.tied_output, 0, 1},
     };
     for (const Limit& limit : limits) {
-        if (Status s = check.range(limit.name, *limit.value, limit.low, limit.high); !s.ok()) return s;
+        if (Status s = check.range(limit.name, *limit.value, limit.low, limit.high); !s.ok())
+            return s;
     }
     if (c.n_embd % 16 != 0) {
         return field_error(file, "config.n_embd", check.offset(&c.n_embd), c.n_embd,
@@ -162,7 +171,8 @@ Result<FileLayout> FileLayout::parse(std::string_view file, std::span<const uint
                            Text<64>(format::kVersion, " (pack the model again)").view());
     }
     const uint32_t max_extents = format::kNFixedExtents + format::kMaxLayers;
-    if (Status s = check.range("header.n_extents", h.n_extents, format::kNFixedExtents + 1, max_extents);
+    if (Status s =
+            check.range("header.n_extents", h.n_extents, format::kNFixedExtents + 1, max_extents);
         !s.ok()) {
         return s;
     }
@@ -196,19 +206,25 @@ Result<FileLayout> FileLayout::parse(std::string_view file, std::span<const uint
         // A gap below one page keeps the file covered; the end is compared without overflow.
         const uint64_t begin = round_up(end, format::kExtentAlignment);
         if (e.offset != begin) {
-            return field_error(file, Text<64>(name.view(), ".offset").view(), at, e.offset,
-                               Text<80>(begin, " (right after the one before, 4 KiB-aligned)").view());
+            return field_error(
+                file, Text<64>(name.view(), ".offset").view(), at, e.offset,
+                Text<80>(begin, " (right after the one before, 4 KiB-aligned)").view());
         }
-        if (e.bytes == 0 || e.offset > actual_file_bytes || e.bytes > actual_file_bytes - e.offset) {
-            return field_error(file, Text<64>(name.view(), ".bytes").view(), at + 8, e.bytes,
-                               Text<80>("1..", actual_file_bytes - std::min(e.offset, actual_file_bytes),
-                                        " (inside the file)").view());
+        if (e.bytes == 0 || e.offset > actual_file_bytes ||
+            e.bytes > actual_file_bytes - e.offset) {
+            return field_error(
+                file, Text<64>(name.view(), ".bytes").view(), at + 8, e.bytes,
+                Text<80>("1..", actual_file_bytes - std::min(e.offset, actual_file_bytes),
+                         " (inside the file)")
+                    .view());
         }
         end = e.offset + e.bytes;
     }
     if (round_up(end, format::kExtentAlignment) != actual_file_bytes) {
-        return field_error(file, "header.file_bytes", check.offset(&h.file_bytes), h.file_bytes,
-                           Text<80>(round_up(end, format::kExtentAlignment), " (where the last extent ends)").view());
+        return field_error(
+            file, "header.file_bytes", check.offset(&h.file_bytes), h.file_bytes,
+            Text<80>(round_up(end, format::kExtentAlignment), " (where the last extent ends)")
+                .view());
     }
     return layout;
 }
@@ -229,11 +245,13 @@ Status ChecksumStream::feed(std::span<const uint8_t> bytes) {
         bytes = bytes.subspan(n);
         if (n < left) return {};
         if (const uint64_t sum = hash_.digest(); sum != e.checksum) {
-            return field_error(
-                file_, Text<64>("extent[", uint64_t(i_extent_), "] (", kind_name(e.kind), " at ", Hex{e.offset},
-                                ", ", e.bytes, " bytes).checksum").view(),
-                sizeof(FileHeader) + i_extent_ * sizeof(Extent) + 16, Hex{e.checksum, 16},
-                Text<64>(Hex{sum, 16}, " (computed: the data are damaged)").view());
+            return field_error(file_,
+                               Text<64>("extent[", uint64_t(i_extent_), "] (", kind_name(e.kind),
+                                        " at ", Hex{e.offset}, ", ", e.bytes, " bytes).checksum")
+                                   .view(),
+                               sizeof(FileHeader) + i_extent_ * sizeof(Extent) + 16,
+                               Hex{e.checksum, 16},
+                               Text<64>(Hex{sum, 16}, " (computed: the data are damaged)").view());
         }
         hash_.reset();
         i_extent_++;
@@ -282,29 +300,41 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
     const Config& c = w.source;
     if (Status s = check_config(file, config_extent.offset, c); !s.ok()) return s;
     if (fixed_text(c.architecture, sizeof c.architecture) != "llama") {
-        return field_error(file, "config.architecture", config_extent.offset + offsetof(Config, architecture),
+        return field_error(file, "config.architecture",
+                           config_extent.offset + offsetof(Config, architecture),
                            Quoted{fixed_text(c.architecture, sizeof c.architecture)}, "\"llama\"");
     }
     if (c.n_layer + format::kNFixedExtents != w.layout.header.n_extents) {
         return field_error(file, "config.n_layer", config_extent.offset + offsetof(Config, n_layer),
-                           c.n_layer, Text<64>(w.layout.header.n_extents - format::kNFixedExtents,
-                                               " (the number of layer extents)").view());
+                           c.n_layer,
+                           Text<64>(w.layout.header.n_extents - format::kNFixedExtents,
+                                    " (the number of layer extents)")
+                               .view());
     }
-    w.config = {.n_vocab = c.n_vocab, .n_embd = c.n_embd, .n_layer = c.n_layer, .n_head = c.n_head,
-                .n_head_kv = c.n_head_kv, .head_dim = c.head_dim, .n_ff = c.n_ff,
-                .n_ctx_train = c.n_ctx_train, .rope_dim = c.rope_dim, .rms_eps = c.rms_eps,
+    w.config = {.n_vocab = c.n_vocab,
+                .n_embd = c.n_embd,
+                .n_layer = c.n_layer,
+                .n_head = c.n_head,
+                .n_head_kv = c.n_head_kv,
+                .head_dim = c.head_dim,
+                .n_ff = c.n_ff,
+                .n_ctx_train = c.n_ctx_train,
+                .rope_dim = c.rope_dim,
+                .rms_eps = c.rms_eps,
                 .tied_output = c.tied_output != 0};
     w.tokenizer = extent_bytes(1);
     w.chat = extent_bytes(2);
 
     // Extent 3: the tensor table. Order and number follow from the configuration.
     const Extent& table = w.layout.extents[3];
-    const size_t n_entries = 2 + kTensorsPerLayer * w.config.n_layer + (w.config.tied_output ? 1 : 2);
+    const size_t n_entries =
+        2 + kTensorsPerLayer * w.config.n_layer + (w.config.tied_output ? 1 : 2);
     if (table.bytes != n_entries * sizeof(TensorEntry)) {
         return field_error(file, "extent[3] (tensors).bytes",
                            sizeof(FileHeader) + 3 * sizeof(Extent) + 8, table.bytes,
-                           Text<64>(uint64_t{n_entries * sizeof(TensorEntry)}, " (", uint64_t{n_entries},
-                                    " tensors)").view());
+                           Text<64>(uint64_t{n_entries * sizeof(TensorEntry)}, " (",
+                                    uint64_t{n_entries}, " tensors)")
+                               .view());
     }
     w.entries = {reinterpret_cast<const TensorEntry*>(extent_bytes(3).data()), n_entries};
     w.first_layer_entry_ = 2;
@@ -323,15 +353,19 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
             role = Role(uint32_t(Role::attn_norm) + (i - 2) % kTensorsPerLayer);
             i_extent = 5 + (i - 2) / kTensorsPerLayer;
         } else {
-            role = Role(uint32_t(Role::output_norm) + (i - 2 - kTensorsPerLayer * w.config.n_layer));
+            role =
+                Role(uint32_t(Role::output_norm) + (i - 2 - kTensorsPerLayer * w.config.n_layer));
             i_extent = w.layout.extents.size() - 1;
         }
         const Text<64> name("tensor[", uint64_t(i), "] (", format::role_name(role), ")");
-        const auto wrong = [&](std::string_view field, size_t field_offset, auto found, auto allowed) {
-            return field_error(file, Text<96>(name.view(), ".", field).view(), at + field_offset, found, allowed);
+        const auto wrong = [&](std::string_view field, size_t field_offset, auto found,
+                               auto allowed) {
+            return field_error(file, Text<96>(name.view(), ".", field).view(), at + field_offset,
+                               found, allowed);
         };
         if (entry.role != role) {
-            return wrong("role", offsetof(TensorEntry, role), format::role_name(entry.role), format::role_name(role));
+            return wrong("role", offsetof(TensorEntry, role), format::role_name(entry.role),
+                         format::role_name(role));
         }
         if (entry.extent != i_extent) {
             return wrong("extent", offsetof(TensorEntry, extent), entry.extent, uint64_t(i_extent));
@@ -339,8 +373,9 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
         const Expected expected = expected_tensor(role, w.config);
         if (expected.quantized ? !is_quantized(entry.type) : entry.type != expected.plain) {
             return wrong("type", offsetof(TensorEntry, type), uint32_t(entry.type),
-                         expected.quantized ? "2 (q4), 3 (q4m) or 4 (q8)"
-                         : expected.plain == StoredType::f32 ? "0 (f32)" : "1 (f64)");
+                         expected.quantized                  ? "2 (q4), 3 (q4m) or 4 (q8)"
+                         : expected.plain == StoredType::f32 ? "0 (f32)"
+                                                             : "1 (f64)");
         }
         if (entry.n_rows != expected.n_rows) {
             return wrong("n_rows", offsetof(TensorEntry, n_rows), entry.n_rows, expected.n_rows);
@@ -350,7 +385,8 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
         }
         uint64_t bytes_expected = 0;
         if (!stored_bytes(entry.type, entry.n_rows, entry.n_cols, &bytes_expected)) {
-            return wrong("n_rows", offsetof(TensorEntry, n_rows), entry.n_rows, "a size below 2^64 bytes");
+            return wrong("n_rows", offsetof(TensorEntry, n_rows), entry.n_rows,
+                         "a size below 2^64 bytes");
         }
         if (entry.bytes != bytes_expected) {
             return wrong("bytes", offsetof(TensorEntry, bytes), entry.bytes, bytes_expected);
@@ -363,8 +399,10 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
         }
         const Extent& extent = w.layout.extents[i_extent];
         if (entry.offset > extent.bytes || entry.bytes > extent.bytes - entry.offset) {
-            return wrong("offset", offsetof(TensorEntry, offset), entry.offset,
-                         Text<80>("a tensor of ", entry.bytes, " bytes inside its extent of ", extent.bytes).view());
+            return wrong(
+                "offset", offsetof(TensorEntry, offset), entry.offset,
+                Text<80>("a tensor of ", entry.bytes, " bytes inside its extent of ", extent.bytes)
+                    .view());
         }
         end_in_extent = entry.offset + entry.bytes;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The packed file's bytes -> validated, typed views. Copies nothing; every offset, size and count is
-// checked before it is used, so that what stands behind a TensorView may be read without checks.
+// The packed file's bytes -> validated, typed views. Copies nothing; every offset, size and count
+// is checked before it is used, so that what stands behind a TensorView may be read without checks.
 // Must not know: where the bytes came from, or when they were read.
 #pragma once
 
@@ -30,13 +30,13 @@ struct TensorView {
 };
 
 struct LayerWeights {
-    TensorView attn_norm;             // f32 [1, n_embd]
-    TensorView attn_q;                // [n_head*head_dim, n_embd]
-    TensorView attn_k, attn_v;        // [n_head_kv*head_dim, n_embd]
-    TensorView attn_output;           // [n_embd, n_head*head_dim]
-    TensorView ffn_norm;              // f32 [1, n_embd]
-    TensorView ffn_gate, ffn_up;      // [n_ff, n_embd]
-    TensorView ffn_down;              // [n_embd, n_ff]
+    TensorView attn_norm;         // f32 [1, n_embd]
+    TensorView attn_q;            // [n_head*head_dim, n_embd]
+    TensorView attn_k, attn_v;    // [n_head_kv*head_dim, n_embd]
+    TensorView attn_output;       // [n_embd, n_head*head_dim]
+    TensorView ffn_norm;          // f32 [1, n_embd]
+    TensorView ffn_gate, ffn_up;  // [n_ff, n_embd]
+    TensorView ffn_down;          // [n_embd, n_ff]
 };
 
 // The head of the file: header and extent table, before any extent has been read. It is what the
@@ -55,7 +55,8 @@ struct FileLayout {
 // Verifies extent checksums over a file that arrives in order, in pieces of any size.
 class ChecksumStream {
   public:
-    ChecksumStream(std::string_view file, const FileLayout& layout) : file_(file), layout_(layout) {}
+    ChecksumStream(std::string_view file, const FileLayout& layout)
+        : file_(file), layout_(layout) {}
     // The next bytes of the file, starting at offset 0. Fails at the first wrong extent.
     Status feed(std::span<const uint8_t> bytes);
     // After the last byte.
@@ -78,10 +79,10 @@ struct Weights {
     std::span<const uint8_t> tokenizer;  // extent bytes, for Tokenizer::open
     std::span<const uint8_t> chat;       // extent bytes, for ChatTemplate::open
 
-    TensorView token_embd;  // [n_vocab, n_embd]
-    TensorView rope_freqs;  // f64 [1, rope_dim/2]
-    TensorView output_norm; // f32 [1, n_embd]
-    TensorView output;      // [n_vocab, n_embd]; the embedding when tied
+    TensorView token_embd;   // [n_vocab, n_embd]
+    TensorView rope_freqs;   // f64 [1, rope_dim/2]
+    TensorView output_norm;  // f32 [1, n_embd]
+    TensorView output;       // [n_vocab, n_embd]; the embedding when tied
 
     LayerWeights layer(size_t i) const;
     // Bytes of weights that decoding one token reads: every layer, output norm and output matrix.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The metadata extents of the packed file, built from a GGUF's keys (model/format.h has the layouts).
+// The metadata extents of the packed file, built from a GGUF's keys (model/format.h has the
+// layouts).
 #pragma once
 
 #include <cstdint>

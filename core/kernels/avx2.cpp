@@ -10,9 +10,13 @@
 namespace axiom {
 namespace {
 
-constexpr size_t round_to(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+constexpr size_t round_to(size_t n, size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
 
-__m256i load_bytes(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
+__m256i load_bytes(const void* p) {
+    return _mm256_load_si256(static_cast<const __m256i*>(p));
+}
 __m256 halves(const uint8_t* p) {
     return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
 }
@@ -35,12 +39,13 @@ struct Acts {
 
 Acts acts_of(const QuantizedActs& x, size_t token) {
     const size_t side = token * round_to(x.n_cols / kBlockCols, 16);
-    return {x.q + token * round_to(x.n_cols, 64), x.scale + side, x.scaled_sum + side, x.sum + side};
+    return {x.q + token * round_to(x.n_cols, 64), x.scale + side, x.scaled_sum + side,
+            x.sum + side};
 }
 
 // T tokens against the 8 rows of half `half` of one row group. Nibbles: eight 16-bit sums of pairs
-// stay below 8 * 2 * 15 * 127 = 30480. Bytes: |w| * (x with w's sign) keeps vpmaddubsw's unsigned by
-// signed form, 2 * 128 * 127 = 32512 at most, widened after every 4 columns.
+// stay below 8 * 2 * 15 * 127 = 30480. Bytes: |w| * (x with w's sign) keeps vpmaddubsw's unsigned
+// by signed form, 2 * 128 * 127 = 32512 at most, widened after every 4 columns.
 template <StoredType type, size_t T>
 void half_group(const uint8_t* block, size_t n_blocks, const Acts (&acts)[T], size_t half,
                 float* (&out)[T]) {
@@ -131,19 +136,45 @@ __m256i mask_first(size_t n) {
     const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(int32_t(n)), index);
 }
-Reg set1(float x) { return _mm256_set1_ps(x); }
-Reg load(const float* p) { return _mm256_loadu_ps(p); }
-Reg load_first(const float* p, size_t n) { return _mm256_maskload_ps(p, mask_first(n)); }
-void store(float* p, Reg x) { _mm256_storeu_ps(p, x); }
-void store_first(float* p, Reg x, size_t n) { _mm256_maskstore_ps(p, mask_first(n), x); }
-Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
-Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
-Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
-Reg div(Reg a, Reg b) { return _mm256_div_ps(a, b); }
-Reg negate(Reg x) { return _mm256_xor_ps(x, _mm256_set1_ps(-0.0f)); }
-Reg at_least(Reg x, Reg c) { return _mm256_blendv_ps(x, c, _mm256_cmp_ps(x, c, _CMP_LT_OQ)); }
-Reg at_most(Reg x, Reg c) { return _mm256_blendv_ps(x, c, _mm256_cmp_ps(x, c, _CMP_GT_OQ)); }
-Reg keep_first(Reg x, size_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(mask_first(n))); }
+Reg set1(float x) {
+    return _mm256_set1_ps(x);
+}
+Reg load(const float* p) {
+    return _mm256_loadu_ps(p);
+}
+Reg load_first(const float* p, size_t n) {
+    return _mm256_maskload_ps(p, mask_first(n));
+}
+void store(float* p, Reg x) {
+    _mm256_storeu_ps(p, x);
+}
+void store_first(float* p, Reg x, size_t n) {
+    _mm256_maskstore_ps(p, mask_first(n), x);
+}
+Reg add(Reg a, Reg b) {
+    return _mm256_add_ps(a, b);
+}
+Reg sub(Reg a, Reg b) {
+    return _mm256_sub_ps(a, b);
+}
+Reg mul(Reg a, Reg b) {
+    return _mm256_mul_ps(a, b);
+}
+Reg div(Reg a, Reg b) {
+    return _mm256_div_ps(a, b);
+}
+Reg negate(Reg x) {
+    return _mm256_xor_ps(x, _mm256_set1_ps(-0.0f));
+}
+Reg at_least(Reg x, Reg c) {
+    return _mm256_blendv_ps(x, c, _mm256_cmp_ps(x, c, _CMP_LT_OQ));
+}
+Reg at_most(Reg x, Reg c) {
+    return _mm256_blendv_ps(x, c, _mm256_cmp_ps(x, c, _CMP_GT_OQ));
+}
+Reg keep_first(Reg x, size_t n) {
+    return _mm256_and_ps(x, _mm256_castsi256_ps(mask_first(n)));
+}
 Reg pow2(Reg n) {
     const __m256i exponent = _mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127));
     return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
@@ -178,12 +209,14 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
             v[i] = load_first(x + first, lanes_left(n, first));
             max8 = _mm256_max_epi32(max8, _mm256_and_si256(_mm256_castps_si256(v[i]), magnitude));
         }
-        __m128i max4 = _mm_max_epi32(_mm256_castsi256_si128(max8), _mm256_extracti128_si256(max8, 1));
+        __m128i max4 =
+            _mm_max_epi32(_mm256_castsi256_si128(max8), _mm256_extracti128_si256(max8, 1));
         max4 = _mm_max_epi32(max4, _mm_shuffle_epi32(max4, _MM_SHUFFLE(1, 0, 3, 2)));
         max4 = _mm_max_epi32(max4, _mm_shuffle_epi32(max4, _MM_SHUFFLE(2, 3, 0, 1)));
         const uint32_t max_bits = uint32_t(_mm_cvtsi128_si32(max4));
         if (max_bits < 0x0d800000 || max_bits >= 0x7f800000) {  // below 2^-100, or not finite
-            _mm256_store_si256(reinterpret_cast<__m256i*>(q + b * kBlockCols), _mm256_setzero_si256());
+            _mm256_store_si256(reinterpret_cast<__m256i*>(q + b * kBlockCols),
+                               _mm256_setzero_si256());
             out.scale[side + b] = out.scaled_sum[side + b] = 0;
             out.sum[side + b] = 0;
             continue;
@@ -192,13 +225,16 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
         const __m256 inverse = _mm256_set1_ps(127.0f / max);
         __m256i r[4];
         for (size_t i = 0; i < 4; i++) r[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
-        const __m256i total8 = _mm256_add_epi32(_mm256_add_epi32(r[0], r[1]), _mm256_add_epi32(r[2], r[3]));
-        __m128i total = _mm_add_epi32(_mm256_castsi256_si128(total8), _mm256_extracti128_si256(total8, 1));
+        const __m256i total8 =
+            _mm256_add_epi32(_mm256_add_epi32(r[0], r[1]), _mm256_add_epi32(r[2], r[3]));
+        __m128i total =
+            _mm_add_epi32(_mm256_castsi256_si128(total8), _mm256_extracti128_si256(total8, 1));
         total = _mm_add_epi32(total, _mm_shuffle_epi32(total, _MM_SHUFFLE(1, 0, 3, 2)));
         total = _mm_add_epi32(total, _mm_shuffle_epi32(total, _MM_SHUFFLE(2, 3, 0, 1)));
         const int32_t sum = _mm_cvtsi128_si32(total);
         // The packs work within 128-bit lanes; the permutation puts the dwords back in order.
-        const __m256i words = _mm256_packs_epi16(_mm256_packs_epi32(r[0], r[1]), _mm256_packs_epi32(r[2], r[3]));
+        const __m256i words =
+            _mm256_packs_epi16(_mm256_packs_epi32(r[0], r[1]), _mm256_packs_epi32(r[2], r[3]));
         const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
         _mm256_store_si256(reinterpret_cast<__m256i*>(q + b * kBlockCols),
                            _mm256_permutevar8x32_epi32(words, order));

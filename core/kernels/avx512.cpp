@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// AVX-512 (F, BW, VL, DQ) with VNNI. A zmm holds all 16 rows x 4 columns, and vpdpbusd multiplies it by
-// four columns of one token, broadcast from memory. Lane i of the accumulators is row i.
+// AVX-512 (F, BW, VL, DQ) with VNNI. A zmm holds all 16 rows x 4 columns, and vpdpbusd multiplies
+// it by four columns of one token, broadcast from memory. Lane i of the accumulators is row i.
 // Exports one table; everything else is local (law 6).
 #include <immintrin.h>
 
@@ -10,10 +10,14 @@
 namespace axiom {
 namespace {
 
-constexpr size_t round_to(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+constexpr size_t round_to(size_t n, size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
 
 // Blocks are multiples of 32 bytes, so every other one is not 64-byte aligned.
-__m512i load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+__m512i load_bytes(const uint8_t* p) {
+    return _mm512_loadu_si512(p);
+}
 __m512 halves(const uint8_t* p) {
     return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
 }
@@ -36,7 +40,8 @@ struct Acts {
 
 Acts acts_of(const QuantizedActs& x, size_t token) {
     const size_t side = token * round_to(x.n_cols / kBlockCols, 16);
-    return {x.q + token * round_to(x.n_cols, 64), x.scale + side, x.scaled_sum + side, x.sum + side};
+    return {x.q + token * round_to(x.n_cols, 64), x.scale + side, x.scaled_sum + side,
+            x.sum + side};
 }
 
 // The unsigned weights of a block, 4 columns a register, columns in order. q8 is stored signed:
@@ -44,7 +49,8 @@ Acts acts_of(const QuantizedActs& x, size_t token) {
 template <StoredType type>
 void unpack(const uint8_t* block, __m512i (&w)[8]) {
     if constexpr (type == StoredType::q8) {
-        for (size_t k = 0; k < 8; k++) w[k] = _mm512_xor_si512(load_bytes(block + 64 * k), _mm512_set1_epi8(-128));
+        for (size_t k = 0; k < 8; k++)
+            w[k] = _mm512_xor_si512(load_bytes(block + 64 * k), _mm512_set1_epi8(-128));
     } else {
         const __m512i low_nibble = _mm512_set1_epi8(15);
         for (size_t k = 0; k < 4; k++) {
@@ -57,7 +63,9 @@ void unpack(const uint8_t* block, __m512i (&w)[8]) {
 
 // What every unsigned weight is too large by.
 template <StoredType type>
-constexpr int32_t kOffset = type == StoredType::q8 ? 128 : type == StoredType::q4 ? 8 : 0;
+constexpr int32_t kOffset = type == StoredType::q8   ? 128
+                            : type == StoredType::q4 ? 8
+                                                     : 0;
 
 template <StoredType type, size_t T>
 void token_tile(const uint8_t* weights, const QuantizedActs& x, size_t token, float* y,
@@ -114,20 +122,48 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
 using Reg = __m512;
 constexpr size_t kWidth = 16;
 
-__mmask16 mask_first(size_t n) { return __mmask16((1u << n) - 1); }
-Reg set1(float x) { return _mm512_set1_ps(x); }
-Reg load(const float* p) { return _mm512_loadu_ps(p); }
-Reg load_first(const float* p, size_t n) { return _mm512_maskz_loadu_ps(mask_first(n), p); }
-void store(float* p, Reg x) { _mm512_storeu_ps(p, x); }
-void store_first(float* p, Reg x, size_t n) { _mm512_mask_storeu_ps(p, mask_first(n), x); }
-Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
-Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
-Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
-Reg div(Reg a, Reg b) { return _mm512_div_ps(a, b); }
-Reg negate(Reg x) { return _mm512_xor_ps(x, _mm512_set1_ps(-0.0f)); }
-Reg at_least(Reg x, Reg c) { return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, c, _CMP_LT_OQ), c); }
-Reg at_most(Reg x, Reg c) { return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, c, _CMP_GT_OQ), c); }
-Reg keep_first(Reg x, size_t n) { return _mm512_maskz_mov_ps(mask_first(n), x); }
+__mmask16 mask_first(size_t n) {
+    return __mmask16((1u << n) - 1);
+}
+Reg set1(float x) {
+    return _mm512_set1_ps(x);
+}
+Reg load(const float* p) {
+    return _mm512_loadu_ps(p);
+}
+Reg load_first(const float* p, size_t n) {
+    return _mm512_maskz_loadu_ps(mask_first(n), p);
+}
+void store(float* p, Reg x) {
+    _mm512_storeu_ps(p, x);
+}
+void store_first(float* p, Reg x, size_t n) {
+    _mm512_mask_storeu_ps(p, mask_first(n), x);
+}
+Reg add(Reg a, Reg b) {
+    return _mm512_add_ps(a, b);
+}
+Reg sub(Reg a, Reg b) {
+    return _mm512_sub_ps(a, b);
+}
+Reg mul(Reg a, Reg b) {
+    return _mm512_mul_ps(a, b);
+}
+Reg div(Reg a, Reg b) {
+    return _mm512_div_ps(a, b);
+}
+Reg negate(Reg x) {
+    return _mm512_xor_ps(x, _mm512_set1_ps(-0.0f));
+}
+Reg at_least(Reg x, Reg c) {
+    return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, c, _CMP_LT_OQ), c);
+}
+Reg at_most(Reg x, Reg c) {
+    return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, c, _CMP_GT_OQ), c);
+}
+Reg keep_first(Reg x, size_t n) {
+    return _mm512_maskz_mov_ps(mask_first(n), x);
+}
 Reg pow2(Reg n) {
     const __m512i exponent = _mm512_add_epi32(_mm512_cvttps_epi32(n), _mm512_set1_epi32(127));
     return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
@@ -136,10 +172,12 @@ Reg load_half(const uint16_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 void store_half(uint16_t* p, Reg x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
 float fold(const Reg (&lanes)[1]) {
-    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(lanes[0]), _mm512_extractf32x8_ps(lanes[0], 1));
+    const __m256 eight =
+        _mm256_add_ps(_mm512_castps512_ps256(lanes[0]), _mm512_extractf32x8_ps(lanes[0], 1));
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));

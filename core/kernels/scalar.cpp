@@ -39,10 +39,10 @@ float fold(float lane[kLanes]) {
 // --- integer dot products -------------------------------------------------------------------
 //
 // A word of nibbles holds 2 rows x 4 columns. Masked to every second byte it is four 16-bit lanes
-// (row 0: columns 0, 2; row 1: columns 0, 2). Multiplied by x2 + x0 * 2^16, lane 1 of the product is
-// row 0's w0*x0 + w2*x2 and lane 3 is row 1's; lanes 0 and 2 are by-products. Signed lanes borrow
-// from the lane above, which adding 2^15 to every lane undoes. Eight such products (16 columns) stay
-// below 8 * 2 * 15 * 127 = 30480 in every lane.
+// (row 0: columns 0, 2; row 1: columns 0, 2). Multiplied by x2 + x0 * 2^16, lane 1 of the product
+// is row 0's w0*x0 + w2*x2 and lane 3 is row 1's; lanes 0 and 2 are by-products. Signed lanes
+// borrow from the lane above, which adding 2^15 to every lane undoes. Eight such products (16
+// columns) stay below 8 * 2 * 15 * 127 = 30480 in every lane.
 
 constexpr uint64_t kNibbles = 0x000f000f000f000fu;
 constexpr uint64_t kLaneBias = 0x8000800080008000u;
@@ -78,8 +78,8 @@ void dot_nibbles(const uint8_t* nibbles, const NibbleMultipliers& m, int32_t ido
     }
 }
 
-// Bytes: 2 rows x 4 columns a word, made unsigned by flipping the sign bits (q + 128); one column of
-// both rows at a time in 32-bit lanes. The 128 * sum(x) too much comes off at the end.
+// Bytes: 2 rows x 4 columns a word, made unsigned by flipping the sign bits (q + 128); one column
+// of both rows at a time in 32-bit lanes. The 128 * sum(x) too much comes off at the end.
 void dot_bytes(const uint8_t* values, const int8_t* x, int32_t sum, int32_t idot[kGroupRows]) {
     constexpr uint64_t kBytes = 0x000000ff000000ffu;
     for (size_t pair = 0; pair < kGroupRows / 2; pair++) {
@@ -125,7 +125,8 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                 float* const out = y + t * y_stride + row;
                 float acc[kGroupRows] = {};
                 if (b0 != 0) memcpy(acc, out, sizeof acc);
-                const uint8_t* block = base + row / kGroupRows * group_bytes + b0 * block_bytes(type);
+                const uint8_t* block =
+                    base + row / kGroupRows * group_bytes + b0 * block_bytes(type);
                 for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
                     int32_t idot[kGroupRows];
                     if constexpr (type == StoredType::q8) {

@@ -55,27 +55,32 @@ QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tok
 
 MatmulFn matmul_for(const Kernels& kernels, StoredType type) {
     switch (type) {
-        case StoredType::q4: return kernels.matmul_q4;
-        case StoredType::q4m: return kernels.matmul_q4m;
-        case StoredType::q8: return kernels.matmul_q8;
+        case StoredType::q4:
+            return kernels.matmul_q4;
+        case StoredType::q4m:
+            return kernels.matmul_q4m;
+        case StoredType::q8:
+            return kernels.matmul_q8;
         case StoredType::f32:
-        case StoredType::f64: break;
+        case StoredType::f64:
+            break;
     }
     AXIOM_PANIC("matmul_for: not a quantized type");
 }
 
 std::span<const KernelSet> kernel_sets(const CpuFeatures& features) {
     static constinit KernelSet sets[kNSets] = {{&kScalarKernels, true},
-                                              {&kSseKernels, false},
-                                              {&kAvx2Kernels, false},
-                                              {&kAvx512Kernels, false}};
+                                               {&kSseKernels, false},
+                                               {&kAvx2Kernels, false},
+                                               {&kAvx512Kernels, false}};
     sets[1].usable = features.ssse3 && features.sse41;
     sets[2].usable = features.avx2;
     sets[3].usable = features.avx512_vnni;
     return sets;
 }
 
-const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& features, bool* usable) {
+const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& features,
+                            bool* usable) {
     for (const KernelSet& set : kernel_sets(features)) {
         if (std::string_view(set.kernels->name) != std::string_view(name, n_name)) continue;
         *usable = set.usable;
@@ -84,21 +89,23 @@ const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& 
     return nullptr;
 }
 
-const Kernels* select_kernels(const CpuFeatures& features, void* scratch, std::span<uint64_t> ticks) {
+const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
+                              std::span<uint64_t> ticks) {
     // Zero weights would do for integer speed, but zero times anything is no trial for float units
     // under emulation: 0x3c bytes are the nibbles 12 and 3, the q8 value 60 and the f16 scale 1.06.
     memset(scratch, 0x3c, kTrialWeightBytes);
     float x[kTrialCols];
     for (size_t i = 0; i < kTrialCols; i++) x[i] = float(int(i * 37 % 101) - 50) * 0.02f;
-    const QuantizedActs acts = quantized_acts_in(static_cast<uint8_t*>(scratch) + kTrialWeightBytes,
-                                                 kTrialCols, 1);
+    const QuantizedActs acts =
+        quantized_acts_in(static_cast<uint8_t*>(scratch) + kTrialWeightBytes, kTrialCols, 1);
     kScalarKernels.quantize(x, kTrialCols, acts, 0);
 
     const Kernels* fastest = nullptr;
     uint64_t fastest_ticks = 0;
     const std::span<const KernelSet> sets = kernel_sets(features);
     for (size_t i = 0; i < sets.size(); i++) {
-        const uint64_t best = sets[i].usable ? best_time(*sets[i].kernels, static_cast<uint8_t*>(scratch)) : 0;
+        const uint64_t best =
+            sets[i].usable ? best_time(*sets[i].kernels, static_cast<uint8_t*>(scratch)) : 0;
         if (i < ticks.size()) ticks[i] = best;
         if (!sets[i].usable || (fastest != nullptr && best >= fastest_ticks)) continue;
         fastest = sets[i].kernels;

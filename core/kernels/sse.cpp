@@ -10,9 +10,13 @@
 namespace axiom {
 namespace {
 
-constexpr size_t round_to(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+constexpr size_t round_to(size_t n, size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
 
-__m128i load_bytes(const void* p) { return _mm_load_si128(static_cast<const __m128i*>(p)); }
+__m128i load_bytes(const void* p) {
+    return _mm_load_si128(static_cast<const __m128i*>(p));
+}
 __m128i broadcast4(const int8_t* x) {
     int32_t v;
     __builtin_memcpy(&v, x, sizeof v);
@@ -32,14 +36,17 @@ __m128 widen_half(__m128i half16) {
     const __m128i bits = _mm_blendv_epi8(_mm_castps_si128(scaled), wide, special);
     return _mm_castsi128_ps(_mm_or_si128(sign, bits));
 }
-__m128 halves(const uint8_t* p) { return widen_half(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))); }
+__m128 halves(const uint8_t* p) {
+    return widen_half(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
 
 // --- matmul ---------------------------------------------------------------------------------
 
 // One token against the 4 rows of quarter `quarter` of one row group. The bounds of the 16-bit sums
 // are those of the AVX2 set.
 template <StoredType type>
-void quarter_group(const uint8_t* block, size_t n_blocks, const QuantizedActs& x, size_t quarter, float* out) {
+void quarter_group(const uint8_t* block, size_t n_blocks, const QuantizedActs& x, size_t quarter,
+                   float* out) {
     constexpr size_t kQuantBytes = type == StoredType::q8 ? 512 : 256;
     const __m128i ones = _mm_set1_epi16(1);
     const __m128i low_nibble = _mm_set1_epi8(15);
@@ -51,7 +58,8 @@ void quarter_group(const uint8_t* block, size_t n_blocks, const QuantizedActs& x
             idot = _mm_setzero_si128();
             for (size_t k = 0; k < 8; k++) {
                 const __m128i w = load_bytes(block + 64 * k + 16 * quarter);
-                const __m128i pairs = _mm_maddubs_epi16(_mm_abs_epi8(w), _mm_sign_epi8(broadcast4(q + 4 * k), w));
+                const __m128i pairs =
+                    _mm_maddubs_epi16(_mm_abs_epi8(w), _mm_sign_epi8(broadcast4(q + 4 * k), w));
                 idot = _mm_add_epi32(idot, _mm_madd_epi16(pairs, ones));
             }
         } else {
@@ -65,8 +73,10 @@ void quarter_group(const uint8_t* block, size_t n_blocks, const QuantizedActs& x
             }
             idot = _mm_madd_epi16(pairs, ones);
         }
-        if constexpr (type == StoredType::q4) idot = _mm_sub_epi32(idot, _mm_set1_epi32(8 * x.sum[b]));
-        const __m128 s = _mm_mul_ps(halves(block + kQuantBytes + 8 * quarter), _mm_set1_ps(x.scale[b]));
+        if constexpr (type == StoredType::q4)
+            idot = _mm_sub_epi32(idot, _mm_set1_epi32(8 * x.sum[b]));
+        const __m128 s =
+            _mm_mul_ps(halves(block + kQuantBytes + 8 * quarter), _mm_set1_ps(x.scale[b]));
         acc = _mm_add_ps(acc, _mm_mul_ps(_mm_cvtepi32_ps(idot), s));
         if constexpr (type == StoredType::q4m) {
             const __m128 minimum = halves(block + kQuantBytes + 32 + 8 * quarter);
@@ -85,8 +95,8 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
             static_cast<const uint8_t*>(weights) + row / kGroupRows * n_blocks * block_bytes(type);
         for (size_t t = 0; t < n_tokens; t++) {
             const size_t side = t * round_to(n_blocks, 16);
-            const QuantizedActs token{x.q + t * round_to(x.n_cols, 64), x.scale + side, x.scaled_sum + side,
-                                      x.sum + side, x.n_cols};
+            const QuantizedActs token{x.q + t * round_to(x.n_cols, 64), x.scale + side,
+                                      x.scaled_sum + side, x.sum + side, x.n_cols};
             for (size_t quarter = 0; quarter < 4; quarter++) {
                 quarter_group<type>(group, n_blocks, token, quarter, y + t * y_stride + row);
             }
@@ -99,28 +109,48 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
 using Reg = __m128;
 constexpr size_t kWidth = 4;
 
-Reg set1(float x) { return _mm_set1_ps(x); }
-Reg load(const float* p) { return _mm_loadu_ps(p); }
+Reg set1(float x) {
+    return _mm_set1_ps(x);
+}
+Reg load(const float* p) {
+    return _mm_loadu_ps(p);
+}
 Reg load_first(const float* p, size_t n) {
     if (n == kWidth) return load(p);
     float lanes[kWidth] = {};
     __builtin_memcpy(lanes, p, n * sizeof(float));
     return load(lanes);
 }
-void store(float* p, Reg x) { _mm_storeu_ps(p, x); }
+void store(float* p, Reg x) {
+    _mm_storeu_ps(p, x);
+}
 void store_first(float* p, Reg x, size_t n) {
     if (n == kWidth) return store(p, x);
     float lanes[kWidth];
     store(lanes, x);
     __builtin_memcpy(p, lanes, n * sizeof(float));
 }
-Reg add(Reg a, Reg b) { return _mm_add_ps(a, b); }
-Reg sub(Reg a, Reg b) { return _mm_sub_ps(a, b); }
-Reg mul(Reg a, Reg b) { return _mm_mul_ps(a, b); }
-Reg div(Reg a, Reg b) { return _mm_div_ps(a, b); }
-Reg negate(Reg x) { return _mm_xor_ps(x, _mm_set1_ps(-0.0f)); }
-Reg at_least(Reg x, Reg c) { return _mm_blendv_ps(x, c, _mm_cmplt_ps(x, c)); }
-Reg at_most(Reg x, Reg c) { return _mm_blendv_ps(x, c, _mm_cmplt_ps(c, x)); }
+Reg add(Reg a, Reg b) {
+    return _mm_add_ps(a, b);
+}
+Reg sub(Reg a, Reg b) {
+    return _mm_sub_ps(a, b);
+}
+Reg mul(Reg a, Reg b) {
+    return _mm_mul_ps(a, b);
+}
+Reg div(Reg a, Reg b) {
+    return _mm_div_ps(a, b);
+}
+Reg negate(Reg x) {
+    return _mm_xor_ps(x, _mm_set1_ps(-0.0f));
+}
+Reg at_least(Reg x, Reg c) {
+    return _mm_blendv_ps(x, c, _mm_cmplt_ps(x, c));
+}
+Reg at_most(Reg x, Reg c) {
+    return _mm_blendv_ps(x, c, _mm_cmplt_ps(c, x));
+}
 Reg keep_first(Reg x, size_t n) {
     const __m128i index = _mm_setr_epi32(0, 1, 2, 3);
     return _mm_and_ps(x, _mm_castsi128_ps(_mm_cmpgt_epi32(_mm_set1_epi32(int32_t(n)), index)));
@@ -129,7 +159,9 @@ Reg pow2(Reg n) {
     const __m128i exponent = _mm_add_epi32(_mm_cvttps_epi32(n), _mm_set1_epi32(127));
     return _mm_castsi128_ps(_mm_slli_epi32(exponent, 23));
 }
-Reg load_half(const uint16_t* p) { return halves(reinterpret_cast<const uint8_t*>(p)); }
+Reg load_half(const uint16_t* p) {
+    return halves(reinterpret_cast<const uint8_t*>(p));
+}
 void store_half(uint16_t* p, Reg x) {
     float lanes[kWidth];
     store(lanes, x);
@@ -175,7 +207,8 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
         total = _mm_add_epi32(total, _mm_shuffle_epi32(total, _MM_SHUFFLE(2, 3, 0, 1)));
         const int32_t sum = _mm_cvtsi128_si32(total);
         for (size_t i = 0; i < 8; i += 4) {
-            const __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(r[i], r[i + 1]), _mm_packs_epi32(r[i + 2], r[i + 3]));
+            const __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(r[i], r[i + 1]),
+                                                  _mm_packs_epi32(r[i + 2], r[i + 3]));
             _mm_store_si128(reinterpret_cast<__m128i*>(q + b * kBlockCols + 4 * i), bytes);
         }
         const float scale = usable ? max / 127.0f : 0;

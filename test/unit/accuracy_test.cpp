@@ -54,8 +54,7 @@ struct Golden {
 
 }  // namespace
 
-TEST_CASE("SmolLM2's next-token distributions agree with llama.cpp's on ordinary text",
-          "[slow]") {
+TEST_CASE("SmolLM2's next-token distributions agree with llama.cpp's on ordinary text", "[slow]") {
     const AlignedBytes file = AlignedBytes::read(build_path("models/default.axm"));
     const Result<Weights> weights = Weights::open("default.axm", file.span());
     INFO(weights.status().text());
@@ -74,7 +73,8 @@ TEST_CASE("SmolLM2's next-token distributions agree with llama.cpp's on ordinary
         Engine engine(weights.value(), kernels, 1, golden.tokens.size(), 64);
         engine.run(golden.tokens, 64, [&](size_t position, std::span<const float> logits) {
             if (position >= golden.positions.size()) return;
-            const size_t best = size_t(std::max_element(logits.begin(), logits.end()) - logits.begin());
+            const size_t best =
+                size_t(std::max_element(logits.begin(), logits.end()) - logits.begin());
             double sum = 0;
             for (const float l : logits) sum += std::exp(double(l) - double(logits[best]));
             const auto logprob = [&](uint32_t id) {
@@ -101,8 +101,9 @@ TEST_CASE("SmolLM2's next-token distributions agree with llama.cpp's on ordinary
     const double perplexity_golden = std::exp(nll_golden / double(n_scored));
     const double mean_divergence = divergence / double(n_scored);
     const double top1 = double(n_same_top) / double(n_scored);
-    INFO("perplexity " << perplexity << " against " << perplexity_golden << ", mean KL " << mean_divergence
-                       << ", top-1 agreement " << top1 << " over " << n_scored << " positions");
+    INFO("perplexity " << perplexity << " against " << perplexity_golden << ", mean KL "
+                       << mean_divergence << ", top-1 agreement " << top1 << " over " << n_scored
+                       << " positions");
     CHECK(std::fabs(perplexity / perplexity_golden - 1) <= 0.01);
     CHECK(mean_divergence <= 0.01);
     CHECK(mean_divergence >= -1e-6);  // a divergence below zero would mean a wrong computation

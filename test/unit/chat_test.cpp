@@ -116,10 +116,11 @@ void check_refused(const std::vector<uint8_t>& section, std::string_view field) 
 
 }  // namespace
 
-TEST_CASE("SmolLM2's template brings its own system message") {
+TEST_CASE("SmolLM2's template brings its own system message, used only when asked for") {
     const Chat chat(kSmolLm2);
     CHECK(chat.chat.kind() == ChatKind::chatml);
-    CHECK(chat.expand("", " Hi there\n") ==
+    CHECK(chat.expand("", "Hi") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+    CHECK(chat.expand(chat.chat.default_system(), " Hi there\n") ==
           "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
           "<|im_end|>\n<|im_start|>user\n Hi there\n<|im_end|>\n<|im_start|>assistant\n");
     CHECK(chat.expand("Be brief. ", "Hi") ==
@@ -131,8 +132,9 @@ TEST_CASE("SmolLM2's template brings its own system message") {
 TEST_CASE("ChatML with and without a system message of its own") {
     CHECK(Chat(kChatMl).expand("", "Hi") ==
           "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+    const Chat qwen2(kQwen2);
     CHECK(
-        Chat(kQwen2).expand("", " Hi there\n") ==
+        qwen2.expand(qwen2.chat.default_system(), " Hi there\n") ==
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n Hi there\n"
         "<|im_end|>\n<|im_start|>assistant\n");
 }

@@ -31,14 +31,18 @@ std::string text(const Parts&... parts) {
 }  // namespace
 
 TEST_CASE("numbers print as people expect them") {
-    REQUIRE(text(0u, " ", 18446744073709551615u, " ", -42, " ", std::numeric_limits<int64_t>::min()) ==
-            "0 18446744073709551615 -42 -9223372036854775808");
-    REQUIRE(text(Hex{0x48}, " ", Hex{1, 4}, " ", HexDigits{~uint64_t{0}}) == "0x48 0x0001 ffffffffffffffff");
+    REQUIRE(
+        text(0u, " ", 18446744073709551615u, " ", -42, " ", std::numeric_limits<int64_t>::min()) ==
+        "0 18446744073709551615 -42 -9223372036854775808");
+    REQUIRE(text(Hex{0x48}, " ", Hex{1, 4}, " ", HexDigits{~uint64_t{0}}) ==
+            "0x48 0x0001 ffffffffffffffff");
     REQUIRE(text(Fixed{1.005, 1}, " ", Fixed{-0.25, 2}, " ", Fixed{2.0, 0}, " ", Fixed{0.999, 2}) ==
             "1.0 -0.25 2 1.00");
-    REQUIRE(text(Fixed{double(INFINITY), 2}, " ", Fixed{double(NAN), 2}, " ", Fixed{-double(INFINITY), 1}) == "inf nan -inf");
+    REQUIRE(text(Fixed{double(INFINITY), 2}, " ", Fixed{double(NAN), 2}, " ",
+                 Fixed{-double(INFINITY), 1}) == "inf nan -inf");
     REQUIRE(text(Fixed{1e30, 2}) == "1.000000e30");
-    REQUIRE(text(Bytes{512}, ", ", Bytes{98362432}, ", ", Bytes{1536}) == "512 B, 93.8 MiB, 1.50 KiB");
+    REQUIRE(text(Bytes{512}, ", ", Bytes{98362432}, ", ", Bytes{1536}) ==
+            "512 B, 93.8 MiB, 1.50 KiB");
     REQUIRE(text(Quoted{"a\nb\"\x7f"}) == "\"a\\x0ab\"\\x7f\"");
     REQUIRE(text(PadLeft{"ab", 4}, "|", PadRight{"ab", 4}, "|") == "  ab|ab  |");
 }
@@ -55,13 +59,15 @@ TEST_CASE("numbers parse whole or not at all") {
     uint64_t u = 0;
     REQUIRE((parse_u64("18446744073709551615", &u) && u == ~uint64_t{0}));
     REQUIRE((parse_u64("0xfF", &u) && u == 255));
-    for (const char* bad : {"", "-1", "1x", "18446744073709551616", "0x", " 1"}) REQUIRE_FALSE(parse_u64(bad, &u));
+    for (const char* bad : {"", "-1", "1x", "18446744073709551616", "0x", " 1"})
+        REQUIRE_FALSE(parse_u64(bad, &u));
     double d = 0;
     REQUIRE((parse_f64("0.7", &d) && d == 0.7));
     REQUIRE((parse_f64("-1.5e-3", &d) && d == -1.5e-3));
     REQUIRE((parse_f64("1e10", &d) && d == 1e10));
     REQUIRE((parse_f64("0e99999", &d) && d == 0));
-    for (const char* bad : {"", ".", "1.2.3", "e5", "1e", "nan", "1e999", "0x1"}) REQUIRE_FALSE(parse_f64(bad, &d));
+    for (const char* bad : {"", ".", "1.2.3", "e5", "1e", "nan", "1e999", "0x1"})
+        REQUIRE_FALSE(parse_f64(bad, &d));
 }
 
 TEST_CASE("XXH64 gives the specification's values, in one piece or many") {
@@ -74,7 +80,8 @@ TEST_CASE("XXH64 gives the specification's values, in one piece or many") {
     const uint64_t whole = Xxh64::of(data.data(), data.size());
     for (const size_t piece : {1u, 7u, 31u, 32u, 33u, 500u}) {
         Xxh64 h;
-        for (size_t at = 0; at < data.size(); at += piece) h.update(&data[at], std::min(piece, data.size() - at));
+        for (size_t at = 0; at < data.size(); at += piece)
+            h.update(&data[at], std::min(piece, data.size() - at));
         REQUIRE(h.digest() == whole);
     }
 }
@@ -86,7 +93,8 @@ TEST_CASE("our exp, log, sin, cos and sqrt are within their stated errors") {
     REQUIRE(exp_f32(0) == 1.0f);
     REQUIRE(exp_f32(-1000.0f) == exp_f32(-87.0f));
     for (double x = 1e-300; x < 1e300; x *= 1.37) {
-        const double tolerance = 2 * std::numeric_limits<double>::epsilon() * std::max(std::fabs(std::log(x)), 1e-3);
+        const double tolerance =
+            2 * std::numeric_limits<double>::epsilon() * std::max(std::fabs(std::log(x)), 1e-3);
         REQUIRE(std::fabs(log_f64(x) - std::log(x)) <= tolerance);
     }
     for (double x = -1e6; x < 1e6; x += 997.1317) {
@@ -109,9 +117,9 @@ TEST_CASE("every half survives the way to float and back, and floats round to th
     }
     REQUIRE(f32_to_f16(65519.0f) == 0x7bff);
     REQUIRE(f32_to_f16(65520.0f) == 0x7c00);
-    REQUIRE(f32_to_f16(1.0f + 0x1p-11f) == 0x3c00);            // tie to even
-    REQUIRE(f32_to_f16(1.0f + 3 * 0x1p-11f) == 0x3c02);        // tie to even, upwards
-    REQUIRE(f32_to_f16(0x1p-25f) == 0);                        // tie to even zero
+    REQUIRE(f32_to_f16(1.0f + 0x1p-11f) == 0x3c00);             // tie to even
+    REQUIRE(f32_to_f16(1.0f + 3 * 0x1p-11f) == 0x3c02);         // tie to even, upwards
+    REQUIRE(f32_to_f16(0x1p-25f) == 0);                         // tie to even zero
     REQUIRE(f32_to_f16(std::nextafterf(0x1p-25f, 1.0f)) == 1);  // just above
 }
 
@@ -122,7 +130,8 @@ TEST_CASE("blocks unpack to what was packed, and stored sizes refuse to overflow
             in.scale[r] = uint16_t(0x3000 + r);
             if (type == StoredType::q4m) in.minimum[r] = uint16_t(0xb000 + r);
             for (size_t c = 0; c < kBlockCols; c++) {
-                in.q[r][c] = int16_t(type == StoredType::q8 ? int(r * 32 + c) % 256 - 128 : int(r * 7 + c * 3) % 16);
+                in.q[r][c] = int16_t(type == StoredType::q8 ? int(r * 32 + c) % 256 - 128
+                                                            : int(r * 7 + c * 3) % 16);
             }
         }
         std::vector<uint8_t> block(block_bytes(type));
@@ -201,7 +210,8 @@ TEST_CASE("all workers of a team run every job and meet at barriers") {
         Team team;
         team.init(n_workers, [](uint32_t) { std::this_thread::yield(); });
         std::vector<std::thread> threads;
-        for (size_t rank = 1; rank < n_workers; rank++) threads.emplace_back([&team, rank] { team.serve(rank); });
+        for (size_t rank = 1; rank < n_workers; rank++)
+            threads.emplace_back([&team, rank] { team.serve(rank); });
         struct Shared {
             std::vector<int> cells;
             std::atomic<int> wrong{0};
@@ -248,29 +258,37 @@ TEST_CASE("the layer loop runs layers in order and its tasks once at every bound
     struct Trace {
         std::string text;
     } trace;
-    loop.add({.name = "t", .poll = [](void* c, uint64_t) { static_cast<Trace*>(c)->text += '.'; }, .context = &trace});
+    loop.add({.name = "t",
+              .poll = [](void* c, uint64_t) { static_cast<Trace*>(c)->text += '.'; },
+              .context = &trace});
     uint64_t layer_ticks[4] = {}, boundary_ticks[4] = {};
     loop.run(
-        team, 4, [](void* c, const Worker&, size_t i) { static_cast<Trace*>(c)->text += char('0' + i); }, &trace,
-        {layer_ticks, boundary_ticks});
+        team, 4,
+        [](void* c, const Worker&, size_t i) { static_cast<Trace*>(c)->text += char('0' + i); },
+        &trace, {layer_ticks, boundary_ticks});
     REQUIRE(trace.text == "0.1.2.3.");
     REQUIRE(loop.task(0).n_runs == 4);
     for (int i = 0; i < 4; i++) REQUIRE((layer_ticks[i] > 0 && boundary_ticks[i] > 0));
 }
 
-TEST_CASE("a task that sets the stop flag ends the pass at that layer's boundary, for every worker") {
+TEST_CASE(
+    "a task that sets the stop flag ends the pass at that layer's boundary, for every worker") {
     for (const size_t n_workers : {1u, 3u}) {
         Team team;
         team.init(n_workers, [](uint32_t) { std::this_thread::yield(); });
         std::vector<std::thread> threads;
-        for (size_t rank = 1; rank < n_workers; rank++) threads.emplace_back([&team, rank] { team.serve(rank); });
+        for (size_t rank = 1; rank < n_workers; rank++)
+            threads.emplace_back([&team, rank] { team.serve(rank); });
         LayerLoop loop;
         std::atomic<bool> stop{false};
         std::atomic<int> n_layers_run{0};
         loop.stop_when(&stop);
-        loop.add({.name = "stopper", .poll = [](void* c, uint64_t) { *static_cast<std::atomic<bool>*>(c) = true; },
+        loop.add({.name = "stopper",
+                  .poll = [](void* c, uint64_t) { *static_cast<std::atomic<bool>*>(c) = true; },
                   .context = &stop});
-        const auto layer = [](void* c, const Worker&, size_t) { ++*static_cast<std::atomic<int>*>(c); };
+        const auto layer = [](void* c, const Worker&, size_t) {
+            ++*static_cast<std::atomic<int>*>(c);
+        };
         REQUIRE_FALSE(loop.run(team, 5, layer, &n_layers_run, {}));
         REQUIRE(n_layers_run == int(n_workers));
         team.stop();
@@ -307,11 +325,12 @@ TEST_CASE("a UTF-8 stream holds unfinished characters back and replaces impossib
     REQUIRE(stream({"\xff", "b"}) == "\xef\xbf\xbd|b|#");
     REQUIRE(stream({"\xe2", "x"}) == "\xef\xbf\xbd|x|#");
     REQUIRE(stream({"\xed\xa0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|\xef\xbf\xbd|#");  // a surrogate
-    REQUIRE(stream({"\xc0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|#");                  // overlong
+    REQUIRE(stream({"\xc0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|#");                   // overlong
 }
 
 TEST_CASE("an error from hostile bytes names file, field, offset, found and allowed") {
     const Status s = field_error("m.axm", "config.n_head", 0x48, 0u, "1..1024");
     REQUIRE(s.code() == Code::bad_format);
-    REQUIRE(std::string(s.text()) == "m.axm: config.n_head at offset 0x48: found 0, allowed 1..1024");
+    REQUIRE(std::string(s.text()) ==
+            "m.axm: config.n_head at offset 0x48: found 0, allowed 1..1024");
 }

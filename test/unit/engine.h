@@ -38,7 +38,8 @@ class AlignedBytes {
     }
     static AlignedBytes read(const std::string& path) {
         std::ifstream in(path, std::ios::binary | std::ios::ate);
-        INFO("the model " << path << " is made by the Makefile; AXIOM_BUILD_DIR names the build folder");
+        INFO("the model " << path
+                          << " is made by the Makefile; AXIOM_BUILD_DIR names the build folder");
         REQUIRE(in.good());
         AlignedBytes bytes(size_t(in.tellg()));
         in.seekg(0);
@@ -60,7 +61,8 @@ class AlignedBytes {
 class Engine {
   public:
     // n_batch tokens a pass at most; logits of every position can be had.
-    Engine(const Weights& weights, const Kernels& kernels, size_t n_workers, size_t n_ctx, size_t n_batch)
+    Engine(const Weights& weights, const Kernels& kernels, size_t n_workers, size_t n_ctx,
+           size_t n_batch)
         : n_vocab_(weights.config.n_vocab) {
         StateShape shape;
         shape.config = weights.config;
@@ -82,22 +84,26 @@ class Engine {
         team_.init(n_workers, [](uint32_t n) {
             if (n % 64 == 63) std::this_thread::yield();
         });
-        for (size_t rank = 1; rank < n_workers; rank++) threads_.emplace_back([this, rank] { team_.serve(rank); });
+        for (size_t rank = 1; rank < n_workers; rank++)
+            threads_.emplace_back([this, rank] { team_.serve(rank); });
     }
     ~Engine() {
         team_.stop();
         for (std::thread& t : threads_) t.join();
     }
 
-    // Appends the tokens, `n_at_once` a pass, and calls each(position, logits) for every one of them.
+    // Appends the tokens, `n_at_once` a pass, and calls each(position, logits) for every one of
+    // them.
     template <class Each>
     void run(std::span<const TokenId> tokens, size_t n_at_once, Each&& each) {
         for (size_t at = 0; at < tokens.size(); at += n_at_once) {
             const size_t n = std::min(n_at_once, tokens.size() - at);
-            const Status s = transformer_->forward(team_, loop_, tokens.subspan(at, n), Logits::all, {});
+            const Status s =
+                transformer_->forward(team_, loop_, tokens.subspan(at, n), Logits::all, {});
             INFO(s.text());
             REQUIRE(s.ok());
-            for (size_t i = 0; i < n; i++) each(at + i, std::span<const float>(state_.logits[i], n_vocab_));
+            for (size_t i = 0; i < n; i++)
+                each(at + i, std::span<const float>(state_.logits[i], n_vocab_));
         }
     }
     // The hash of all logits of a sequence.

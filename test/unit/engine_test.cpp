@@ -40,8 +40,8 @@ TEST_CASE("logits have the same bits on every kernel set, worker count and batch
             for (const size_t n_workers : {1u, 2u, 3u, 4u}) {
                 Engine engine(weights, *set.kernels, n_workers, 70, 70);
                 for (const size_t n_at_once : {1u, 7u, 32u, 64u, 70u}) {
-                    INFO(set.kernels->name << ", " << n_workers << " workers, batches of " << n_at_once << ", "
-                                           << stored_type_name(type));
+                    INFO(set.kernels->name << ", " << n_workers << " workers, batches of "
+                                           << n_at_once << ", " << stored_type_name(type));
                     REQUIRE(engine.hash(tokens, n_at_once) == expected);
                 }
             }
@@ -62,7 +62,8 @@ TEST_CASE("different tokens and different weights give different logits hashes")
     REQUIRE(hash != ea.hash(tokens, 8));
 }
 
-TEST_CASE("a sequence takes KV blocks as it grows, gives them back, and is refused past its context") {
+TEST_CASE(
+    "a sequence takes KV blocks as it grows, gives them back, and is refused past its context") {
     const AlignedBytes file = synthetic_model("64,2,2,1,64,64", StoredType::q8);
     const Weights weights = open(file);
     Engine engine(weights, kScalarKernels, 1, 40, 40);

@@ -53,9 +53,13 @@ std::vector<const Kernels*> usable_sets() {
     return sets;
 }
 
-bool same_bits(const float* a, const float* b, size_t n) { return memcmp(a, b, n * sizeof(float)) == 0; }
+bool same_bits(const float* a, const float* b, size_t n) {
+    return memcmp(a, b, n * sizeof(float)) == 0;
+}
 
-uint16_t random_half(Source& source) { return f32_to_f16(source.uniform() * 0.05f); }
+uint16_t random_half(Source& source) {
+    return f32_to_f16(source.uniform() * 0.05f);
+}
 
 struct Matrix {
     StoredType type;
@@ -77,7 +81,9 @@ struct Matrix {
                         const int zero = t == StoredType::q4 ? 8 : 0;
                         // The extremes of the range come up often.
                         const uint64_t v = source.next();
-                        const int q8 = v % 5 == 0 ? -128 : v % 5 == 1 ? 127 : int(v >> 8 & 0xff) - 128;
+                        const int q8 = v % 5 == 0   ? -128
+                                       : v % 5 == 1 ? 127
+                                                    : int(v >> 8 & 0xff) - 128;
                         const int q4 = v % 5 == 0 ? 0 : v % 5 == 1 ? 15 : int(v >> 8 & 15);
                         block.q[r][c] = int16_t(!inside ? zero : t == StoredType::q8 ? q8 : q4);
                     }
@@ -108,7 +114,9 @@ std::vector<float> activations(size_t n, uint64_t seed) {
     return x;
 }
 
-MatmulFn matmul_of(const Kernels& k, StoredType t) { return matmul_for(k, t); }
+MatmulFn matmul_of(const Kernels& k, StoredType t) {
+    return matmul_for(k, t);
+}
 
 constexpr StoredType kTypes[] = {StoredType::q4, StoredType::q4m, StoredType::q8};
 
@@ -130,12 +138,15 @@ TEST_CASE("the scalar matmul equals the contract computed with plain integers an
                 float acc = 0;
                 for (size_t b = 0; b < n_blocks; b++) {
                     BlockSource block;
-                    unpack_block(type, w.bytes.data + (row / 16 * n_blocks + b) * block_bytes(type), &block);
+                    unpack_block(type, w.bytes.data + (row / 16 * n_blocks + b) * block_bytes(type),
+                                 &block);
                     int32_t idot = 0;
-                    for (size_t c = 0; c < kBlockCols; c++) idot += block.q[row % 16][c] * a.acts.q[b * 32 + c];
+                    for (size_t c = 0; c < kBlockCols; c++)
+                        idot += block.q[row % 16][c] * a.acts.q[b * 32 + c];
                     if (type == StoredType::q4) idot -= 8 * a.acts.sum[b];
                     acc += float(idot) * (f16_to_f32(block.scale[row % 16]) * a.acts.scale[b]);
-                    if (type == StoredType::q4m) acc += f16_to_f32(block.minimum[row % 16]) * a.acts.scaled_sum[b];
+                    if (type == StoredType::q4m)
+                        acc += f16_to_f32(block.minimum[row % 16]) * a.acts.scaled_sum[b];
                 }
                 INFO(stored_type_name(type) << " " << n_cols << " columns, row " << row);
                 REQUIRE(same_bits(&acc, &y.data[row], 1));
@@ -168,7 +179,8 @@ TEST_CASE("a quantized matmul is close to the float product of the dequantized m
     }
 }
 
-TEST_CASE("every kernel set gives the scalar set's matmul bits, for all shapes, batches and row splits") {
+TEST_CASE(
+    "every kernel set gives the scalar set's matmul bits, for all shapes, batches and row splits") {
     for (const Kernels* set : usable_sets()) {
         for (const StoredType type : kTypes) {
             for (const size_t n_cols : {32u, 48u, 64u, 576u, 1536u}) {
@@ -177,17 +189,21 @@ TEST_CASE("every kernel set gives the scalar set's matmul bits, for all shapes, 
                     const Matrix w(type, n_rows - 3, n_cols, n_cols * 3 + n_tokens);
                     Acts a(n_cols, n_tokens);
                     for (size_t t = 0; t < n_tokens; t++) {
-                        kScalarKernels.quantize(activations(n_cols, t + 1).data(), n_cols, a.acts, t);
+                        kScalarKernels.quantize(activations(n_cols, t + 1).data(), n_cols, a.acts,
+                                                t);
                     }
                     const size_t stride = n_rows + 16;
                     Floats expected(n_tokens * stride), found(n_tokens * stride);
-                    matmul_of(kScalarKernels, type)(w.bytes.data, a.acts, n_tokens, expected.data, stride, 0, n_rows);
+                    matmul_of(kScalarKernels, type)(w.bytes.data, a.acts, n_tokens, expected.data,
+                                                    stride, 0, n_rows);
                     for (const size_t split : {size_t{0}, size_t{16}, size_t{48}, n_rows}) {
                         std::fill_n(found.data, n_tokens * stride, 0.0f);
-                        matmul_of(*set, type)(w.bytes.data, a.acts, n_tokens, found.data, stride, 0, split);
-                        matmul_of(*set, type)(w.bytes.data, a.acts, n_tokens, found.data, stride, split, n_rows);
-                        INFO(set->name << " " << stored_type_name(type) << " cols " << n_cols << " tokens "
-                                       << n_tokens << " split " << split);
+                        matmul_of(*set, type)(w.bytes.data, a.acts, n_tokens, found.data, stride, 0,
+                                              split);
+                        matmul_of(*set, type)(w.bytes.data, a.acts, n_tokens, found.data, stride,
+                                              split, n_rows);
+                        INFO(set->name << " " << stored_type_name(type) << " cols " << n_cols
+                                       << " tokens " << n_tokens << " split " << split);
                         REQUIRE(same_bits(expected.data, found.data, n_tokens * stride));
                     }
                 }
@@ -196,7 +212,9 @@ TEST_CASE("every kernel set gives the scalar set's matmul bits, for all shapes, 
     }
 }
 
-TEST_CASE("every kernel set quantizes activations to the scalar set's bits, zeros, huge and odd lengths included") {
+TEST_CASE(
+    "every kernel set quantizes activations to the scalar set's bits, zeros, huge and odd lengths "
+    "included") {
     for (const Kernels* set : usable_sets()) {
         for (const size_t n : {1u, 8u, 31u, 32u, 33u, 100u, 576u}) {
             std::vector<float> x = activations(n, n);
@@ -206,7 +224,8 @@ TEST_CASE("every kernel set quantizes activations to the scalar set's bits, zero
                 if (variant == 3) x[n / 2] = 3e38f;
                 if (variant == 4) x[n / 2] = INFINITY;
                 if (variant == 5) x[n / 2] = NAN;
-                if (variant == 6) for (size_t i = 0; i < n; i++) x[i] = float(i % 2 ? 127 : -63.5);  // halves
+                if (variant == 6)
+                    for (size_t i = 0; i < n; i++) x[i] = float(i % 2 ? 127 : -63.5);  // halves
                 Acts a(n, 2), b(n, 2);
                 kScalarKernels.quantize(x.data(), n, a.acts, 1);
                 set->quantize(x.data(), n, b.acts, 1);
@@ -261,7 +280,8 @@ TEST_CASE("every kernel set's attention has the scalar set's bits") {
                 std::vector<uint16_t> cache(head_dim * n);
                 for (uint16_t& h : cache) h = random_half(source);
                 Floats s1(48), s2(48), o1(head_dim), o2(head_dim);
-                kScalarKernels.attention_scores(q.data(), cache.data(), head_dim, n, 0.125f, s1.data);
+                kScalarKernels.attention_scores(q.data(), cache.data(), head_dim, n, 0.125f,
+                                                s1.data);
                 set->attention_scores(q.data(), cache.data(), head_dim, n, 0.125f, s2.data);
                 INFO(set->name << " head_dim " << head_dim << " n " << n);
                 REQUIRE(same_bits(s1.data, s2.data, n));
