@@ -37,13 +37,13 @@ MAKEFLAGS += --no-builtin-rules
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-$(BUILD)/host/core/%.o: core/%.cpp
+$(BUILD)/host/core/%.o: core/%.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) $(ENGINE_FLAGS) $(ISA_core/$*) -c $< -o $@
-$(BUILD)/host/model/%.o: model/%.cpp
+$(BUILD)/host/model/%.o: model/%.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) $(ENGINE_FLAGS) -c $< -o $@
-$(BUILD)/host/%.o: %.cpp
+$(BUILD)/host/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) -pthread -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@
 

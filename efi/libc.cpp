@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The few C library calls that compilers and freestanding C++ headers make, for a program without
-// a C library. `rep movsb/stosb` is the fast path of every CPU since 2013 and correct on all.
+// a C library. Whole words by `rep movsq/stosq`, then the odd bytes: as fast as single bytes on a
+// CPU, and eight times as fast under emulation.
 #include <cstddef>
 #include <cstdint>
 
@@ -10,7 +11,9 @@ extern "C" {
 
 void* memcpy(void* to, const void* from, size_t n) {
     void* d = to;
-    asm volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(n)::"memory");
+    size_t words = n / 8, bytes = n % 8;
+    asm volatile("rep movsq" : "+D"(d), "+S"(from), "+c"(words)::"memory");
+    asm volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(bytes)::"memory");
     return to;
 }
 
@@ -24,7 +27,10 @@ void* memmove(void* to, const void* from, size_t n) {
 
 void* memset(void* to, int value, size_t n) {
     void* d = to;
-    asm volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(value) : "memory");
+    size_t words = n / 8, bytes = n % 8;
+    const uint64_t pattern = uint64_t(uint8_t(value)) * 0x0101010101010101u;
+    asm volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(pattern) : "memory");
+    asm volatile("rep stosb" : "+D"(d), "+c"(bytes) : "a"(pattern) : "memory");
     return to;
 }
 

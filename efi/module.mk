@@ -13,14 +13,15 @@ GNU_EFI_INC := /usr/include/efi
 GNU_EFI_LIB := $(firstword $(wildcard /usr/lib/crt0-efi-x86_64.o /usr/lib/*/crt0-efi-x86_64.o))
 GNU_EFI_LIB := $(patsubst %/,%,$(dir $(GNU_EFI_LIB)))
 
-EFI_FLAGS   := $(ENGINE_FLAGS) -ffreestanding -fno-stack-protector -fshort-wchar -mno-red-zone \
+# -fbuiltin: -ffreestanding alone makes a call of every 8-byte memcpy.
+EFI_FLAGS   := $(ENGINE_FLAGS) -ffreestanding -fbuiltin -fno-stack-protector -fshort-wchar -mno-red-zone \
                -fpie -fvisibility=hidden -fno-threadsafe-statics -fno-asynchronous-unwind-tables \
                -fcf-protection=none -U_FORTIFY_SOURCE -DGNU_EFI_USE_MS_ABI \
                -isystem $(GNU_EFI_INC) -isystem $(GNU_EFI_INC)/x86_64
 
 efi: $(BUILD)/axiom.efi ## build build/axiom.efi
 
-$(BUILD)/efi/%.o: %.cpp
+$(BUILD)/efi/%.o: %.cpp Makefile efi/module.mk
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) $(EFI_FLAGS) $(ISA_$*) $(EFI_EXTRA_$*) -c $< -o $@
 $(BUILD)/efi/%.o: %.S

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The kernel set every x86-64 machine can run, and the reference for the others' bits. "Scalar" is
-// not "slow": integer dot products are done in 64-bit words that hold several products side by side
-// (SWAR), which is the fastest known way under binary translation (QEMU TCG).
+// The kernel set every x86-64 machine can run (SSE2 is part of the architecture), and the reference
+// for the others' bits. Integer dot products are done in 64-bit general registers that hold several
+// products side by side (SWAR), which is what binary translation (QEMU TCG) does best.
 #include <emmintrin.h>
 
 #include <bit>
@@ -15,6 +15,10 @@ namespace {
 
 constexpr size_t kLanes = 16;
 
+constexpr size_t round_to(size_t n, size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
+
 uint64_t load64(const uint8_t* p) {
     uint64_t v;
     memcpy(&v, p, sizeof v);
@@ -27,6 +31,25 @@ float half_to_float(uint16_t half) {
     if (exponent == 0 || exponent == 0x7c00) return f16_to_f32(half);
     const uint32_t sign = uint32_t(half & 0x8000) << 16;
     return std::bit_cast<float>(sign | ((uint32_t(half & 0x7fff) << 13) + 0x38000000));
+}
+
+// Four of them.
+[[gnu::always_inline]] inline __m128 halves_to_floats(const uint8_t* p) {
+    uint16_t half[4];
+    memcpy(half, p, sizeof half);
+    const __m128i wide = _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)),
+                                            _mm_setzero_si128());
+    const __m128i magnitude = _mm_slli_epi32(_mm_and_si128(wide, _mm_set1_epi32(0x7fff)), 13);
+    // Normal halves are those in [2^-14, 65504]: 0x0400..0x7bff, shifted.
+    const __m128i low = _mm_cmplt_epi32(magnitude, _mm_set1_epi32(0x0400 << 13));
+    const __m128i high = _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(0x7bff << 13));
+    if (_mm_movemask_epi8(_mm_or_si128(low, high)) != 0) {
+        return _mm_setr_ps(f16_to_f32(half[0]), f16_to_f32(half[1]), f16_to_f32(half[2]),
+                           f16_to_f32(half[3]));
+    }
+    const __m128i sign = _mm_slli_epi32(_mm_and_si128(wide, _mm_set1_epi32(0x8000)), 16);
+    const __m128i bits = _mm_add_epi32(magnitude, _mm_set1_epi32(0x38000000));
+    return _mm_castsi128_ps(_mm_or_si128(sign, bits));
 }
 
 float fold(float lane[kLanes]) {
@@ -43,16 +66,21 @@ float fold(float lane[kLanes]) {
 // is row 0's w0*x0 + w2*x2 and lane 3 is row 1's; lanes 0 and 2 are by-products. Signed lanes
 // borrow from the lane above, which adding 2^15 to every lane undoes. Eight such products (16
 // columns) stay below 8 * 2 * 15 * 127 = 30480 in every lane.
+//
+// Everything is inlined and two words share each multiplier: under TCG a return costs a look-up and
+// every guest load a TLB probe, while registers are free.
 
 constexpr uint64_t kNibbles = 0x000f000f000f000fu;
 constexpr uint64_t kLaneBias = 0x8000800080008000u;
+constexpr uint64_t kPairLanes = 0x0000ffff0000ffffu;
+constexpr int32_t kPairBias = 0x10000;  // two biased 16-bit lanes were added
 
 // The multipliers of one block: [half of 16 columns][chunk of 4 columns][even, odd columns].
 struct NibbleMultipliers {
     uint64_t at[2][4][2];
 };
 
-void prepare(const int8_t* x, NibbleMultipliers* m) {
+[[gnu::always_inline]] inline void prepare(const int8_t* x, NibbleMultipliers* m) {
     for (size_t half = 0; half < 2; half++) {
         for (size_t k = 0; k < 4; k++, x += 4) {
             m->at[half][k][0] = uint64_t(int64_t{x[2]} + int64_t{x[0]} * 65536);
@@ -61,38 +89,55 @@ void prepare(const int8_t* x, NibbleMultipliers* m) {
     }
 }
 
-void dot_nibbles(const uint8_t* nibbles, const NibbleMultipliers& m, int32_t idot[kGroupRows]) {
-    for (size_t pair = 0; pair < kGroupRows / 2; pair++) {
-        uint64_t low = 0, high = 0;
+// Two 32-bit sums, each kPairBias too large.
+[[gnu::always_inline]] inline uint64_t row_pair(uint64_t low, uint64_t high) {
+    return ((low + kLaneBias) >> 16 & kPairLanes) + ((high + kLaneBias) >> 16 & kPairLanes);
+}
+
+// idot[pair]: the sums of rows 2*pair and 2*pair+1 over 32 columns, each kPairBias too large.
+[[gnu::always_inline]] inline void dot_nibbles(const uint8_t* nibbles, const NibbleMultipliers& m,
+                                               uint64_t idot[8]) {
+    for (size_t pair = 0; pair < 8; pair += 2) {
+        uint64_t low0 = 0, low1 = 0, high0 = 0, high1 = 0;
+#pragma GCC unroll 4
         for (size_t k = 0; k < 4; k++) {
-            const uint64_t w = load64(nibbles + 64 * k + 8 * pair);
-            low += (w & kNibbles) * m.at[0][k][0];
-            low += (w >> 8 & kNibbles) * m.at[0][k][1];
-            high += (w >> 4 & kNibbles) * m.at[1][k][0];
-            high += (w >> 12 & kNibbles) * m.at[1][k][1];
+            const uint64_t w0 = load64(nibbles + 64 * k + 8 * pair);
+            const uint64_t w1 = load64(nibbles + 64 * k + 8 * pair + 8);
+            const uint64_t even = m.at[0][k][0], odd = m.at[0][k][1];
+            low0 += (w0 & kNibbles) * even + (w0 >> 8 & kNibbles) * odd;
+            low1 += (w1 & kNibbles) * even + (w1 >> 8 & kNibbles) * odd;
+            const uint64_t even_high = m.at[1][k][0], odd_high = m.at[1][k][1];
+            high0 += (w0 >> 4 & kNibbles) * even_high + (w0 >> 12 & kNibbles) * odd_high;
+            high1 += (w1 >> 4 & kNibbles) * even_high + (w1 >> 12 & kNibbles) * odd_high;
         }
-        low += kLaneBias;
-        high += kLaneBias;
-        idot[2 * pair] = int32_t(low >> 16 & 0xffff) + int32_t(high >> 16 & 0xffff) - 0x10000;
-        idot[2 * pair + 1] = int32_t(low >> 48) + int32_t(high >> 48) - 0x10000;
+        idot[pair] = row_pair(low0, high0);
+        idot[pair + 1] = row_pair(low1, high1);
     }
 }
 
 // Bytes: 2 rows x 4 columns a word, made unsigned by flipping the sign bits (q + 128); one column
-// of both rows at a time in 32-bit lanes. The 128 * sum(x) too much comes off at the end.
-void dot_bytes(const uint8_t* values, const int8_t* x, int32_t sum, int32_t idot[kGroupRows]) {
+// of both rows at a time in 32-bit lanes. idot[pair]: two sums, each 128 * sum(x) too large.
+[[gnu::always_inline]] inline void dot_bytes(const uint8_t* values, const int8_t* x,
+                                             uint64_t idot[8]) {
     constexpr uint64_t kBytes = 0x000000ff000000ffu;
-    for (size_t pair = 0; pair < kGroupRows / 2; pair++) {
-        uint64_t acc = 0;
+    for (size_t pair = 0; pair < 8; pair += 4) {
+        uint64_t acc[4] = {};
         for (size_t k = 0; k < 8; k++) {
-            const uint64_t w = load64(values + 64 * k + 8 * pair) ^ 0x8080808080808080u;
-            acc += (w & kBytes) * uint64_t(int64_t{x[4 * k]});
-            acc += (w >> 8 & kBytes) * uint64_t(int64_t{x[4 * k + 1]});
-            acc += (w >> 16 & kBytes) * uint64_t(int64_t{x[4 * k + 2]});
-            acc += (w >> 24 & kBytes) * uint64_t(int64_t{x[4 * k + 3]});
+            uint64_t w[4];
+#pragma GCC unroll 4
+            for (size_t i = 0; i < 4; i++) {
+                w[i] = load64(values + 64 * k + 8 * (pair + i)) ^ 0x8080808080808080u;
+            }
+#pragma GCC unroll 4
+            for (size_t c = 0; c < 4; c++) {
+                const uint64_t multiplier = uint64_t(int64_t{x[4 * k + c]});
+#pragma GCC unroll 4
+                for (size_t i = 0; i < 4; i++) acc[i] += (w[i] >> 8 * c & kBytes) * multiplier;
+            }
         }
-        idot[2 * pair] = int32_t(uint32_t(acc)) - 128 * sum;
-        idot[2 * pair + 1] = int32_t((acc + 0x80000000u) >> 32) - 128 * sum;
+        // The lower lane borrowed from the upper one if it is negative.
+#pragma GCC unroll 4
+        for (size_t i = 0; i < 4; i++) idot[pair + i] = (acc[i] + 0x80000000u) ^ 0x80000000u;
     }
 }
 
@@ -110,11 +155,11 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
     const uint8_t* const base = static_cast<const uint8_t*>(weights);
 
     for (size_t t = 0; t < n_tokens; t++) {
-        const int8_t* const q = x.q + t * round_up(x.n_cols, 64);
-        const size_t side_stride = round_up(n_blocks, 16);
+        const int8_t* const q = x.q + t * round_to(x.n_cols, 64);
+        const size_t side_stride = round_to(n_blocks, 16);
         const float* const scale = x.scale + t * side_stride;
-        const float* const scaled_sum = x.scaled_sum + t * side_stride;
-        const int32_t* const sum = x.sum + t * side_stride;
+        [[maybe_unused]] const float* const scaled_sum = x.scaled_sum + t * side_stride;
+        [[maybe_unused]] const int32_t* const sum = x.sum + t * side_stride;
         for (size_t b0 = 0; b0 < n_blocks; b0 += kChunkBlocks) {
             const size_t b1 = b0 + kChunkBlocks < n_blocks ? b0 + kChunkBlocks : n_blocks;
             [[maybe_unused]] NibbleMultipliers multipliers[kChunkBlocks];
@@ -123,28 +168,40 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
             }
             for (size_t row = row_begin; row < row_end; row += kGroupRows) {
                 float* const out = y + t * y_stride + row;
-                float acc[kGroupRows] = {};
-                if (b0 != 0) memcpy(acc, out, sizeof acc);
+                __m128 acc[4];
+                for (size_t i = 0; i < 4; i++) {
+                    acc[i] = b0 != 0 ? _mm_loadu_ps(out + 4 * i) : _mm_setzero_ps();
+                }
                 const uint8_t* block =
                     base + row / kGroupRows * group_bytes + b0 * block_bytes(type);
                 for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
-                    int32_t idot[kGroupRows];
+                    alignas(16) uint64_t idot[8];
+                    int32_t excess;
                     if constexpr (type == StoredType::q8) {
-                        dot_bytes(block, q + b * kBlockCols, sum[b], idot);
+                        dot_bytes(block, q + b * kBlockCols, idot);
+                        excess = 128 * sum[b];
                     } else {
                         dot_nibbles(block, multipliers[b - b0], idot);
+                        excess = kPairBias + (type == StoredType::q4 ? 8 * sum[b] : 0);
                     }
-                    uint16_t half[2 * kGroupRows];
-                    memcpy(half, block + kQuantBytes, block_bytes(type) - kQuantBytes);
-                    const int32_t offset = type == StoredType::q4 ? 8 * sum[b] : 0;
-                    for (size_t r = 0; r < kGroupRows; r++) {
-                        acc[r] += float(idot[r] - offset) * (half_to_float(half[r]) * scale[b]);
+                    const __m128 scale_x = _mm_set1_ps(scale[b]);
+#pragma GCC unroll 4
+                    for (size_t i = 0; i < 4; i++) {
+                        const __m128i exact =
+                            _mm_sub_epi32(_mm_load_si128(reinterpret_cast<__m128i*>(idot) + i),
+                                          _mm_set1_epi32(excess));
+                        const __m128 s =
+                            _mm_mul_ps(halves_to_floats(block + kQuantBytes + 8 * i), scale_x);
+                        acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact), s));
                         if constexpr (type == StoredType::q4m) {
-                            acc[r] += half_to_float(half[kGroupRows + r]) * scaled_sum[b];
+                            const __m128 minimum =
+                                halves_to_floats(block + kQuantBytes + 32 + 8 * i);
+                            acc[i] =
+                                _mm_add_ps(acc[i], _mm_mul_ps(minimum, _mm_set1_ps(scaled_sum[b])));
                         }
                     }
                 }
-                memcpy(out, acc, sizeof acc);
+                for (size_t i = 0; i < 4; i++) _mm_storeu_ps(out + 4 * i, acc[i]);
             }
         }
     }
@@ -154,8 +211,8 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
 
 void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) {
     const size_t n_blocks = out.n_cols / kBlockCols;
-    int8_t* const q = out.q + token * round_up(out.n_cols, 64);
-    const size_t side = token * round_up(n_blocks, 16);
+    int8_t* const q = out.q + token * round_to(out.n_cols, 64);
+    const size_t side = token * round_to(n_blocks, 16);
     for (size_t b = 0; b < n_blocks; b++) {
         float block[kBlockCols] = {};
         const size_t first = b * kBlockCols;
