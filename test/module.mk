@@ -58,7 +58,7 @@ check-layers: ## includes point one way, core/ and model/ know no platform
 check-isa: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom.efi ## no wide instruction outside the kernels, none fused
 	@$(PYTHON) -B test/checks/check_isa.py --isa-sources $(ISA_SOURCES) \
 	    --objects $(BUILD)/host/core $(BUILD)/host/model $(BUILD)/host/bench $(BUILD)/host/packer \
-	    --objects $(BUILD)/efi --linked $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom.so \
+	    --objects $(BUILD)/efi --linked $(BUILD)/axiom-host $(BUILD)/axiom.so \
 	    --efi $(BUILD)/axiom.so $(BUILD)/axiom.efi
 
 check-self-test: ## the checks fail when violated
