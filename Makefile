@@ -3,7 +3,7 @@
 # Linux (build/host) and once freestanding for the EFI image (build/efi, rules in efi/module.mk).
 
 BUILD    := build
-COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+COMMIT   := $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown)
 CXX      ?= g++
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
 # -ffp-contract=off: law 2, a multiply and an add are two roundings.
@@ -47,6 +47,13 @@ $(BUILD)/host/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) -pthread -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@
 
+# A new commit is a new name in every program that carries it.
+$(BUILD)/host/bench/axiom_host.o $(BUILD)/host/packer/main.o: $(BUILD)/commit
+$(BUILD)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+FORCE:
+
 clean: ## remove build/
 	rm -rf $(BUILD)
 
@@ -54,4 +61,4 @@ clean: ## remove build/
 include $(wildcard */module.mk)
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: help clean
+.PHONY: help clean FORCE

@@ -53,8 +53,8 @@ class OutputFile {
     }
     Status close() {
         if (file_ == nullptr) return {};
-        const bool failed = ferror(file_) != 0 || fflush(file_) != 0;
-        if (file_ != stdout) fclose(file_);
+        bool failed = ferror(file_) != 0 || fflush(file_) != 0;
+        if (file_ != stdout) failed |= fclose(file_) != 0;
         file_ = nullptr;
         if (failed) return error(Code::io, path_, ": cannot write: ", strerror(errno));
         return {};
@@ -99,7 +99,12 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
            uint64_t entry_ticks) {
     const size_t n_workers =
         options.n_threads != 0 ? options.n_threads : host::HostMachine::n_cores();
-    Result<MemoryNeed> need = memory_needed(weights, options, n_workers);
+    // Inputs before outputs: a run that cannot start leaves no files.
+    Result<std::string> text = options.perplexity.empty()
+                                   ? Result<std::string>(std::string())
+                                   : host::read_text(std::string(options.perplexity));
+    if (!text.ok()) return text.status();
+    Result<MemoryNeed> need = memory_needed(weights, options, n_workers, text.value().size());
     if (!need.ok()) return need.status();
     host::HostMachine host;
     if (Status s = host.start(n_workers, need.value().wanted); !s.ok()) return s;
@@ -135,8 +140,6 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     if (options.perplexity.empty()) {
         status = generate(host.machine, weights, options, &record);
     } else {
-        Result<std::string> text = host::read_text(std::string(options.perplexity));
-        if (!text.ok()) return text.status();
         double perplexity_value = 0;
         status =
             perplexity(host.machine, weights, options, text.value(), &record, &perplexity_value);
@@ -198,7 +201,10 @@ Status main_status(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const Status status = main_status(argc, argv);
+    Status status = main_status(argc, argv);
+    if (status.ok() && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
+        status = error(Code::io, "standard output: cannot write");
+    }
     if (!status.ok()) {
         fflush(stdout);
         fprintf(stderr, "axiom-host: error: %.*s\n", int(status.text().size()),

@@ -67,6 +67,19 @@ void relax(uint32_t n_spins) {
     if (n_spins % 1024 == 1023) sched_yield();
 }
 
+// What Linux says can be had without swapping; ~0 where it does not say.
+uint64_t available_bytes() {
+    FILE* const file = fopen("/proc/meminfo", "r");
+    if (file == nullptr) return ~uint64_t{0};
+    char line[128];
+    unsigned long long kib = ~0ull >> 10;
+    while (fgets(line, sizeof line, file) != nullptr) {
+        if (sscanf(line, "MemAvailable: %llu", &kib) == 1) break;
+    }
+    fclose(file);
+    return uint64_t{kib} << 10;
+}
+
 void write_all(int fd, const char* data, size_t n) {
     while (n > 0) {
         const ssize_t written = ::write(fd, data, n);
@@ -92,6 +105,11 @@ Status system_error(std::string_view path, std::string_view what) {
 }  // namespace
 
 Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what) {
+    // Linux grants any mapping and ends the program when it is used.
+    if (const uint64_t have = available_bytes(); n_bytes > have) {
+        return error(Code::no_memory, what, ": needs ", Bytes{n_bytes}, " (", n_bytes,
+                     " bytes) of memory, available are ", Bytes{have}, " (", have, " bytes)");
+    }
     Memory m;
     const uint64_t padded = round_up(n_bytes, kHugePage) + kHugePage;
     void* const p = padded < n_bytes ? MAP_FAILED
@@ -189,7 +207,7 @@ Result<std::string> read_text(const std::string& path) {
 size_t HostMachine::n_cores() {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    return size_t(std::max(1, CPU_COUNT(&set)));
+    return std::clamp<size_t>(size_t(CPU_COUNT(&set)), 1, Team::kMaxWorkers);
 }
 
 Status HostMachine::start(size_t n_workers, uint64_t slab_bytes) {

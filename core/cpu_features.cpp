@@ -12,6 +12,8 @@ constexpr bool bit(uint32_t word, int i) {
     return word >> i & 1;
 }
 
+constexpr uint32_t kOsXsave = 1u << 27;  // CPUID leaf 1 ECX
+
 constexpr uint64_t kXcr0Sse = 0x3;      // x87, SSE
 constexpr uint64_t kXcr0Avx = 0x7;      // and the upper halves of YMM
 constexpr uint64_t kXcr0Avx512 = 0xe7;  // and opmask, ZMM0-15 upper halves, ZMM16-31
@@ -22,7 +24,7 @@ CpuFeatures decode_features(const CpuWords& w) {
     CpuFeatures f;
     f.ssse3 = bit(w.leaf1_ecx, 9);
     f.sse41 = bit(w.leaf1_ecx, 19);
-    const bool xsave_on = bit(w.leaf1_ecx, 27);  // OSXSAVE
+    const bool xsave_on = (w.leaf1_ecx & kOsXsave) != 0;
     if (!xsave_on || (w.xcr0 & kXcr0Avx) != kXcr0Avx || !bit(w.leaf1_ecx, 28)) return f;
     f.avx2 = bit(w.leaf7_ebx, 5) && bit(w.leaf1_ecx, 29);
     f.avx_vnni = f.avx2 && bit(w.leaf7_1_eax, 4);
@@ -43,7 +45,7 @@ CpuWords read_cpu_words() {
         __cpuid_count(7, 0, max_subleaf, w.leaf7_ebx, w.leaf7_ecx, d);
         if (max_subleaf >= 1) __cpuid_count(7, 1, w.leaf7_1_eax, b, c, d);
     }
-    if (bit(w.leaf1_ecx, 27)) {
+    if ((w.leaf1_ecx & kOsXsave) != 0) {
         uint32_t low, high;
         asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
         w.xcr0 = uint64_t{high} << 32 | low;
@@ -77,6 +79,14 @@ uint64_t wanted_xcr0() {
     if ((offered & kXcr0Avx512) == kXcr0Avx512) return kXcr0Avx512;
     if ((offered & kXcr0Avx) == kXcr0Avx) return kXcr0Avx;
     return kXcr0Sse;
+}
+
+CpuFeatures features_once_enabled() {
+    CpuWords words = read_cpu_words();
+    words.xcr0 = wanted_xcr0();
+    words.leaf1_ecx &= ~kOsXsave;
+    if (words.xcr0 != 0) words.leaf1_ecx |= kOsXsave;
+    return decode_features(words);
 }
 
 }  // namespace axiom

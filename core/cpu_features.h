@@ -32,5 +32,8 @@ CpuWords read_cpu_words();
 // The XCR0 value worth setting on this CPU: x87|SSE, plus AVX, plus AVX-512, as CPUID leaf 0xD
 // offers. 0 when the CPU has no XSAVE.
 uint64_t wanted_xcr0();
+// What decode_features() will say once OSXSAVE is on and XCR0 is wanted_xcr0(), whatever they are
+// now.
+CpuFeatures features_once_enabled();
 
 }  // namespace axiom

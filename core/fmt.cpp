@@ -106,19 +106,42 @@ Writer& Writer::put(PadRight v) {
     return *this;
 }
 
+namespace {
+
+// Bytes of the well-formed UTF-8 sequence at the start of `text`; 0 if there is none (Unicode 15,
+// table 3-7).
+size_t utf8_sequence(std::string_view text) {
+    const auto at = [&](size_t i) { return i < text.size() ? uint8_t(text[i]) : uint8_t(0); };
+    const uint8_t lead = at(0);
+    if (lead < 0x80) return 1;
+    const size_t n = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    const uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    const uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (n == 0 || at(1) < low || at(1) > high) return 0;
+    for (size_t i = 2; i < n; i++) {
+        if ((at(i) & 0xc0) != 0x80) return 0;
+    }
+    return n;
+}
+
+}  // namespace
+
 Writer& Writer::put(Quoted v) {
     constexpr size_t kMaxShown = 64;
     put('"');
-    const size_t n = v.text.size() < kMaxShown ? v.text.size() : kMaxShown;
-    for (size_t i = 0; i < n; i++) {
+    size_t i = 0;
+    while (i < v.text.size()) {
+        const size_t n = utf8_sequence({v.text.data() + i, v.text.size() - i});
+        if (i + (n == 0 ? 1 : n) > kMaxShown) break;
         const uint8_t c = uint8_t(v.text[i]);
-        if (c < 0x20 || c == 0x7f) {
+        if (n == 0 || c < 0x20 || c == 0x7f) {
             put("\\x").put(HexDigits{c, 2});
         } else {
-            put(char(c));
+            put(std::string_view(v.text.data() + i, n));
         }
+        i += n == 0 ? 1 : n;
     }
-    if (n < v.text.size()) put("...");
+    if (i < v.text.size()) put("...");
     return put('"');
 }
 
@@ -135,7 +158,7 @@ bool parse_u64(std::string_view text, uint64_t* out) {
         if (c >= '0' && c <= '9') {
             digit = uint64_t(c - '0');
         } else if (base == 16 && (c | 32) >= 'a' && (c | 32) <= 'f') {
-            digit = uint64_t((c | 32) - 'a' + 10);
+            digit = uint64_t((c | 32) - 'a') + 10;
         } else {
             return false;
         }

@@ -35,7 +35,8 @@ struct PadRight {
 };  // left-aligned
 struct Quoted {
     std::string_view text;
-};  // "..." with control bytes as \xNN, cut at 64 bytes
+};  // "..." with \xNN for control and wrong UTF-8 bytes, cut after 64 bytes; backslashes stay,
+    // as they separate the parts of UEFI paths
 
 class Writer {
   public:

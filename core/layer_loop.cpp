@@ -10,6 +10,14 @@ void LayerLoop::add(const Task& task) {
     tasks_[n_tasks_++] = task;
 }
 
+void LayerLoop::remove(const void* context) {
+    size_t n_kept = 0;
+    for (size_t i = 0; i < n_tasks_; i++) {
+        if (tasks_[i].context != context) tasks_[n_kept++] = tasks_[i];
+    }
+    n_tasks_ = n_kept;
+}
+
 void LayerLoop::poll_tasks() {
     for (size_t i = 0; i < n_tasks_; i++) {
         Task& task = tasks_[i];

@@ -35,11 +35,10 @@ class LayerLoop {
     static constexpr size_t kMaxTasks = 8;
 
     void add(const Task& task);  // panics past kMaxTasks: tasks are ours, not input
+    // Forgets the tasks with this context: they may no longer be polled.
+    void remove(const void* context);
     size_t n_tasks() const { return n_tasks_; }
     const Task& task(size_t i) const { return tasks_[i]; }
-
-    // Polls every task once, outside a pass (while waiting for something that is not a layer).
-    void poll_tasks();
 
     // Runs layer(context, worker, i) for i in [0, n_layers), on every worker of the team. Each
     // layer ends with a barrier, then worker 0 polls the tasks while the others wait. If *stop is
@@ -51,6 +50,7 @@ class LayerLoop {
   private:
     struct Pass;
     static void work(const Worker& worker, void* pass);
+    void poll_tasks();
 
     Task tasks_[kMaxTasks];
     size_t n_tasks_ = 0;

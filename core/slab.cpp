@@ -54,6 +54,32 @@ size_t Slab::largest_free_piece() const {
     return largest;
 }
 
+// Takes up to `count` objects from the front of a range; returns how many. `begin` is the first.
+static size_t carve(AddressRange& range, size_t bytes, size_t alignment, size_t count,
+                    uintptr_t* begin) {
+    const size_t n = std::min(count, objects_that_fit(range, bytes, alignment));
+    if (n == 0) return 0;
+    *begin = align_up(range.begin, alignment);
+    range.begin = align_up(*begin + n * bytes, 8) + bitmap_bytes(n);
+    return n;
+}
+
+bool Slab::fits(std::span<const Shape> classes) const {
+    AddressRange ranges[kMaxRanges];
+    std::copy_n(ranges_, n_ranges_, ranges);
+    for (const Shape& shape : classes) {
+        if (shape.object_bytes == 0 || shape.object_bytes > SIZE_MAX / 2) return false;
+        const size_t bytes = align_up(shape.object_bytes, kAlignment);
+        size_t left = shape.count;
+        for (size_t i = 0; i < n_ranges_ && left > 0; i++) {
+            uintptr_t begin;
+            left -= carve(ranges[i], bytes, kAlignment, left, &begin);
+        }
+        if (left > 0) return false;
+    }
+    return true;
+}
+
 Result<Slab::ClassId> Slab::create_class(std::string_view name, size_t object_bytes, size_t count,
                                          size_t alignment) {
     AXIOM_CHECK(n_classes_ < kMaxClasses);
@@ -80,15 +106,14 @@ Result<Slab::ClassId> Slab::create_class(std::string_view name, size_t object_by
     c.object_bytes = bytes;
     c.capacity = count;
     for (size_t i = 0, left = count; left > 0; i++) {
-        const size_t n = std::min(left, objects_that_fit(ranges_[i], bytes, alignment));
+        uintptr_t begin;
+        const size_t n = carve(ranges_[i], bytes, alignment, left, &begin);
         if (n == 0) continue;
         Span& span = c.spans[c.n_spans++];
-        span.begin = align_up(ranges_[i].begin, alignment);
+        span.begin = begin;
         span.count = n;
-        const uintptr_t bitmap = align_up(span.begin + n * bytes, 8);
-        span.used = reinterpret_cast<uint64_t*>(bitmap);
+        span.used = reinterpret_cast<uint64_t*>(align_up(begin + n * bytes, 8));
         memset(span.used, 0, bitmap_bytes(n));
-        ranges_[i].begin = bitmap + bitmap_bytes(n);
         left -= n;
     }
     // Lowest address on top, so that a sequence's blocks are neighbours.

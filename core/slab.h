@@ -32,7 +32,7 @@ class Slab {
   public:
     static constexpr size_t kMaxClasses = 16;
     static constexpr size_t kMaxRanges = 64;
-    static constexpr size_t kMaxSpans = 8;  // a class may straddle this many ranges
+    static constexpr size_t kMaxSpans = kMaxRanges;  // a class may straddle them all
     static constexpr size_t kAlignment = 64;
 
     using ClassId = uint32_t;
@@ -44,6 +44,12 @@ class Slab {
     // Bytes that classes can still be carved from, and those of the largest single piece.
     size_t free_bytes() const;
     size_t largest_free_piece() const;
+
+    // Whether create_class() would succeed for all of these, in this order, default-aligned.
+    struct Shape {
+        size_t object_bytes, count;
+    };
+    bool fits(std::span<const Shape> classes) const;
 
     // Carves `count` objects. `name` must outlive the slab. no_memory says need and have.
     // One object never straddles two ranges; objects are `alignment`-aligned (power of two >= 64).

@@ -67,7 +67,7 @@ template <class T>
 class [[nodiscard]] Result {
   public:
     Result(T value) : value_(std::move(value)) {}
-    Result(Status status) : status_(std::move(status)) {}
+    Result(const Status& status) : status_(status) {}
 
     bool ok() const { return status_.ok(); }
     const Status& status() const { return status_; }

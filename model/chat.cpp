@@ -69,12 +69,14 @@ Result<ChatTemplate> ChatTemplate::open(std::string_view file, uint64_t extent_o
                  {"user_prefix", &h.user_prefix},
                  {"user_suffix", &h.user_suffix},
                  {"assistant_prefix", &h.assistant_prefix}};
+    uint32_t end = 0;  // parts stand in this order and share no text
     for (const auto& s : spans) {
-        if (s.span->begin > s.span->end || s.span->end > n_text) {
+        if (s.span->begin < end || s.span->begin > s.span->end || s.span->end > n_text) {
             return field_error(file, Text<32>("chat ", s.name).view(), offset(s.span),
                                Text<48>("[", s.span->begin, ", ", s.span->end, ")").view(),
-                               Text<48>("begin up to end up to ", n_text).view());
+                               Text<48>("begin from ", end, " up to end up to ", n_text).view());
         }
+        end = s.span->end;
         if (!is_utf8(t.part(*s.span))) {
             return field_error(file, Text<48>("chat ", s.name, " text").view(),
                                extent_offset + sizeof h + s.span->begin, Quoted{t.part(*s.span)},

@@ -41,13 +41,25 @@ StateShape shape_for(const Weights& weights, const Options& options, size_t n_wo
     return shape;
 }
 
-// Bytes of the run's own classes besides State's: texts, tokens, candidates, samples.
-uint64_t run_bytes(const Weights& weights, uint64_t n_text_bytes, uint64_t n_ctx) {
-    const uint64_t n_layer = weights.config.n_layer;
-    return Tokenizer::scratch_bytes(size_t(n_text_bytes)) +
-           (max_tokens(n_text_bytes) + n_ctx) * sizeof(TokenId) +
-           weights.config.n_vocab * sizeof(Sampler::Candidate) +
-           n_ctx * (2 * n_layer + 2) * sizeof(uint64_t) + kSelectScratchBytes + 64 * 1024;
+// The run's own classes besides State's, in the order prepare() creates them.
+constexpr size_t kNRunClasses = 4;
+void run_shapes(const Weights& weights, const Options& options, uint64_t n_text_bytes,
+                uint64_t n_ctx, bool all_logits, Slab::Shape (&out)[kNRunClasses]) {
+    const uint64_t n_passes = all_logits ? 0 : std::min<uint64_t>(options.n_predict, n_ctx);
+    out[0] = {(max_tokens(n_text_bytes) + n_ctx) * sizeof(TokenId), 1};  // tokens
+    out[1] = {Tokenizer::scratch_bytes(size_t(n_text_bytes)), 1};        // tokenizer
+    out[2] = {weights.config.n_vocab * sizeof(Sampler::Candidate), 1};   // candidates
+    out[3] = {(n_passes * (2 * weights.config.n_layer + 1) + 1) * sizeof(uint64_t), 1};  // samples
+}
+
+// Both of the above, the record and the kernel trial.
+uint64_t run_bytes(const Weights& weights, const Options& options, uint64_t n_text_bytes,
+                   uint64_t n_ctx, bool all_logits) {
+    Slab::Shape shapes[kNRunClasses];
+    run_shapes(weights, options, n_text_bytes, n_ctx, all_logits, shapes);
+    uint64_t total = kSelectScratchBytes + 64 * 1024;
+    for (const Slab::Shape& shape : shapes) total += shape.object_bytes;
+    return total;
 }
 
 // Bytes for a context of n_ctx; false on overflow.
@@ -55,7 +67,7 @@ bool bytes_for(const Weights& weights, const Options& options, size_t n_workers,
                uint64_t n_text_bytes, uint64_t n_ctx, bool all_logits, uint64_t* out) {
     uint64_t state;
     return shape_for(weights, options, n_workers, size_t(n_ctx), all_logits).total_bytes(&state) &&
-           checked_add(state, run_bytes(weights, n_text_bytes, n_ctx), out);
+           checked_add(state, run_bytes(weights, options, n_text_bytes, n_ctx, all_logits), out);
 }
 
 Status check_context(const Weights& weights, const Options& options) {
@@ -98,6 +110,7 @@ Result<Texts> open_texts(const Weights& weights) {
     Result<Tokenizer> tokenizer =
         Tokenizer::open(weights.file, extents[1].offset, weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
+    if (Status s = weights.check_vocabulary(tokenizer.value()); !s.ok()) return s;
     Result<ChatTemplate> chat = ChatTemplate::open(weights.file, extents[2].offset, weights.chat);
     if (!chat.ok()) return chat.status();
     return Texts{tokenizer.value(), chat.value()};
@@ -180,6 +193,7 @@ struct PrefillProgress {
 
 class Run {
   public:
+    ~Run() { m_.loop->remove(&progress_); }
     Run(const Machine& machine, const Weights& weights, const Options& options, Record* record)
         : m_(machine), w_(weights), o_(options), r_(record) {}
 
@@ -256,20 +270,26 @@ Status Run::choose_context(uint64_t n_text_bytes, bool all_logits) {
     const uint64_t have = m_.slab->free_bytes();
     const auto fits = [&](uint64_t n) {
         uint64_t need;
-        return bytes_for(w_, o_, m_.team->size(), n_text_bytes, n, all_logits, &need) &&
-               need <= have;
+        if (!bytes_for(w_, o_, m_.team->size(), n_text_bytes, n, all_logits, &need)) return false;
+        // Not the sum alone: an object needs one piece.
+        Slab::Shape shapes[kNRunClasses + StateShape::kNClasses];
+        Slab::Shape run[kNRunClasses], state[StateShape::kNClasses];
+        run_shapes(w_, o_, n_text_bytes, n, all_logits, run);
+        shape_for(w_, o_, m_.team->size(), size_t(n), all_logits).slab_shapes(state);
+        std::copy(std::begin(run), std::end(run), shapes);
+        std::copy(std::begin(state), std::end(state), shapes + kNRunClasses);
+        return m_.slab->fits(shapes);
     };
     if (!fits(n_ctx)) {
         uint64_t low = 0, high = n_ctx;  // fits(low), not fits(high)
         while (high - low > 1) (fits((low + high) / 2) ? low : high) = (low + high) / 2;
-        if (o_.n_ctx != 0 || low < StateShape::kKvPositions) {
+        if (o_.n_ctx != 0 || all_logits || low < StateShape::kKvPositions) {
             uint64_t need = 0;
             const bool countable =
                 bytes_for(w_, o_, m_.team->size(), n_text_bytes, n_ctx, all_logits, &need);
-            return error(
-                Code::no_memory, "a context of ", n_ctx, " positions needs ",
-                countable ? std::string_view(Text<24>(Bytes{need})) : "more than 2^64 bytes", ", ",
-                Bytes{have}, " are free: use -c ", low, " or less");
+            return error(Code::no_memory, "a context of ", n_ctx, " positions needs ",
+                         countable ? Text<24>(Bytes{need}).view() : "more than 2^64 bytes", ", ",
+                         Bytes{have}, " are free: use -c ", low, " or less");
         }
         n_ctx = low;
     }
@@ -458,6 +478,10 @@ Status Run::perplexity(std::string_view text, double* out) {
         return error(Code::bad_option, "option --perplexity: the text has ", uint64_t(n_tokens_),
                      " tokens, allowed at least one chunk of ", uint64_t(n_ctx_), " (option -c)");
     }
+    if (n_ctx_ < 3) {
+        return error(Code::bad_option, "option -c: found ", uint64_t(n_ctx_),
+                     ", allowed at least 3 for --perplexity (half a chunk is context)");
+    }
     const bool add_bos = tokenizer_.header().add_bos != 0;
     Transformer transformer(w_, *kernels_, state_);
 
@@ -545,7 +569,11 @@ void Run::finish_record() {
 
 Status closed(Run& run, Record* record, Status status) {
     run.finish_record();
-    if (!status.ok()) record->status = "error";
+    if (status.code() == Code::interrupted) {
+        record->status = record->stop_reason = "interrupted";
+    } else if (!status.ok()) {
+        record->status = "error";
+    }
     return status;
 }
 
@@ -557,8 +585,13 @@ uint64_t check_scratch_bytes(const Weights& weights, const Options& options) {
            Tokenizer::scratch_bytes(size_t(n_bytes));
 }
 
-Status check_run(const Weights& weights, const Options& options, std::span<uint8_t> scratch) {
+Status check_run(const Weights& weights, const Options& options, const CpuFeatures& features,
+                 std::span<uint8_t> scratch) {
     AXIOM_CHECK(scratch.size() >= check_scratch_bytes(weights, options));
+    if (!options.isa.empty()) {
+        const Result<const Kernels*> kernels = forced_kernels(options, features);
+        if (!kernels.ok()) return kernels.status();
+    }
     if (Status s = check_context(weights, options); !s.ok()) return s;
     const Result<Texts> texts = open_texts(weights);
     if (!texts.ok() || !options.perplexity.empty()) return texts.status();
@@ -571,14 +604,19 @@ Status check_run(const Weights& weights, const Options& options, std::span<uint8
         .status();
 }
 
-Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers) {
+Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers,
+                                 uint64_t n_text_bytes) {
     if (Status s = check_context(weights, options); !s.ok()) return s;
-    const uint64_t n_bytes = prompt_bytes(weights, options, options.prompt);
+    const uint64_t n_bytes = prompt_bytes(weights, options, options.prompt) + n_text_bytes;
     const uint64_t wanted_ctx = default_context(weights, options);
     const uint64_t least_ctx =
         options.n_ctx != 0
             ? options.n_ctx
-            : std::min<uint64_t>(wanted_ctx, max_tokens(n_bytes) + options.n_predict);
+            // -n past any context means "until it is full": one block then is enough to start.
+            : std::min<uint64_t>(wanted_ctx,
+                                 max_tokens(n_bytes) + (options.n_predict < wanted_ctx
+                                                            ? options.n_predict
+                                                            : StateShape::kKvPositions));
     const bool all_logits = !options.perplexity.empty();
     MemoryNeed need;
     if (!bytes_for(weights, options, n_workers, n_bytes, least_ctx, all_logits, &need.least) ||

@@ -51,13 +51,17 @@ struct MemoryNeed {
     uint64_t wanted = 0;
 };
 inline constexpr uint32_t kDefaultContext = 4096;
-Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers);
+// `n_text_bytes`: of the text that perplexity() will be given.
+Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers,
+                                 uint64_t n_text_bytes = 0);
 
-// Everything about a run that can be found wrong before it starts: context, tokenizer, chat
-// template, a prompt that is empty or longer than the context. `scratch` is check_scratch_bytes()
-// long, 64-byte aligned, and free again afterwards. For when there still is somebody to return to.
+// Everything about a run that can be found wrong before it starts: a kernel set these `features`
+// (of the run, not of now) do not allow, context, tokenizer, chat template, a prompt that is empty
+// or longer than the context. `scratch` is check_scratch_bytes() long, 64-byte aligned, and free
+// again afterwards. For when there still is somebody to return to.
 uint64_t check_scratch_bytes(const Weights& weights, const Options& options);
-Status check_run(const Weights& weights, const Options& options, std::span<uint8_t> scratch);
+Status check_run(const Weights& weights, const Options& options, const CpuFeatures& features,
+                 std::span<uint8_t> scratch);
 
 // Runs one prompt. Fills `record` except what only the platform knows (backend, machine, load,
 // boot phases, test_time, build_commit), also when it fails part-way. Streams text through

@@ -33,9 +33,13 @@ class Table {
         line_.put(part);
         return *this;
     }
-    // Ends the line; blanks at its end are dropped.
+    // Ends the line; blanks at its end are dropped. Names come from files: what is not printable
+    // ASCII must not reach a terminal, and no name may begin a line of its own.
     void end() {
         std::string_view text = line_.view();
+        for (size_t i = 0; i < text.size(); i++) {
+            if (buffer_[i] < 0x20 || buffer_[i] > 0x7e) buffer_[i] = '?';
+        }
         while (text.ends_with(' ')) text.remove_suffix(1);
         write_(context_, text);
         write_(context_, "\n");

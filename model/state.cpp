@@ -62,9 +62,16 @@ size_t StateShape::kv_block_bytes() const {
     return 2 * config.n_head_kv * kKvPositions * config.head_dim_padded() * sizeof(uint16_t);
 }
 
+void StateShape::slab_shapes(Slab::Shape (&out)[StateShape::kNClasses]) const {
+    static_assert(StateShape::kNClasses == axiom::kNClasses);
+    ClassPlan classes[axiom::kNClasses];
+    plan(*this, classes);
+    for (size_t i = 0; i < axiom::kNClasses; i++) out[i] = {classes[i].object_bytes, classes[i].count};
+}
+
 bool StateShape::total_bytes(uint64_t* out) const {
     // The limits of model/format.h keep each class below 2^63; only the sums can overflow.
-    ClassPlan classes[kNClasses];
+    ClassPlan classes[axiom::kNClasses];
     plan(*this, classes);
     uint64_t total = 0;
     for (const ClassPlan& c : classes) {
@@ -133,6 +140,8 @@ Status State::grow(size_t n_tokens) {
         (n_past + n_tokens + StateShape::kKvPositions - 1) / StateShape::kKvPositions;
     for (size_t block = first; block < last; block++) {
         for (size_t layer = 0; layer < n_layer; layer++) {
+            // A pass that was stopped has taken its blocks already.
+            if (kv_table[layer * per_layer + block] != nullptr) continue;
             void* const memory = slab_->allocate(kv_class_);
             AXIOM_CHECK(memory != nullptr);  // the class holds n_ctx positions of every layer
             // Lanes past head_dim are read by the kernels and must be zeros.

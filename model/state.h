@@ -33,6 +33,9 @@ struct StateShape {
     size_t kv_block_bytes() const;
     // Everything State::create will carve, with slack for alignment; false on overflow.
     [[nodiscard]] bool total_bytes(uint64_t* out) const;
+    // The classes State::create will create, in order.
+    static constexpr size_t kNClasses = 6;
+    void slab_shapes(Slab::Shape (&out)[kNClasses]) const;
 };
 
 class State {

@@ -420,6 +420,14 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
     return w;
 }
 
+Status Weights::check_vocabulary(const Tokenizer& ids) const {
+    const format::TokenizerHeader& header = ids.header();
+    if (header.kind == format::Vocab::none || header.n_vocab == config.n_vocab) return {};
+    return field_error(file, "tokenizer n_vocab",
+                       layout.extents[1].offset + offsetof(format::TokenizerHeader, n_vocab),
+                       header.n_vocab, Text<64>(uint64_t(config.n_vocab), " (config.n_vocab)").view());
+}
+
 LayerWeights Weights::layer(size_t i) const {
     const auto view = [&](size_t role_index) {
         const TensorEntry& e = entries[first_layer_entry_ + i * kTensorsPerLayer + role_index];

@@ -14,6 +14,7 @@
 #include "core/status.h"
 #include "model/config.h"
 #include "model/format.h"
+#include "model/tokenizer.h"
 
 namespace axiom {
 
@@ -92,6 +93,9 @@ struct Weights {
     // `bytes`: the whole file, 64-byte aligned, outliving the Weights. Validates everything except
     // the extent checksums, which verify_checksums() or a ChecksumStream did or will do.
     static Result<Weights> open(std::string_view file, std::span<const uint8_t> bytes);
+
+    // Every id a tokenizer yields must be a row of the embedding.
+    Status check_vocabulary(const Tokenizer& ids) const;
 
   private:
     std::span<const uint8_t> bytes_;

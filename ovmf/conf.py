@@ -5,9 +5,17 @@ import re
 import shlex
 
 
+# Options whose value is a file's path; the image takes their backslashes as they are.
+PATHS = ("m", "model")
+
+
 def escape(value):
-    """Text of an option as one line: backslash and newline are escaped."""
-    value = value.replace("\r\n", "\n").replace("\\", "\\\\").replace("\n", "\\n")
+    """Text of an option as one line: what the parser would cut or end the line at is escaped."""
+    value = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    if value.startswith(" "):
+        value = "\\s" + value[1:]
+    if value.endswith(" "):
+        value = value[:-1] + "\\s"
     return value
 
 
@@ -36,5 +44,7 @@ def text(prompt, n_predict, arguments=""):
     lines = ["# Options of axiom.efi, one `key value` a line. \\n is a newline, \\\\ a backslash."]
     pairs = [("prompt", prompt), ("n-predict", n_predict), *from_arguments(arguments)]
     for name, value in pairs:
-        lines.append(name if value is None else f"{name} {escape(value)}")
+        if value is not None and name not in PATHS:
+            value = escape(value)
+        lines.append(name if value is None else f"{name} {value}")
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")

@@ -72,7 +72,7 @@ std::string chatml_default_system(std::string_view program) {
     for (const std::string_view start : {"<|im_start|>system\n", "<|im_start|>system\\n"}) {
         for (size_t at = program.find(start); at != std::string_view::npos;
              at = program.find(start, at + 1)) {
-            const std::string text = literal_until(program.substr(at + start.size()), "<|im_end|>");
+            std::string text = literal_until(program.substr(at + start.size()), "<|im_end|>");
             if (!text.empty()) return text;
         }
     }

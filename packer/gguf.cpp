@@ -315,6 +315,7 @@ Status place_data(std::string_view file, std::span<const uint8_t> data, uint64_t
         info.tensor.data = data.subspan(info.data_offset, info.data_bytes);
     }
     std::vector<const TensorInfo*> order;
+    order.reserve(infos.size());
     for (const TensorInfo& info : infos) order.push_back(&info);
     std::sort(order.begin(), order.end(), [](const TensorInfo* a, const TensorInfo* b) {
         return a->data_offset < b->data_offset;
@@ -383,7 +384,7 @@ Result<File> File::parse(std::string_view name, std::span<const uint8_t> bytes) 
     file.name_ = name;
     Cursor cursor(name, bytes);
 
-    Head head;
+    Head head{};
     if (Status s = parse_head(name, cursor, &head); !s.ok()) return s;
     file.version_ = head.version;
 

@@ -72,6 +72,7 @@ Status verify(std::string_view file, std::span<const uint8_t> bytes) {
     const std::span<const Extent> extents = weights.layout.extents;
     const Result<Tokenizer> tokenizer = Tokenizer::open(file, extents[1].offset, weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
+    if (Status s = weights.check_vocabulary(tokenizer.value()); !s.ok()) return s;
     const Result<ChatTemplate> chat = ChatTemplate::open(file, extents[2].offset, weights.chat);
     if (!chat.ok()) return chat.status();
 

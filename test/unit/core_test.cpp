@@ -44,6 +44,9 @@ TEST_CASE("numbers print as people expect them") {
     REQUIRE(text(Bytes{512}, ", ", Bytes{98362432}, ", ", Bytes{1536}) ==
             "512 B, 93.8 MiB, 1.50 KiB");
     REQUIRE(text(Quoted{"a\nb\"\x7f"}) == "\"a\\x0ab\"\\x7f\"");
+    REQUIRE(text(Quoted{"\xc3\xa9\xff\xe2\x82"}) == "\"\xc3\xa9\\xff\\xe2\\x82\"");
+    const std::string accents = "a" + std::string("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9") + std::string(80, 'b');
+    REQUIRE(text(Quoted{accents}).size() == 64 + 5);
     REQUIRE(text(PadLeft{"ab", 4}, "|", PadRight{"ab", 4}, "|") == "  ab|ab  |");
 }
 
@@ -203,6 +206,28 @@ TEST_CASE("a slab class that does not fit is refused with both sizes and changes
     const std::string message(refused.status().text());
     REQUIRE(message.find("huge: needs 100 x 4.00 KiB") != std::string::npos);
     REQUIRE(slab.free_bytes() == before);
+}
+
+TEST_CASE("what a slab says fits can be created over fragmented ranges, and one object more cannot") {
+    std::vector<uint8_t> memory(1 << 18);
+    const uintptr_t base = reinterpret_cast<uintptr_t>(memory.data());
+    std::vector<AddressRange> ranges;
+    for (size_t i = 0; i < 40; i++) ranges.push_back({base + i * 6000, base + i * 6000 + 5000});
+    Slab slab;
+    slab.init(ranges);
+    size_t n = 0;  // the most 1 KiB objects that fit: 4 a range, though the bytes would hold more
+    for (;; n++) {
+        const Slab::Shape shapes[] = {{64, 1}, {1024, n + 1}};
+        if (!slab.fits(shapes)) break;
+    }
+    REQUIRE(n >= 100);
+    REQUIRE(n * 1024 < slab.free_bytes());
+    Slab full = slab;
+    REQUIRE(full.create_class("small", 64, 1).ok());
+    REQUIRE(full.create_class("kv", 1024, n).ok());
+    Slab over = slab;
+    REQUIRE(over.create_class("small", 64, 1).ok());
+    REQUIRE_FALSE(over.create_class("kv", 1024, n + 1).ok());
 }
 
 TEST_CASE("all workers of a team run every job and meet at barriers") {

@@ -275,6 +275,15 @@ TEST_CASE("the table is plain ASCII without blanks at line ends") {
     CHECK_FALSE(contains(table, " \n"));
 }
 
+TEST_CASE("a hostile model name begins no line of the table and sends no escape codes") {
+    Record r;
+    r.model_name = "x\n{\"axiom\":1,\"status\":\"ok\"}\x1b[2J\xc2\x9b";
+    const std::string table = table_of(r);
+    INFO(table);
+    CHECK(table.find("\n{\"axiom\"") == std::string::npos);
+    for (const char c : table) CHECK((c == '\n' || (c >= 0x20 && c <= 0x7e)));
+}
+
 TEST_CASE("the table leaves out what was not measured") {
     const std::string table = table_of(Record{});
     for (const char* part : {"prefill", "decode", "load", "layer", "boundary", "memory", "GB/s",

@@ -240,6 +240,21 @@ TEST_CASE("each wrong field of a packed file is refused by name, offset, found a
     }
 }
 
+TEST_CASE("a vocabulary that is not the embedding's is refused, whatever the extents say alone") {
+    AlignedBytes f(good_file().span());
+    const Result<Weights> weights = Weights::open("bad.axm", f.span());
+    REQUIRE(weights.ok());
+    const Result<Tokenizer> tokenizer =
+        Tokenizer::open("bad.axm", extents(f)[1].offset, weights.value().tokenizer);
+    REQUIRE(tokenizer.ok());
+    CHECK(weights.value().check_vocabulary(tokenizer.value()).ok());
+    Weights fewer = weights.value();
+    fewer.config.n_vocab--;
+    const Status s = fewer.check_vocabulary(tokenizer.value());
+    CHECK_FALSE(s.ok());
+    CHECK(std::string(s.text()).find("bad.axm: tokenizer n_vocab at offset 0x") == 0);
+}
+
 TEST_CASE("a packed file cut short anywhere is refused") {
     const std::span<const uint8_t> whole = good_file().span();
     // Every length in the head, then both sides of every page, which is where extents begin and
