@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "efi/acpi.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace axiom::efi {
@@ -32,6 +33,21 @@ uint8_t sum_of(ByteView bytes) {
 ByteView view(const PhysicalView& memory, uint64_t address, uint64_t n_bytes) {
     const uint8_t* p = memory.at(memory.context, address, n_bytes);
     return p == nullptr ? ByteView{} : ByteView{p, size_t(n_bytes)};
+}
+
+constexpr uint64_t kMappableEnd = uint64_t{1} << 47;  // the canonical half we map onto itself
+
+bool is_ram(MemoryType type) {
+    return is_memory(type) || type == MemoryType::unusable || type == MemoryType::persistent ||
+           type == MemoryType::unaccepted;
+}
+
+bool can_be_register(std::span<const MemoryRegion> regions, uint64_t address) {
+    if (address < kPageBytes || address > kMappableEnd - kRegisterBytes) return false;
+    return std::none_of(regions.begin(), regions.end(), [&](const MemoryRegion& region) {
+        return is_ram(region.type) && address < region.end &&
+               address + kRegisterBytes > region.begin;
+    });
 }
 
 class Reader {
@@ -169,6 +185,8 @@ void Reader::read_spcr(ByteView t) {
         default:
             facts_.uart_baud = 0;
     }
+    // Only COM ports surely have the PC's clock to divide.
+    if (!facts_.uart.io) facts_.uart_baud = 0;
 }
 
 void Reader::read_madt(ByteView t) {
@@ -190,6 +208,26 @@ void Reader::read_madt(ByteView t) {
 }
 
 }  // namespace
+
+void drop_impossible_registers(std::span<const MemoryRegion> regions, AcpiFacts* facts) {
+    const struct {
+        Register& where;
+        const char* name;
+        const char* instead;
+    } candidates[] = {{facts->uart, "SPCR: serial console", "COM1 is used"},
+                      {facts->pm_timer, "FADT: PM timer", "the PIT is used"},
+                      {facts->reset, "FADT: reset register", "it is not used"}};
+    for (const auto& c : candidates) {
+        const uint64_t address = c.where.address;
+        if (address == 0 || c.where.io || can_be_register(regions, address)) continue;
+        if (facts->note.view().empty()) {
+            facts->note = Text<192>(
+                "ACPI: ", c.name, ": address: found ", Hex{address}, ", allowed ", Hex{kPageBytes},
+                "..", Hex{kMappableEnd - kRegisterBytes}, " outside RAM; ", c.instead);
+        }
+        c.where = {};
+    }
+}
 
 AcpiFacts read_acpi(const PhysicalView& memory, uint64_t rsdp_address) {
     AcpiFacts facts;

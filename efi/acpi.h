@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/fmt.h"
+#include "efi/memory.h"
 
 namespace axiom::efi {
 
@@ -34,12 +35,17 @@ struct AcpiFacts {
     Register reset;
     uint8_t reset_value = 0;
     Register uart;           // SPCR: a 16550-compatible console
-    uint32_t uart_baud = 0;  // 0 = leave as firmware set it
+    uint32_t uart_baud = 0;  // 0 = leave as firmware set it; always so for one in memory
     uint32_t n_cpus = 0;     // usable or startable processors of the MADT; 0 = no MADT
     Text<192> note{""};      // the first thing that was wrong, for people; empty if nothing was
 };
 
 // `rsdp_address` 0: no ACPI. Never fails: what cannot be read is missing from the facts.
 AcpiFacts read_acpi(const PhysicalView& memory, uint64_t rsdp_address);
+
+// Removes the registers in memory that cannot be ones, and notes it: in the first page, within
+// kRegisterBytes of the end of mappable addresses, or over RAM of the map.
+inline constexpr uint64_t kRegisterBytes = 32;
+void drop_impossible_registers(std::span<const MemoryRegion> regions, AcpiFacts* facts);
 
 }  // namespace axiom::efi

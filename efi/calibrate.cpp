@@ -34,6 +34,8 @@ uint64_t pm_window(const AcpiFacts& acpi) {
     if (!read_pm_edge(acpi.pm_timer, &from, &from_ticks)) return 0;
     do {
         if (!read_pm_edge(acpi.pm_timer, &to, &to_ticks)) return 0;
+        // A register that flickers moves all the time and gets nowhere.
+        if (to_ticks - from_ticks > kPatienceTicks) return 0;
     } while (counter_delta(from, to, acpi.pm_timer_32bit) < kPmTimerHz / kWindowsPerSecond);
     return rate_of(to_ticks - from_ticks, counter_delta(from, to, acpi.pm_timer_32bit), kPmTimerHz);
 }

@@ -190,18 +190,6 @@ Text<32> utc_now(const Firmware& firmware) {
                     ":", two_digits(t.Second).view(), "Z");
 }
 
-Framebuffer framebuffer(const Firmware& firmware) {
-    EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
-    void* protocol = nullptr;
-    if (EFI_ERROR(firmware.boot->LocateProtocol(&guid, nullptr, &protocol))) return {};
-    const auto* gop = static_cast<const EFI_GRAPHICS_OUTPUT_PROTOCOL*>(protocol);
-    if (gop->Mode == nullptr || gop->Mode->Info == nullptr) return {};
-    Framebuffer out{gop->Mode->FrameBufferBase, gop->Mode->FrameBufferSize,
-                    gop->Mode->Info->HorizontalResolution, gop->Mode->Info->VerticalResolution};
-    if (gop->Mode->Info->PixelFormat == PixelBltOnly) out.address = out.bytes = 0;
-    return out;
-}
-
 namespace {
 
 // The largest piece of conventional memory right now, for a message about memory that is not there.

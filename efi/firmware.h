@@ -42,12 +42,6 @@ Text<128> firmware_name(const Firmware& firmware);
 // "2026-01-31T12:00:00Z", or empty when the clock cannot be read.
 Text<32> utc_now(const Firmware& firmware);
 
-struct Framebuffer {
-    uint64_t address = 0, bytes = 0;  // 0: none, or not linear
-    uint32_t width = 0, height = 0;
-};
-Framebuffer framebuffer(const Firmware& firmware);
-
 // Pages of EfiLoaderData, `alignment`-aligned (a power of two, at least a page): what is
 // over-allocated to align is given back. no_memory names the need and the largest piece there is.
 Result<uint64_t> allocate_pages(const Firmware& firmware, std::string_view what, uint64_t bytes,

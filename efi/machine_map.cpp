@@ -24,20 +24,6 @@ uint64_t address_of(const void* p) {
     return uint64_t(p);
 }
 
-// RAM that stays mapped, as few ranges as possible so that large pages fit.
-size_t memory_ranges(std::span<const MemoryRegion> regions, std::span<AddressRange> out) {
-    size_t n = 0;
-    for (const MemoryRegion& region : regions) {
-        if (!is_memory(region.type)) continue;
-        if (n > 0 && out[n - 1].end == region.begin) {
-            out[n - 1].end = region.end;
-        } else if (n < out.size()) {
-            out[n++] = {region.begin, region.end};
-        }
-    }
-    return n;
-}
-
 bool is_runtime(const MemoryRegion& region) {
     return region.type == MemoryType::runtime_code || region.type == MemoryType::runtime_data;
 }
@@ -62,9 +48,9 @@ class Mapper {
     void map(uint64_t begin, uint64_t end, Access access, Cache cache = Cache::write_back) {
         if (status_.ok() && begin < end) status_ = tables_->map(begin, end, access, cache);
     }
-    void registers(const Register& where, uint64_t n_bytes) {
+    void registers(const Register& where) {
         if (where.address == 0 || where.io) return;
-        map(where.address, where.address + n_bytes, Access::read_write, Cache::uncached);
+        map(where.address, where.address + kRegisterBytes, Access::read_write, Cache::uncached);
     }
     Status status() const { return status_; }
 
@@ -72,6 +58,20 @@ class Mapper {
     PageTables* tables_;
     Status status_;
 };
+
+// RAM, in runs as long as possible so that large pages fit.
+void map_memory(Mapper& mapper, const MemoryMap& map) {
+    AddressRange run{};
+    for (const MemoryRegion& region : map.regions) {
+        if (!is_memory(region.type)) continue;
+        if (run.end != region.begin) {
+            mapper.map(run.begin, run.end, Access::read_write);
+            run.begin = region.begin;
+        }
+        run.end = region.end;
+    }
+    mapper.map(run.begin, run.end, Access::read_write);
+}
 
 // Which parts of a runtime driver are code and which data (UEFI 2.10, section 4.6.4).
 void map_memory_attributes(Mapper& mapper, const MemoryMap& map, uint64_t table) {
@@ -215,16 +215,10 @@ PhysicalView readable_memory(const MemoryMap& map) {
 Status map_machine(const MappingPlan& plan, const PageTables::Features& features, PageTables* out) {
     out->init(plan.area.tables, features);
     Mapper mapper(out);
-    AddressRange memory[256];
-    const size_t n_memory = memory_ranges(plan.map.regions, memory);
-    for (size_t i = 0; i < n_memory; i++) {
-        mapper.map(memory[i].begin, memory[i].end, Access::read_write);
-    }
+    map_memory(mapper, plan.map);
     map_firmware(mapper, plan);
-    mapper.map(plan.screen.address, plan.screen.address + plan.screen.bytes, Access::read_write,
-               Cache::uncached);
-    mapper.registers(plan.acpi.uart, 32);
-    mapper.registers(plan.acpi.reset, 4);
+    mapper.registers(plan.acpi.uart);
+    mapper.registers(plan.acpi.reset);
     map_image(mapper, plan.image);
     mapper.map(plan.model.begin, plan.model.end, Access::read);
     mapper.map(0, kPageBytes, Access::none);

@@ -55,7 +55,6 @@ struct MappingPlan {
     const MemoryMap& map;
     const WorkArea& area;
     AddressRange model, image;
-    const Framebuffer& screen;
     const AcpiFacts& acpi;
     uint64_t memory_attributes_table;  // 0: none
 };

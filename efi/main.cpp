@@ -8,6 +8,7 @@
 #include "efi/console.h"
 #include "efi/cpu.h"
 #include "efi/exit.h"
+#include "efi/fault.h"
 #include "efi/firmware.h"
 #include "efi/interrupts.h"
 #include "efi/keys.h"
@@ -31,7 +32,6 @@ struct Boot {
     uint64_t exit_ticks = 0;
     Options options;
     AcpiFacts acpi;
-    Framebuffer screen;
     TscRate rate;
     Clock clock;
     Text<128> firmware_name{""};
@@ -70,7 +70,7 @@ Status gather_facts(Boot& b) {
     if (status.ok()) status = read_memory_map(b.firmware, b.area.raw_map, b.area.regions, &b.map);
     if (!status.ok()) return status;
     b.acpi = read_acpi(readable_memory(b.map), acpi_rsdp(b.firmware));
-    b.screen = framebuffer(b.firmware);
+    drop_impossible_registers(b.map.regions, &b.acpi);
     b.firmware_name = firmware_name(b.firmware);
     b.test_time = utc_now(b.firmware);
 
@@ -93,7 +93,9 @@ void say_facts(const Boot& b) {
     say("acpi      ", b.acpi.found ? "found, " : "none, ", b.acpi.n_cpus, " CPUs, console ",
         b.acpi.uart.address != 0 ? "by SPCR" : "COM1");
     if (!b.acpi.note.view().empty()) say("note      ", b.acpi.note.view());
-    if (b.screen.width != 0) say("screen    ", b.screen.width, " x ", b.screen.height);
+    if (b.options.n_threads > kNWorkers) {
+        say("note      -t ", b.options.n_threads, ": this image computes on one core");
+    }
 }
 
 // What would otherwise be found out when there is no firmware left to go back to.
@@ -102,8 +104,8 @@ Status check_options(const Boot& b) {
     const Result<uint64_t> scratch =
         allocate_pages(b.firmware, "prompt scratch", bytes, kPageBytes);
     if (!scratch.ok()) return scratch.status();
-    const Status status =
-        check_run(b.weights, b.options, {reinterpret_cast<uint8_t*>(scratch.value()), bytes});
+    const Status status = check_run(b.weights, b.options, features_once_enabled(),
+                                    {reinterpret_cast<uint8_t*>(scratch.value()), bytes});
     free_pages(b.firmware, scratch.value(), bytes);
     return status;
 }
@@ -176,9 +178,9 @@ void describe_machine(Boot& b, const Status& outcome) {
 // On our own stack, under our own tables: the machine is AXIOM's.
 [[noreturn]] void run(void* context) {
     Boot& b = *static_cast<Boot*>(context);
-    Status status = map_machine({b.map, b.area, model_range(b.model), b.image, b.screen, b.acpi,
-                                 memory_attributes_table(b.firmware)},
-                                paging_features(), &b.tables);
+    Status status = map_machine(
+        {b.map, b.area, model_range(b.model), b.image, b.acpi, memory_attributes_table(b.firmware)},
+        paging_features(), &b.tables);
     if (!status.ok()) fail(status);
     switch_page_tables(b.tables.root());
     set_crash_tables(&b.tables);
@@ -191,6 +193,9 @@ void describe_machine(Boot& b, const Status& outcome) {
     b.loop.add({.name = "console", .poll = Console::task, .context = &console});
     b.loop.add({.name = "keys", .poll = Keys::task, .context = &b.keys});
 
+#ifdef AXIOM_TEST_FAULT
+    provoke_fault(b.options.prompt);
+#endif
     Machine machine;
     machine.clock = b.clock;
     machine.features = decode_features(b.cpu);
@@ -221,9 +226,10 @@ void describe_machine(Boot& b, const Status& outcome) {
     mask_interrupts();
     enable_vector_state();
     const bool has_spcr = b.acpi.uart.address != 0;
+    // First, so that a fault at a wrong register address ends in a machine left as configured.
+    install_interrupts(b.area.exception_stacks, crash_context(b.image, b.area));
     b.serial.init(has_spcr ? b.acpi.uart : Serial::kCom1, has_spcr ? b.acpi.uart_baud : 115200);
     console.use_serial(&b.serial, b.area.ring);
-    install_interrupts(b.area.exception_stacks, crash_context(b.image, b.area));
     if (!status.ok()) fail(status);
     run_on_stack(b.area.stack_end, run, &b);
 }

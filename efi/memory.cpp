@@ -34,49 +34,54 @@ bool is_free(const MemoryRegion& region) {
     }
 }
 
-// Ascending list of disjoint ranges in the caller's storage.
+// Ascending ranges in the caller's storage; when that is full the smallest gives way.
 struct RangeList {
     std::span<AddressRange> storage;
     size_t n = 0;
 
-    void add(AddressRange range) {
-        if (range.begin >= range.end) return;
-        size_t i = n;
-        while (i > 0 && storage[i - 1].begin > range.begin) i--;
-        // Swallow what touches the new range on either side.
-        if (i > 0 && storage[i - 1].end >= range.begin) i--;
-        size_t last = i;
-        while (last < n && storage[last].begin <= range.end) {
-            range.begin = std::min(range.begin, storage[last].begin);
-            range.end = std::max(range.end, storage[last].end);
-            last++;
+    void append(const AddressRange& range) {
+        if (range.size() == 0 || storage.empty()) return;
+        if (n == storage.size()) {
+            const auto smallest = std::min_element(
+                storage.begin(), storage.end(),
+                [](const AddressRange& x, const AddressRange& y) { return x.size() < y.size(); });
+            if (smallest->size() >= range.size()) return;
+            std::copy(smallest + 1, storage.end(), smallest);
+            n--;
         }
-        if (last == i && n == storage.size()) return;
-        replace(i, last, &range, 1);
-    }
-
-    void subtract(AddressRange hole) {
-        for (size_t i = 0; i < n; i++) {
-            const AddressRange range = storage[i];
-            if (hole.end <= range.begin || hole.begin >= range.end) continue;
-            AddressRange rest[2];
-            size_t n_rest = 0;
-            if (hole.begin > range.begin) rest[n_rest++] = {range.begin, hole.begin};
-            if (hole.end < range.end) rest[n_rest++] = {hole.end, range.end};
-            if (n_rest == 2 && n == storage.size()) n_rest = 1;
-            replace(i, i + 1, rest, n_rest);
-            i += n_rest;
-            i--;
-        }
-    }
-
-    void replace(size_t begin, size_t end, const AddressRange* with, size_t n_with) {
-        memmove(storage.data() + begin + n_with, storage.data() + end,
-                (n - end) * sizeof(AddressRange));
-        for (size_t i = 0; i < n_with; i++) storage[begin + i] = with[i];
-        n = n - (end - begin) + n_with;
+        storage[n++] = range;
     }
 };
+
+AddressRange whole_pages(const AddressRange& range) {
+    return {range.begin / kPageBytes * kPageBytes,
+            (range.end + kPageBytes - 1) / kPageBytes * kPageBytes};
+}
+
+// The longest stretch of one free region that begins at the first free address from `from` on;
+// empty when there is none. Only begin is final: others' memory may lie in it.
+AddressRange next_free(std::span<const MemoryRegion> regions, uint64_t from) {
+    AddressRange next{~uint64_t{0}, ~uint64_t{0}};
+    for (const MemoryRegion& region : regions) {
+        if (!is_free(region) || region.end <= from) continue;
+        const uint64_t begin = std::max(region.begin, from);
+        if (begin < next.begin || (begin == next.begin && region.end > next.end)) {
+            next = {begin, region.end};
+        }
+    }
+    return next;
+}
+
+// Cuts `range` where `hole` begins; false, with *resume moved, when `hole` covers its beginning.
+bool cut(AddressRange* range, const AddressRange& hole, uint64_t* resume) {
+    if (hole.begin >= range->end || hole.end <= range->begin) return true;
+    if (hole.begin > range->begin) {
+        range->end = hole.begin;
+        return true;
+    }
+    *resume = std::max<uint64_t>(*resume, hole.end);
+    return false;
+}
 
 }  // namespace
 
@@ -108,18 +113,28 @@ Result<size_t> decode_memory_map(std::string_view what, std::span<const uint8_t>
 
 size_t free_ranges(std::span<const MemoryRegion> regions, std::span<const AddressRange> kept,
                    std::span<AddressRange> out) {
+    // One walk upwards, so that no more is held than the piece at hand: a map that overlaps itself
+    // loses the doubtful part, and pieces that touch become one.
     RangeList list{out};
-    for (const MemoryRegion& region : regions) {
-        if (is_free(region)) list.add({std::max(region.begin, kLowest), region.end});
+    AddressRange piece{};
+    for (uint64_t at = kLowest;;) {
+        AddressRange next = next_free(regions, at);
+        if (next.size() == 0) break;
+        bool begins_free = true;
+        for (const MemoryRegion& region : regions) {
+            if (!is_free(region)) begins_free &= cut(&next, {region.begin, region.end}, &at);
+        }
+        for (const AddressRange& range : kept) begins_free &= cut(&next, whole_pages(range), &at);
+        if (!begins_free) continue;
+        at = next.end;
+        if (piece.end == next.begin) {
+            piece.end = next.end;
+        } else {
+            list.append(piece);
+            piece = next;
+        }
     }
-    // A map that overlaps itself loses the doubtful part.
-    for (const MemoryRegion& region : regions) {
-        if (!is_free(region)) list.subtract({region.begin, region.end});
-    }
-    for (const AddressRange& range : kept) {
-        list.subtract({range.begin / kPageBytes * kPageBytes,
-                       (range.end + kPageBytes - 1) / kPageBytes * kPageBytes});
-    }
+    list.append(piece);
     return list.n;
 }
 

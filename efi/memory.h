@@ -55,7 +55,7 @@ Result<size_t> decode_memory_map(std::string_view what, std::span<const uint8_t>
 
 // Memory that nobody owns once boot services are gone, merged, ascending, 4 KiB-aligned:
 // conventional, boot-services and loader memory from 1 MiB up, minus every other region and minus
-// `kept`. Pieces beyond out.size() are left out.
+// `kept`. Of more than out.size() pieces the largest are given.
 size_t free_ranges(std::span<const MemoryRegion> regions, std::span<const AddressRange> kept,
                    std::span<AddressRange> out);
 

@@ -5,9 +5,12 @@
 # Logic without firmware or hardware, which the unit tests link on Linux.
 EFI_PURE    := efi/text.cpp efi/memory.cpp efi/paging.cpp efi/acpi.cpp efi/descriptors.cpp \
                efi/rate.cpp
-EFI_SOURCES := $(wildcard efi/*.cpp)
+EFI_SOURCES := $(filter-out efi/fault.cpp,$(wildcard efi/*.cpp))
 EFI_OBJECTS := $(ENGINE:%.cpp=$(BUILD)/efi/%.o) $(EFI_SOURCES:%.cpp=$(BUILD)/efi/%.o) \
                $(BUILD)/efi/efi/interrupt_stubs.o
+# build/axiom-fault.efi, for the boot tests: the same image, whose prompt names a way to break.
+FAULT_OBJECTS := $(filter-out $(BUILD)/efi/efi/main.o,$(EFI_OBJECTS)) \
+                 $(BUILD)/efi-fault/efi/main.o $(BUILD)/efi-fault/efi/fault.o
 
 GNU_EFI_INC := /usr/include/efi
 GNU_EFI_LIB := $(firstword $(wildcard /usr/lib/crt0-efi-x86_64.o /usr/lib/*/crt0-efi-x86_64.o))
@@ -24,6 +27,9 @@ efi: $(BUILD)/axiom.efi ## build build/axiom.efi
 $(BUILD)/efi/%.o: %.cpp Makefile efi/module.mk
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) $(EFI_FLAGS) $(ISA_$*) $(EFI_EXTRA_$*) -c $< -o $@
+$(BUILD)/efi-fault/%.o: %.cpp Makefile efi/module.mk
+	@mkdir -p $(@D)
+	$(CXX) $(COMMON) $(EFI_FLAGS) $(EFI_EXTRA_$*) -DAXIOM_TEST_FAULT -c $< -o $@
 $(BUILD)/efi/%.o: %.S
 	@mkdir -p $(@D)
 	$(CXX) -g -c $< -o $@
@@ -32,18 +38,16 @@ $(BUILD)/efi/%.o: %.S
 EFI_EXTRA_efi/libc := -fno-builtin -fno-tree-loop-distribute-patterns
 EFI_EXTRA_efi/main := -DAXIOM_COMMIT='"$(COMMIT)"'
 # A new commit is a new main.o, as the image carries its name.
-$(BUILD)/efi/efi/main.o: $(BUILD)/efi/commit
-$(BUILD)/efi/commit: FORCE
-	@mkdir -p $(@D)
-	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
-FORCE:
+$(BUILD)/efi/efi/main.o $(BUILD)/efi-fault/efi/main.o: $(BUILD)/commit
 
-$(BUILD)/axiom.so: $(EFI_OBJECTS) efi/axiom.lds
+$(BUILD)/axiom.so: $(EFI_OBJECTS)
+$(BUILD)/axiom-fault.so: $(FAULT_OBJECTS)
+$(BUILD)/axiom.so $(BUILD)/axiom-fault.so: efi/axiom.lds
 	ld -nostdlib -pie --no-dynamic-linker -z text --no-undefined -Bsymbolic --build-id=none \
-	   --no-warn-rwx-segments -T efi/axiom.lds $(GNU_EFI_LIB)/crt0-efi-x86_64.o $(EFI_OBJECTS) \
+	   --no-warn-rwx-segments -T efi/axiom.lds $(GNU_EFI_LIB)/crt0-efi-x86_64.o $(filter %.o,$^) \
 	   -L$(GNU_EFI_LIB) -lgnuefi -o $@
-$(BUILD)/axiom.efi: $(BUILD)/axiom.so
+$(BUILD)/%.efi: $(BUILD)/%.so
 	objcopy -j .text -j .rodata -j .reloc -j .data -j .dynamic -j .rela -j .dynsym \
 	        --target efi-app-x86_64 --subsystem 10 $< $@
 
-.PHONY: efi FORCE
+.PHONY: efi

@@ -19,8 +19,7 @@ enum class Access : uint8_t {
     read_execute,
     everything,  // runtime services code that firmware did not split into code and data
 };
-// write_back and uncached are the PAT's entries 0 and 2 at reset: WB, and UC- which lets an MTRR
-// make a framebuffer write-combining.
+// write_back and uncached are the PAT's entries 0 and 2 at reset: WB, and UC-.
 enum class Cache : uint8_t { write_back, uncached };
 
 struct alignas(4096) PageTable {

@@ -16,8 +16,6 @@ class Serial {
     // (no scratch register, no line status) everything written is dropped.
     void init(const Register& where, uint32_t baud);
     bool present() const { return present_; }
-    bool memory_mapped() const { return !where_.io; }
-    uint64_t address() const { return where_.address; }
 
     // False when the transmit FIFO has no room now; never waits.
     bool try_put(char c);

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 import sys
 
 import badfiles
@@ -37,7 +38,9 @@ class Suite:
         self.tiny = tally.tiny_model(build)
         self.default = build / "models" / "default.axm"
         self.efi = build / "axiom.efi"
+        self.fault_efi = build / "axiom-fault.efi"
         self.hashes = {}
+        self.hashes_lock = threading.Lock()
 
     def source(self, name, data):
         """A file to go into an image."""
@@ -54,6 +57,11 @@ class Suite:
     def host_hash(self, model, prompt, n, isa="scalar"):
         """axiom-host's logits hash for the same run."""
         key = (model, prompt, n, isa)
+        with self.hashes_lock:  # scenarios run side by side and share the results
+            return self.host_hash_locked(key)
+
+    def host_hash_locked(self, key):
+        model, prompt, n, isa = key
         if key not in self.hashes:
             out = self.folder / f"host-{len(self.hashes)}.json"
             command = [
@@ -105,7 +113,8 @@ class Suite:
                 "EFI/BOOT/BOOTX64.EFI": self.efi,
                 "axiom/model.axm": self.default,
                 "axiom/axiom.conf": self.source(
-                    "interrupt.conf", conf.text(QUESTION, str(N_INTERRUPTED), "--ignore-eos")
+                    "interrupt.conf",
+                    conf.text(QUESTION, str(N_INTERRUPTED), "--ignore-eos --isa avx2"),
                 ),
             },
         )
@@ -204,7 +213,11 @@ def interrupted(suite):
             suite.folder / "interrupted", suite.interrupt_image, 300, reactions=[(BEGUN, b"\x03")]
         )
         failure = judge_run(outcome, None, status="interrupted")
-        n_gen = (outcome.record or {}).get("n_gen")
+        record = outcome.record or {}
+        # Also: a set is not refused because the firmware has not turned its registers on.
+        if failure is None and record.get("kernel_set") != "avx2":
+            failure = f"kernel_set in the record: found {record.get('kernel_set')}, allowed avx2"
+        n_gen = record.get("n_gen")
         if failure is None and not (isinstance(n_gen, int) and n_gen < N_INTERRUPTED):
             failure = f"n_gen in the record: found {n_gen}, allowed below {N_INTERRUPTED}"
         results.result(name, failure)
@@ -238,6 +251,11 @@ class BadInput:
             "the EFI image names a kernel set that does not exist",
             "--isa avx9 -p x",
             self.names("--isa", "avx9", "allowed"),
+        )
+        self.add(
+            "the EFI image refuses a kernel set that the CPU lacks before it leaves the firmware",
+            "--isa avx512 -p x",
+            self.names("--isa", "avx512", "this CPU lacks", "allowed"),
         )
         self.add(
             "the EFI image refuses a context beyond the model's",
@@ -328,7 +346,9 @@ class BadInput:
     def run(self, results, name):
         self.files["startup.nsh"] = self.suite.source("bad.nsh", "\r\n".join(self.script) + "\r\n")
         path = self.suite.image("bad", self.files)
-        outcome = guest.boot(self.suite.folder / "bad-input", path, 400, memory_mib=512)
+        outcome = guest.boot(
+            self.suite.folder / "bad-input", path, 400, memory_mib=512, cpu="qemu64"
+        )
         lost = None  # the first case after which there was no shell any more
         for test, label, check in self.checks:
             match = re.search(rf"^{label}\s*$(.*?)^{label} (\S+)\s*$", outcome.text, re.M | re.S)
@@ -375,6 +395,65 @@ def returns_to_firmware(suite):
     return run
 
 
+PAGE_FAULT = r"exception: #PF page fault \(vector 14\), error code {}, at axiom\.efi\+0x"
+FAULTS = {  # what to break: its title, patterns of the report
+    "null": (
+        "a read through a null pointer",
+        PAGE_FAULT.format("0x0"),
+        r"page fault: read at 0x0{14}10, not mapped \(null page\)",
+        r"rax 0{14}10\b.* rcx 1122334455667788\b",
+        r"code 48 8b 10 ",
+    ),
+    "stack": (
+        "a stack overflow",
+        PAGE_FAULT.format("0x2"),
+        r"page fault: write at 0x[0-9a-f]{13}ff8, not mapped \(stack guard: stack overflow\)",
+        r"rax 1122334455667788\b(.*\n)*.* rsp [0-9a-f]{13}000\b",
+        r"code 50 eb fd ",
+    ),
+    "text": (
+        "a write to code",
+        PAGE_FAULT.format("0x3"),
+        r"page fault: write at 0x([0-9a-f]{16}), protected\n(.*\n)*.*rax \1\b(.*\n)*.*cr2 \1\b",
+        r"rcx 1122334455667788\b",
+        r"code 89 08 ",
+    ),
+    "nx": (
+        "execution of data",
+        PAGE_FAULT.format("0x11"),
+        r"page fault: execute at 0x([0-9a-f]{16}), protected\n(.*\n)*.*rip \1\b.*cr2 \1\b",
+        r"rcx 1122334455667788\b",
+        r"code c3( 90){15}",
+    ),
+    "panic": ("a broken invariant", r"panic: efi/fault\.cpp:\d+: provoked"),
+}
+
+
+def breaks(suite, kind):
+    """The image breaks on purpose: the report is whole and the machine goes off."""
+    title, *patterns = FAULTS[kind]
+    if kind != "panic":
+        patterns.append(r"callers, newest first, some may be stale:")
+
+    def run(results, name):
+        label = f"fault-{kind}"
+        files = {
+            "EFI/BOOT/BOOTX64.EFI": suite.fault_efi,
+            "axiom/model.axm": suite.tiny,
+            "axiom/axiom.conf": suite.source(label + ".conf", conf.text(kind, "1")),
+        }
+        outcome = guest.boot(
+            suite.folder / label, suite.image(label, files), 90, memory_mib=512
+        )
+        failure = outcome.failure
+        for pattern in patterns:
+            if failure is None and not re.search(pattern, outcome.text):
+                failure = f"found no {pattern!r} in\n{outcome.tail(20)}"
+        results.result(name, failure)
+
+    return f"{title} is reported on the serial port and the machine goes off", run
+
+
 def error_of(text):
     match = ERROR_LINE.search(text)
     return match[0].rstrip() if match else None
@@ -391,6 +470,8 @@ def scenarios(suite):
     yield "after every refused input the shell starts a good run", BadInput(suite).run
     yield "Ctrl-C on the serial port ends generation with a record that says so", interrupted(suite)
     yield "a refused model gives control back to the next boot option", returns_to_firmware(suite)
+    for kind in FAULTS:
+        yield breaks(suite, kind)
     yield from matrix(suite)
 
 

@@ -118,8 +118,8 @@ TEST_CASE("timer, reset register, serial console and CPUs are found through the 
     CHECK(facts.uart.address == 0xfe036000);
     CHECK(!facts.uart.io);
     CHECK(facts.uart.access_bytes == 4);
-    CHECK(facts.uart_baud == 115200);
-    CHECK(facts.n_cpus == 2);  // one enabled, one that can be brought online, one neither
+    CHECK(facts.uart_baud == 0);  // in memory: what clock it divides is not known
+    CHECK(facts.n_cpus == 2);     // one enabled, one that can be brought online, one neither
     CHECK(facts.note.view().empty());
 }
 
@@ -210,4 +210,53 @@ TEST_CASE("a serial console that is no 16550 and registers outside I/O space are
     gas(u.at[0x4000], 116, 1, 8, 1, 0x10cf9);
     u.fix();
     CHECK(u.facts().reset.address == 0);
+}
+
+TEST_CASE("a serial console in I/O space gets the rate its table names") {
+    Tables t;
+    gas(t.at[0x6000], 40, 1, 8, 1, 0x2f8);
+    t.fix();
+    CHECK(t.facts().uart.address == 0x2f8);
+    CHECK(t.facts().uart_baud == 115200);
+}
+
+TEST_CASE("registers in memory must lie outside RAM, the first page and the unmappable") {
+    const MemoryRegion regions[] = {
+        {0x100000, 0x80000000, MemoryType::conventional, kAttributeWriteBack},
+        {0xfe000000, 0xff000000, MemoryType::reserved, 0},
+        {0x100000000, 0x140000000, MemoryType::unaccepted, kAttributeWriteBack}};
+    const auto kept = [&](uint64_t address) {
+        AcpiFacts facts;
+        facts.uart = facts.pm_timer = facts.reset = {address, false, 32, 3};
+        drop_impossible_registers(regions, &facts);
+        CHECK(facts.uart.address == facts.pm_timer.address);
+        CHECK(facts.uart.address == facts.reset.address);
+        CHECK(facts.note.view().empty() == (facts.uart.address != 0));
+        return facts.uart.address != 0;
+    };
+    constexpr uint64_t kEnd = uint64_t{1} << 47;
+    for (const uint64_t good : {uint64_t{0x1000}, uint64_t{0x80000000}, uint64_t{0xfe036000},
+                                uint64_t{0x100000 - 32}, kEnd - 32}) {
+        INFO(std::hex << good);
+        CHECK(kept(good));
+    }
+    for (const uint64_t bad :
+         {uint64_t{0x10}, uint64_t{0x100000 - 31}, uint64_t{0x200000}, uint64_t{0x7fffffff},
+          uint64_t{0x120000000}, kEnd - 31, kEnd, uint64_t{1} << 63, ~uint64_t{0}, ~uint64_t{31}}) {
+        INFO(std::hex << bad);
+        CHECK(!kept(bad));
+    }
+}
+
+TEST_CASE("a dropped register is named with its address and what is used instead") {
+    const MemoryRegion ram{0x100000, 0x80000000, MemoryType::conventional, kAttributeWriteBack};
+    Tables t;
+    gas(t.at[0x6000], 40, 0, 32, 3, 0x200000);
+    t.fix();
+    AcpiFacts facts = t.facts();
+    drop_impossible_registers({&ram, 1}, &facts);
+    CHECK(facts.uart.address == 0);
+    CHECK(facts.pm_timer.address == 0x608);  // I/O space is not concerned
+    CHECK(notes(facts, "serial console: address: found 0x200000"));
+    CHECK(notes(facts, "COM1 is used"));
 }

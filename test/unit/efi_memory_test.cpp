@@ -121,13 +121,34 @@ TEST_CASE("a map that overlaps itself loses the doubtful part") {
     CHECK(same(free, {{kMib, 4 * kMib}, {5 * kMib, 8 * kMib}}));
 }
 
-TEST_CASE("more pieces than there is room for are left out and nothing else") {
+TEST_CASE("of more pieces than there is room for the largest are kept, ascending") {
+    // 1, 2 .. 8 MiB, each followed by a gap, the larger ones higher up; two more below them all.
+    std::vector<MemoryRegion> regions{region(MemoryType::conventional, 2 * kMib, 7 * kMib)};
+    for (uint64_t i = 1; i <= 8; i++) {
+        const uint64_t begin = 16 * i * kMib;
+        regions.push_back(region(MemoryType::conventional, begin, begin + i * kMib));
+    }
+    const auto free = free_of(regions, {{3 * kMib, 4 * kMib}}, 3);
+    CHECK(
+        same(free, {{96 * kMib, 102 * kMib}, {112 * kMib, 119 * kMib}, {128 * kMib, 136 * kMib}}));
+    CHECK(free_of(regions, {}, 0).empty());
+}
+
+TEST_CASE("a large piece made of many small regions in any order is kept as one") {
+    std::vector<MemoryRegion> regions;
+    for (uint64_t i = 64; i > 32; i--) {
+        regions.push_back(region(i % 2 != 0 ? MemoryType::conventional : MemoryType::boot_data,
+                                 i * kMib, (i + 1) * kMib));
+    }
+    regions.push_back(region(MemoryType::conventional, 2 * kMib, 4 * kMib));
+    regions.push_back(region(MemoryType::conventional, 8 * kMib, 10 * kMib));
+    CHECK(same(free_of(regions, {}, 1), {{33 * kMib, 65 * kMib}}));
+}
+
+TEST_CASE("of pieces of one size the lowest are kept") {
     std::vector<MemoryRegion> regions;
     for (uint64_t i = 1; i < 10; i++) {
         regions.push_back(region(MemoryType::conventional, 2 * i * kMib, (2 * i + 1) * kMib));
     }
-    const auto free = free_of(regions, {{2 * kMib + 8192, 2 * kMib + 16384}}, 3);
-    REQUIRE(free.size() == 3);
-    CHECK(free[0].begin == 2 * kMib);
-    CHECK(free[0].end == 2 * kMib + 8192);
+    CHECK(same(free_of(regions, {}, 2), {{2 * kMib, 3 * kMib}, {4 * kMib, 5 * kMib}}));
 }
