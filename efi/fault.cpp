@@ -18,7 +18,7 @@ void provoke_fault(std::string_view kind) {
     constexpr uint64_t kMark = 0x1122334455667788;
     uint64_t result = 0;
     if (kind == "null") {
-        asm volatile("mov (%1), %0" : "=d"(result) : "a"(0x10), "c"(kMark));
+        asm volatile("mov (%1), %0" : "=d"(result) : "a"(uint64_t{0x10}), "c"(kMark));
     } else if (kind == "stack") {
         asm volatile("1: push %%rax\n\tjmp 1b" ::"a"(kMark));
     } else if (kind == "text") {
