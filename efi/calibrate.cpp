@@ -51,16 +51,14 @@ uint64_t pit_window() {
     out8(kChannel2, uint8_t(count & 0xff));
     out8(kChannel2, uint8_t(count >> 8));
     const uint64_t begin = ticks_now();
-    uint64_t now = begin;
     bool moved = true;
     while ((in8(kGatePort) & kOutput) == 0) {
-        now = ticks_now();
-        if (now - begin > kPatienceTicks) {
+        if (ticks_now() - begin > kPatienceTicks) {
             moved = false;
             break;
         }
     }
-    now = ticks_now();
+    const uint64_t now = ticks_now();
     out8(kGatePort, saved);
     return moved ? rate_of(now - begin, count, kPitHz) : 0;
 }
