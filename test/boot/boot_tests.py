@@ -23,7 +23,7 @@ import image  # noqa: E402
 
 SHELL_TEXT = "Hello from the shell"
 # Everything that make, a shell or a config file could have an opinion on.
-FILE_TEXT = 'Say "hi" & <é\U0001f600> $HOME `x` %d;\n# two\\nlines\\'
+FILE_TEXT = ' \tSay "hi" & <é\U0001f600> $HOME `x` %d;\n# two\\nlines\\\r\n '
 QUESTION = "What is the capital of France?"
 N_TINY, N_REAL, N_INTERRUPTED = 8, 24, 400
 # The model is there, the firmware is not, and the first text of the run has come.
