@@ -66,7 +66,8 @@ void StateShape::slab_shapes(Slab::Shape (&out)[StateShape::kNClasses]) const {
     static_assert(StateShape::kNClasses == axiom::kNClasses);
     ClassPlan classes[axiom::kNClasses];
     plan(*this, classes);
-    for (size_t i = 0; i < axiom::kNClasses; i++) out[i] = {classes[i].object_bytes, classes[i].count};
+    for (size_t i = 0; i < axiom::kNClasses; i++)
+        out[i] = {classes[i].object_bytes, classes[i].count};
 }
 
 bool StateShape::total_bytes(uint64_t* out) const {

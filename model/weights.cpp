@@ -425,7 +425,8 @@ Status Weights::check_vocabulary(const Tokenizer& ids) const {
     if (header.kind == format::Vocab::none || header.n_vocab == config.n_vocab) return {};
     return field_error(file, "tokenizer n_vocab",
                        layout.extents[1].offset + offsetof(format::TokenizerHeader, n_vocab),
-                       header.n_vocab, Text<64>(uint64_t(config.n_vocab), " (config.n_vocab)").view());
+                       header.n_vocab,
+                       Text<64>(uint64_t(config.n_vocab), " (config.n_vocab)").view());
 }
 
 LayerWeights Weights::layer(size_t i) const {

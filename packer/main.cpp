@@ -188,7 +188,8 @@ Status check_arguments(const Arguments& a) {
 }
 
 Status print_json(const Arguments& a, const Weights& weights) {
-    const std::string text = manifest(weights).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    const std::string text =
+        manifest(weights).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     if (a.json_file.empty()) {
         fwrite(text.data(), 1, text.size(), stdout);
         return {};

@@ -99,9 +99,13 @@ def too_large(folder):
 
 def tests(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    yield "a prompt's backslashes and newlines become escapes, the rest stays", lambda: equal(
-        conf.text('a\\n "b"\r\n$c `é`', "4").decode().splitlines()[1:],
-        ['prompt a\\\\n "b"\\n$c `é`', "n-predict 4"],
+    yield "a prompt's backslashes, line ends, tabs and outer blanks become escapes", lambda: equal(
+        conf.text(' a\\n "b"\r\n$c\t`é` ', "4").decode().splitlines()[1:],
+        ['prompt \\sa\\\\n "b"\\r\\n$c\\t`é`\\s', "n-predict 4"],
+    )
+    yield "a model's path keeps its backslashes", lambda: equal(
+        conf.text("p", "4", "-m '\\axiom\\new.axm'").decode().splitlines()[3:],
+        ["m \\axiom\\new.axm"],
     )
     yield "ARGS become key value lines, flags and negative numbers included", lambda: equal(
         conf.from_arguments("--temp 0.7 --raw --seed=3 -n -1 -sys 'be short'"),

@@ -45,7 +45,8 @@ TEST_CASE("numbers print as people expect them") {
             "512 B, 93.8 MiB, 1.50 KiB");
     REQUIRE(text(Quoted{"a\nb\"\x7f"}) == "\"a\\x0ab\"\\x7f\"");
     REQUIRE(text(Quoted{"\xc3\xa9\xff\xe2\x82"}) == "\"\xc3\xa9\\xff\\xe2\\x82\"");
-    const std::string accents = "a" + std::string("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9") + std::string(80, 'b');
+    const std::string accents =
+        "a" + std::string("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9") + std::string(80, 'b');
     REQUIRE(text(Quoted{accents}).size() == 64 + 5);
     REQUIRE(text(PadLeft{"ab", 4}, "|", PadRight{"ab", 4}, "|") == "  ab|ab  |");
 }
@@ -208,7 +209,8 @@ TEST_CASE("a slab class that does not fit is refused with both sizes and changes
     REQUIRE(slab.free_bytes() == before);
 }
 
-TEST_CASE("what a slab says fits can be created over fragmented ranges, and one object more cannot") {
+TEST_CASE(
+    "what a slab says fits can be created over fragmented ranges, and one object more cannot") {
     std::vector<uint8_t> memory(1 << 18);
     const uintptr_t base = reinterpret_cast<uintptr_t>(memory.data());
     std::vector<AddressRange> ranges;
