@@ -23,6 +23,7 @@ DEFAULT_MODEL_SHA256  := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea3737
 ENGINE   := $(wildcard core/*.cpp core/kernels/*.cpp model/*.cpp)
 ISA_core/kernels/sse    := -mssse3 -msse4.1
 ISA_core/kernels/avx2 := -mavx2 -mf16c
+ISA_core/kernels/avxvnni := -mavx2 -mf16c -mavxvnni
 ISA_core/kernels/avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mf16c \
                             -Wno-uninitialized -Wno-maybe-uninitialized
 ENGINE_FLAGS := -fno-exceptions -fno-rtti

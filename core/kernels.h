@@ -20,50 +20,66 @@ namespace axiom {
 
 // Activations of n_tokens rows quantized to int8 in blocks of 32 columns; n_cols is padded to a
 // multiple of 32 with zeros. For block b of token t, with d = max|x|/127:
-//   scale = d, q = round_half_even(x * (127/max|x|)), sum = sum of q (exact),
-//   scaled_sum = scale * float(sum); all four are 0 when max|x| < 2^-100 or is not finite.
+//   scale = d, q = round_half_even(x * (127/max|x|)), sum = sum of q (exact), low_sum = that of the
+//   first 16 columns, scaled_sum = scale * float(sum);
+// all of them are 0 when max|x| < 2^-100 or is not finite.
 // Source of the scheme: ggml's Q8_1, with scales kept in binary32.
 struct QuantizedActs {
     int8_t* q;          // [n_tokens, n_cols]
     float* scale;       // [n_tokens, n_cols/32]
     float* scaled_sum;  // [n_tokens, n_cols/32]
     int32_t* sum;       // [n_tokens, n_cols/32]
+    int32_t* low_sum;   // [n_tokens, n_cols/32]
     size_t n_cols;      // padded
 
     QuantizedActs from_token(size_t t) const {
         const size_t side = t * round_up(n_cols / kBlockCols, 16);
-        return {q + t * round_up(n_cols, 64), scale + side, scaled_sum + side, sum + side, n_cols};
+        return {q + t * round_up(n_cols, 64),
+                scale + side,
+                scaled_sum + side,
+                sum + side,
+                low_sum + side,
+                n_cols};
     }
 };
 // Strides of one token: round_up(n_cols, 64) bytes of q, round_up(n_cols/32, 16) words of the
 // others.
 constexpr size_t quantized_acts_bytes(size_t n_cols_padded, size_t n_tokens) {
     return n_tokens *
-           (round_up(n_cols_padded, 64) + 3 * round_up(n_cols_padded / kBlockCols * 4, 64));
+           (round_up(n_cols_padded, 64) + 4 * round_up(n_cols_padded / kBlockCols * 4, 64));
 }
 // Lays the arrays out in `memory` (64-byte aligned, quantized_acts_bytes() long).
 QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tokens);
 
-// y[t, r] = sum over blocks b in order of the block's term, for r in [row_begin, row_end), both
+// y[t, r] = sum over blocks b in order of the block's terms, for r in [row_begin, row_end), both
 // multiples of 16 (rows past the matrix are zero weights and are written). With
 // idot = exact integer sum of q_w * q_x over the block's 32 columns:
 //   q4   acc += float(idot - 8*sum) * (f32(scale_w) * scale_x)
 //   q4m  acc += float(idot) * (f32(scale_w) * scale_x);  acc += f32(minimum_w) * scaled_sum
+//   q5   acc += float(idot - 16*sum) * (f32(scale_w) * scale_x)
 //   q8   acc += float(idot) * (f32(scale_w) * scale_x)
+//   q4k, q5k  acc += float(idot) * ((f32(d) * float(scale_w)) * scale_x);
+//             acc -= (f32(dmin) * float(minimum_w)) * scaled_sum
+//   q6k  acc += float(n) * (f32(d) * scale_x), with n, below 2^24, the exact
+//        scale_w[0] * (idot of columns 0..15 - 32*low_sum)
+//        + scale_w[1] * (idot of columns 16..31 - 32*(sum - low_sum))
 // y is [n_tokens, y_stride] floats.
 using MatmulFn = void (*)(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
                           size_t y_stride, size_t row_begin, size_t row_end);
 
+// Positions in one block of the KV cache, and queries one call of attention takes at most.
+inline constexpr size_t kKvPositions = 32;
+inline constexpr size_t kMaxQueries = 4;
+
 struct Kernels {
     const char* name;  // what --isa calls it
 
-    MatmulFn matmul_q4;
-    MatmulFn matmul_q4m;
-    MatmulFn matmul_q8;
+    MatmulFn matmul[kNStoredTypes];  // by StoredType; nullptr for the plain ones
 
-    // One token: x[n] -> row `token` of out (columns n..out.n_cols are zeros). n any length;
-    // x readable to n only.
-    void (*quantize)(const float* x, size_t n, const QuantizedActs& out, size_t token);
+    // Blocks [block_begin, block_end) of one token: x[n] -> row `token` of out (columns n..n_cols
+    // are zeros). n any length; x readable to n only.
+    void (*quantize)(const float* x, size_t n, const QuantizedActs& out, size_t token,
+                     size_t block_begin, size_t block_end);
 
     // out[i] = (x[i] * s) * weight[i], s = 1 / sqrt(sum(x*x) / float(n) + eps); n a multiple of 16.
     // out may be x.
@@ -75,18 +91,24 @@ struct Kernels {
     // x[i] += y[i]
     void (*add)(float* x, const float* y, size_t n);
 
-    // scores[p] = dot(q, k[p]) * scale for p in [0, n_positions); k is f16 [n_positions, head_dim],
-    // q f32 [head_dim], 16-lane dot. head_dim a multiple of 16.
-    void (*attention_scores)(const float* q, const uint16_t* k, size_t head_dim, size_t n_positions,
-                             float scale, float* scores);
+    // Rotates adjacent pairs: x[i] = x[i] * cosine[i] + x[i ^ 1] * sine[i], both products rounded;
+    // n even, any length. cosine and sine hold each pair's angle twice, sine negated for even i.
+    void (*rope)(float* x, const float* cosine, const float* sine, size_t n);
+
+    // One block of keys, f16 [head_dim, kKvPositions], against n_queries <= kMaxQueries queries
+    // [head_dim]: scores[j][p] = (sum over i in order of q[j][i] * k[i, p], from +0) * scale, for
+    // all kKvPositions (those past the sequence are for nobody to read). scores: 64-byte aligned.
+    void (*attention_scores)(const float* const* q, size_t n_queries, const uint16_t* k,
+                             size_t head_dim, float scale, float* const* scores);
 
     // x[i] = exp(x[i] - max) and then x[i] * (1/sum), the sum in 16 lanes as above with the tail
     // elements n - n%16 + j added to lane j. n >= 1 and any length; x padded to 16 is writable.
     void (*softmax)(float* x, size_t n);
 
-    // out[i] += p[pos] * v[pos, i] for pos in order; v is f16 [n_positions, head_dim].
-    void (*attention_values)(const float* p, const uint16_t* v, size_t head_dim, size_t n_positions,
-                             float* out);
+    // out[j][i] += p[j][pos] * v[pos, i] for pos in [0, n_positions) in order, for each of n_queries
+    // <= kMaxQueries; v is f16 [n_positions, head_dim], head_dim a multiple of 16.
+    void (*attention_values)(const float* const* p, size_t n_queries, const uint16_t* v,
+                             size_t head_dim, size_t n_positions, float* const* out);
 
     // f32 -> f16, round to nearest even.
     void (*to_f16)(const float* x, uint16_t* out, size_t n);
@@ -99,6 +121,7 @@ MatmulFn matmul_for(const Kernels& kernels, StoredType type);
 extern const Kernels kScalarKernels;
 extern const Kernels kSseKernels;
 extern const Kernels kAvx2Kernels;
+extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx512Kernels;
 
 // Every set, slowest first, with whether this CPU may run it.

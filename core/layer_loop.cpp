@@ -36,8 +36,16 @@ struct LayerLoop::Pass {
     Layer layer;
     void* context;
     PassTimes times;
-    bool stopped = false;  // written by worker 0 between two barriers
+    bool stopped = false;  // written by worker 0 while all wait at a barrier
 };
+
+// What worker 0 does while the others wait.
+void LayerLoop::at_boundary(void* context) {
+    Pass& pass = *static_cast<Pass*>(context);
+    pass.loop->poll_tasks();
+    const std::atomic<bool>* const stop = pass.loop->stop_;
+    pass.stopped = stop != nullptr && stop->load(std::memory_order_relaxed);
+}
 
 void LayerLoop::work(const Worker& worker, void* context) {
     Pass& pass = *static_cast<Pass*>(context);
@@ -45,13 +53,7 @@ void LayerLoop::work(const Worker& worker, void* context) {
         const uint64_t begin = ticks_now();
         pass.layer(pass.context, worker, i);
         const uint64_t computed = ticks_now();
-        worker.barrier();
-        if (worker.rank == 0) {
-            pass.loop->poll_tasks();
-            const std::atomic<bool>* const stop = pass.loop->stop_;
-            pass.stopped = stop != nullptr && stop->load(std::memory_order_relaxed);
-        }
-        worker.barrier();
+        worker.barrier(at_boundary, &pass);
         if (pass.stopped) return;
         if (worker.rank != 0) continue;
         if (pass.times.layer_ticks != nullptr) pass.times.layer_ticks[i] = computed - begin;

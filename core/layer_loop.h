@@ -27,7 +27,7 @@ struct Task {
 // Where the loop leaves one pass's timing. Pointers may be null (not recorded).
 struct PassTimes {
     uint64_t* layer_ticks = nullptr;     // [n_layers], the compute time of each layer on worker 0
-    uint64_t* boundary_ticks = nullptr;  // [n_layers], tasks plus both barriers after each layer
+    uint64_t* boundary_ticks = nullptr;  // [n_layers], the barrier after each layer and its tasks
 };
 
 class LayerLoop {
@@ -41,7 +41,7 @@ class LayerLoop {
     const Task& task(size_t i) const { return tasks_[i]; }
 
     // Runs layer(context, worker, i) for i in [0, n_layers), on every worker of the team. Each
-    // layer ends with a barrier, then worker 0 polls the tasks while the others wait. If *stop is
+    // layer ends with a barrier at which worker 0 polls the tasks while the others wait. If *stop is
     // set at a boundary (a task may have set it), no further layer runs and the result is false.
     using Layer = void (*)(void* context, const Worker& worker, size_t i_layer);
     void stop_when(const std::atomic<bool>* stop) { stop_ = stop; }
@@ -49,6 +49,7 @@ class LayerLoop {
 
   private:
     struct Pass;
+    static void at_boundary(void* pass);
     static void work(const Worker& worker, void* pass);
     void poll_tasks();
 

@@ -37,26 +37,29 @@ const char* stored_type_name(StoredType t) {
             return "q4m";
         case StoredType::q8:
             return "q8";
+        case StoredType::q5:
+            return "q5";
+        case StoredType::q4k:
+            return "q4k";
+        case StoredType::q5k:
+            return "q5k";
+        case StoredType::q6k:
+            return "q6k";
     }
     return "unknown";
 }
 
 bool stored_bytes(StoredType t, uint64_t n_rows, uint64_t n_cols, uint64_t* out) {
-    uint64_t padded_rows, padded_cols, n_blocks;
+    uint64_t padded_rows, padded_cols;
     if (!checked_add(n_rows, kGroupRows - 1, &padded_rows)) return false;
     if (!checked_add(n_cols, kBlockCols - 1, &padded_cols)) return false;
-    switch (t) {
-        case StoredType::f32:
-        case StoredType::f64:
-            return checked_mul(n_rows, n_cols, out) &&
-                   checked_mul(*out, t == StoredType::f32 ? 4 : 8, out);
-        case StoredType::q4:
-        case StoredType::q4m:
-        case StoredType::q8:
-            return checked_mul(padded_rows / kGroupRows, padded_cols / kBlockCols, &n_blocks) &&
-                   checked_mul(n_blocks, block_bytes(t), out);
+    if (!is_quantized(t)) {
+        return checked_mul(n_rows, n_cols, out) &&
+               checked_mul(*out, t == StoredType::f32 ? 4 : 8, out);
     }
-    return false;
+    if (is_k_quant(t) && n_cols % (kHeadBlocks * kBlockCols) != 0) return false;
+    return n_cols < uint64_t{1} << 40 &&
+           checked_mul(padded_rows / kGroupRows, group_bytes(t, padded_cols / kBlockCols), out);
 }
 
 void pack_block(StoredType t, const BlockSource& source, uint8_t* block) {

@@ -3,14 +3,27 @@
 //
 // A matrix [n_rows, n_cols] is stored as row groups of 16 rows; each group is a sequence of blocks
 // of 16 rows x 32 columns, in column order. Rows and columns past the matrix are zero weights.
-// Within a block (scale and minimum are IEEE binary16):
+// Within a block (f16 is IEEE binary16):
 //
 //   q4   uint8 nibbles[256]; f16 scale[16];                   w = scale * (q - 8)
 //   q4m  uint8 nibbles[256]; f16 scale[16]; f16 minimum[16];  w = scale * q + minimum
+//   q5   uint8 nibbles[256]; uint8 high[64]; f16 scale[16];   w = scale * (q - 16)
 //   q8   int8  values[512];  f16 scale[16];                   w = scale * q
+//
+// The K formats (ggml's k-quants, bit for bit) need n_cols to be a multiple of 256: eight blocks
+// follow a head of row scales, and carry small integer scales themselves.
+//
+//   q4k  f16 d[16], dmin[16]; 8 x { uint8 nibbles[256]; uint8 scale[16], minimum[16] }
+//        w = (d * scale) * q - dmin * minimum
+//   q5k  f16 d[16], dmin[16]; 8 x { uint8 nibbles[256]; uint8 high[64]; uint8 scale[16], minimum[16] }
+//        w = (d * scale) * q - dmin * minimum
+//   q6k  f16 d[16]; 8 x { uint8 nibbles[256]; uint8 high[128]; int8 scale[2][16] }
+//        w = d * (scale[column / 16] * (q - 32))
 //
 // nibbles[64*k + 4*row + c]: low = column 4k+c, high = column 16+4k+c, for k, c in 0..3.
 // values [64*k + 4*row + c]:       column 4k+c,                        for k in 0..7, c in 0..3.
+// high of q5, q5k: bit k of high[4*row + c] is bit 4 of column 4k+c, for k in 0..7.
+// high of q6k: bits 2k, 2k+1 of high[64*h + 4*row + c] are bits 4, 5 of column 16h+4k+c, k in 0..3.
 // So 64 bytes are 16 rows x 4 columns: one zmm against a broadcast activation dword, two ymm of
 // 8 rows, four xmm of 4 rows, or eight 64-bit words of 2 rows.
 #pragma once
@@ -23,16 +36,55 @@ namespace axiom {
 inline constexpr size_t kGroupRows = 16;
 inline constexpr size_t kBlockCols = 32;
 
-enum class StoredType : uint32_t { f32 = 0, f64 = 1, q4 = 2, q4m = 3, q8 = 4 };
-inline constexpr uint32_t kNStoredTypes = 5;
+enum class StoredType : uint32_t {
+    f32 = 0,
+    f64 = 1,
+    q4 = 2,
+    q4m = 3,
+    q8 = 4,
+    q5 = 5,
+    q4k = 6,
+    q5k = 7,
+    q6k = 8
+};
+inline constexpr uint32_t kNStoredTypes = 9;
 
 const char* stored_type_name(StoredType t);  // "q4"
 constexpr bool is_quantized(StoredType t) {
-    return t == StoredType::q4 || t == StoredType::q4m || t == StoredType::q8;
+    return t != StoredType::f32 && t != StoredType::f64;
 }
-// Bytes of one 16 x 32 block: 288, 320, 544; 0 for the plain types.
+constexpr bool is_k_quant(StoredType t) {
+    return t == StoredType::q4k || t == StoredType::q5k || t == StoredType::q6k;
+}
+// Bytes of one 16 x 32 block without the head of a K format; 0 for the plain types.
 constexpr size_t block_bytes(StoredType t) {
-    return t == StoredType::q4 ? 288 : t == StoredType::q4m ? 320 : t == StoredType::q8 ? 544 : 0;
+    switch (t) {
+        case StoredType::q4:
+        case StoredType::q4k:
+            return 288;
+        case StoredType::q4m:
+            return 320;
+        case StoredType::q5:
+        case StoredType::q5k:
+            return 352;
+        case StoredType::q6k:
+            return 416;
+        case StoredType::q8:
+            return 544;
+        case StoredType::f32:
+        case StoredType::f64:
+            break;
+    }
+    return 0;
+}
+// The head that precedes every kHeadBlocks blocks of a K format; 0 for the others.
+inline constexpr size_t kHeadBlocks = 8;
+constexpr size_t head_bytes(StoredType t) {
+    return t == StoredType::q4k || t == StoredType::q5k ? 64 : t == StoredType::q6k ? 32 : 0;
+}
+// Bytes of one group of 16 rows of n_blocks blocks.
+constexpr size_t group_bytes(StoredType t, size_t n_blocks) {
+    return n_blocks * block_bytes(t) + n_blocks / kHeadBlocks * head_bytes(t);
 }
 constexpr size_t round_up(size_t n, size_t multiple) {
     return (n + multiple - 1) / multiple * multiple;

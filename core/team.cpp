@@ -17,25 +17,45 @@ void Team::init(size_t n_workers, Relax relax) {
     count_ = n_workers;
     relax_ = relax != nullptr ? relax : pause;
     generation_.value = arrived_.value = epoch_.value = stop_.value = 0;
+    for (size_t i = 0; i <= count_; i++) speed_before_[i] = i;
 }
 
-// Central counter, one epoch word to spin on: the last to arrive resets the counter and bumps the
-// epoch. The acq_rel increment orders everybody's earlier writes before everybody's later reads.
-void Team::wait_at_barrier() {
-    if (count_ == 1) return;
-    const uint32_t epoch = epoch_.value.load(std::memory_order_relaxed);
-    if (arrived_.value.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
-        arrived_.value.store(0, std::memory_order_relaxed);
-        epoch_.value.store(epoch + 1, std::memory_order_release);
+void Team::set_speeds(std::span<const uint32_t> speeds) {
+    AXIOM_CHECK(speeds.size() == count_);
+    for (size_t i = 0; i < count_; i++) {
+        AXIOM_CHECK(speeds[i] >= 1);
+        speed_before_[i + 1] = speed_before_[i] + speeds[i];
+    }
+}
+
+// Everybody but rank 0 counts itself in and spins on the epoch; rank 0 waits for the count, acts,
+// and bumps the epoch. The release increments and the release store order everybody's earlier
+// writes before everybody's later reads.
+void Team::wait_at_barrier(size_t rank, Worker::Action action, void* context) {
+    if (rank != 0) {
+        const uint32_t epoch = epoch_.value.load(std::memory_order_relaxed);
+        arrived_.value.fetch_add(1, std::memory_order_release);
+        for (uint32_t spins = 0; epoch_.value.load(std::memory_order_acquire) == epoch; spins++)
+            relax_(spins);
         return;
     }
-    for (uint32_t spins = 0; epoch_.value.load(std::memory_order_acquire) == epoch; spins++) {
+    for (uint32_t spins = 0; arrived_.value.load(std::memory_order_acquire) != count_ - 1; spins++)
         relax_(spins);
-    }
+    if (action != nullptr) action(context);
+    arrived_.value.store(0, std::memory_order_relaxed);
+    epoch_.value.store(epoch_.value.load(std::memory_order_relaxed) + 1,
+                       std::memory_order_release);
 }
 
-void Worker::barrier() const {
-    team->wait_at_barrier();
+void Worker::barrier(Action action, void* context) const {
+    team->wait_at_barrier(rank, action, context);
+}
+
+Worker::Range Worker::split(size_t n_units) const {
+    if (team == nullptr) return {n_units * rank / count, n_units * (rank + 1) / count};
+    const uint64_t* const before = team->speed_before_;
+    return {size_t(n_units * before[rank] / before[count]),
+            size_t(n_units * before[rank + 1] / before[count])};
 }
 
 void Team::run(Job job, void* context) {
@@ -43,7 +63,7 @@ void Team::run(Job job, void* context) {
     context_ = context;
     generation_.value.fetch_add(1, std::memory_order_release);
     job(Worker{0, count_, this}, context);
-    wait_at_barrier();
+    wait_at_barrier(0, nullptr, nullptr);
 }
 
 void Team::serve(size_t rank) {
@@ -56,7 +76,7 @@ void Team::serve(size_t rank) {
         }
         seen++;
         job_(Worker{rank, count_, this}, context_);
-        wait_at_barrier();
+        wait_at_barrier(rank, nullptr, nullptr);
     }
 }
 

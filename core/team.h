@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace axiom {
 
@@ -18,15 +19,17 @@ struct Worker {
     size_t count = 1;
     Team* team = nullptr;
 
-    void barrier() const;  // all `count` workers; release/acquire for everything before it
-    // This worker's half-open share of [0, n_units). Shares are contiguous, ordered by rank and
-    // differ by at most one unit.
+    // All `count` workers; release/acquire for everything before it. Rank 0 runs `action`, if any,
+    // after the last has arrived and before anyone goes on.
+    using Action = void (*)(void* context);
+    void barrier(Action action = nullptr, void* context = nullptr) const;
+
+    // This worker's half-open share of [0, n_units). Shares are contiguous and ordered by rank;
+    // they are in proportion to the speeds the team was given, equal to within one unit by default.
     struct Range {
         size_t begin, end;
     };
-    Range split(size_t n_units) const {
-        return {n_units * rank / count, n_units * (rank + 1) / count};
-    }
+    Range split(size_t n_units) const;
 };
 
 using Job = void (*)(const Worker& worker, void* context);
@@ -45,12 +48,16 @@ class Team {
     void run(Job job, void* context);
     // Every other rank, on its own core: runs jobs until stop().
     void serve(size_t rank);
+    // Rank 0 only, between jobs: relative speeds of the workers, each at least 1. Results never
+    // depend on them (law 2), only who computes which rows.
+    void set_speeds(std::span<const uint32_t> speeds);
+
     // Rank 0 only: makes every serve() return. Waits for none of them.
     void stop();
 
   private:
     friend struct Worker;
-    void wait_at_barrier();
+    void wait_at_barrier(size_t rank, Worker::Action action, void* context);
 
     struct alignas(64) Line {
         std::atomic<uint32_t> value{0};
@@ -61,9 +68,10 @@ class Team {
     Job job_ = nullptr;
     void* context_ = nullptr;
     Line generation_;  // bumped to release a job
-    Line arrived_;     // barrier: workers that have arrived
-    Line epoch_;       // barrier: bumped by the last to arrive
+    Line arrived_;     // barrier: workers but rank 0 that have arrived
+    Line epoch_;       // barrier: bumped by rank 0 when all have
     Line stop_;
+    uint64_t speed_before_[kMaxWorkers + 1] = {};  // sum of the speeds of lower ranks
 };
 
 }  // namespace axiom

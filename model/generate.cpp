@@ -283,7 +283,7 @@ Status Run::choose_context(uint64_t n_text_bytes, bool all_logits) {
     if (!fits(n_ctx)) {
         uint64_t low = 0, high = n_ctx;  // fits(low), not fits(high)
         while (high - low > 1) (fits((low + high) / 2) ? low : high) = (low + high) / 2;
-        if (o_.n_ctx != 0 || all_logits || low < StateShape::kKvPositions) {
+        if (o_.n_ctx != 0 || all_logits || low < kKvPositions) {
             uint64_t need = 0;
             const bool countable =
                 bytes_for(w_, o_, m_.team->size(), n_text_bytes, n_ctx, all_logits, &need);
@@ -616,7 +616,7 @@ Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options,
             : std::min<uint64_t>(wanted_ctx,
                                  max_tokens(n_bytes) + (options.n_predict < wanted_ctx
                                                             ? options.n_predict
-                                                            : StateShape::kKvPositions));
+                                                            : kKvPositions));
     const bool all_logits = !options.perplexity.empty();
     MemoryNeed need;
     if (!bytes_for(weights, options, n_workers, n_bytes, least_ctx, all_logits, &need.least) ||

@@ -15,7 +15,7 @@ struct ClassPlan {
     size_t count;
 };
 
-enum ClassIndex : size_t { kActivation, kQuantized, kScores, kLogits, kKvTable, kKv, kNClasses };
+enum ClassIndex : size_t { kActivation, kQuantized, kOwn, kLogits, kKvTable, kKv, kNClasses };
 
 struct Strides {
     size_t embd, q, kv, ff, vocab, scores, rope;
@@ -26,8 +26,8 @@ struct Strides {
           kv(round_up(s.config.n_kv(), 16)),
           ff(round_up(s.config.n_ff, 16)),
           vocab(round_up(s.config.n_vocab, 16)),
-          scores(round_up(s.n_ctx, 16)),
-          rope(round_up(s.config.rope_dim / 2, 16)) {}
+          scores(round_up(s.n_ctx, kKvPositions)),
+          rope(round_up(s.config.rope_dim, 16)) {}
 
     size_t widest() const {
         size_t w = embd;
@@ -40,6 +40,12 @@ size_t quantized_cols(size_t n) {
     return round_up(n, kBlockCols);
 }
 
+// A worker's own floats: scores and gathered heads of kMaxQueries queries, a normed row.
+size_t own_floats(const StateShape& s) {
+    const Strides strides(s);
+    return kMaxQueries * (strides.scores + s.config.head_dim_padded()) + strides.embd;
+}
+
 // One activation object holds the widest [n_batch, ...] array; ten of them are in use.
 constexpr size_t kNActivations = 10;
 
@@ -49,8 +55,9 @@ void plan(const StateShape& s, ClassPlan out[kNClasses]) {
         quantized_cols(std::max(std::max(s.config.n_embd, s.config.n_q()), s.config.n_ff));
     out[kActivation] = {"activation", s.n_batch * strides.widest() * sizeof(float), kNActivations};
     out[kQuantized] = {"quantized", quantized_acts_bytes(widest_quantized, s.n_batch), 3};
-    out[kScores] = {"scores", (strides.scores + 2 * s.config.head_dim_padded()) * sizeof(float),
-                    s.n_workers};
+    out[kOwn] = {"worker", own_floats(s) * sizeof(float) +
+                               quantized_acts_bytes(quantized_cols(s.config.n_embd), 1),
+                 s.n_workers};
     out[kLogits] = {"logits", strides.vocab * sizeof(float), s.n_logit_rows};
     out[kKvTable] = {"kv_table", s.config.n_layer * s.kv_blocks_per_layer() * sizeof(void*), 1};
     out[kKv] = {"kv", s.kv_block_bytes(), s.config.n_layer * s.kv_blocks_per_layer()};
@@ -120,7 +127,14 @@ Result<State> State::create(Slab& slab, const StateShape& shape) {
     s.embd_acts = acts(shape.config.n_embd);
     s.attn_acts = acts(shape.config.n_q());
     s.ff_acts = acts(shape.config.n_ff);
-    for (size_t i = 0; i < shape.n_workers; i++) s.scores[i] = floats(kScores);
+    for (size_t i = 0; i < shape.n_workers; i++) {
+        State::Own& own = s.own[i];
+        own.scores = floats(kOwn);
+        own.gathered = own.scores + kMaxQueries * strides.scores;
+        own.normed = own.gathered + kMaxQueries * shape.config.head_dim_padded();
+        own.acts = quantized_acts_in(own.normed + strides.embd,
+                                     quantized_cols(shape.config.n_embd), 1);
+    }
     // Logit rows are separate objects; a class carved from one range lays them end to end, and
     // State needs no more than that each row can be found.
     for (size_t i = 0; i < shape.n_logit_rows; i++) s.logits[i] = floats(kLogits);
@@ -136,16 +150,16 @@ Status State::grow(size_t n_tokens) {
         return error(Code::no_memory, "context full: ", uint64_t(n_past + n_tokens), " positions, ",
                      uint64_t(shape.n_ctx), " allowed");
     }
-    const size_t first = (n_past + StateShape::kKvPositions - 1) / StateShape::kKvPositions;
+    const size_t first = (n_past + kKvPositions - 1) / kKvPositions;
     const size_t last =
-        (n_past + n_tokens + StateShape::kKvPositions - 1) / StateShape::kKvPositions;
+        (n_past + n_tokens + kKvPositions - 1) / kKvPositions;
     for (size_t block = first; block < last; block++) {
         for (size_t layer = 0; layer < n_layer; layer++) {
             // A pass that was stopped has taken its blocks already.
             if (kv_table[layer * per_layer + block] != nullptr) continue;
             void* const memory = slab_->allocate(kv_class_);
             AXIOM_CHECK(memory != nullptr);  // the class holds n_ctx positions of every layer
-            // Lanes past head_dim are read by the kernels and must be zeros.
+            // The kernels read lanes past head_dim and positions past the sequence: zeros, not NaNs.
             memset(memory, 0, shape.kv_block_bytes());
             kv_table[layer * per_layer + block] = static_cast<uint16_t*>(memory);
         }
@@ -163,7 +177,7 @@ void State::reset() {
 }
 
 uint16_t* State::k_block(size_t layer, size_t block, size_t head_kv) const {
-    const size_t head_size = StateShape::kKvPositions * shape.config.head_dim_padded();
+    const size_t head_size = kKvPositions * shape.config.head_dim_padded();
     return kv_table[layer * shape.kv_blocks_per_layer() + block] + head_kv * head_size;
 }
 

@@ -26,10 +26,9 @@ struct StateShape {
 
     static constexpr size_t kMaxWorkers = Team::kMaxWorkers;
     static constexpr size_t kMaxLogitRows = 512;
-    static constexpr size_t kKvPositions = 32;  // positions in one KV block
-
     size_t kv_blocks_per_layer() const { return (n_ctx + kKvPositions - 1) / kKvPositions; }
-    // One block: K then V, each f16 [n_head_kv, kKvPositions, head_dim_padded].
+    // One block: K as f16 [n_head_kv, head_dim_padded, kKvPositions], then V as f16
+    // [n_head_kv, kKvPositions, head_dim_padded].
     size_t kv_block_bytes() const;
     // Everything State::create will carve, with slack for alignment; false on overflow.
     [[nodiscard]] bool total_bytes(uint64_t* out) const;
@@ -54,11 +53,16 @@ class State {
     float* projected = nullptr;  // [n_batch, embd_stride]  output of attn_output and ffn_down
     float* gate = nullptr;       // [n_batch, ff_stride]
     float* up = nullptr;         // [n_batch, ff_stride]
-    float* rope_cos = nullptr;   // [n_batch, rope_dim/2]
-    float* rope_sin = nullptr;   // [n_batch, rope_dim/2]
-    // One per worker: scores [scores_stride], a query head and a result head [head_dim_padded]
-    // each.
-    float* scores[StateShape::kMaxWorkers] = {};
+    float* rope_cos = nullptr;   // [n_batch, rope_dim], as Kernels::rope wants them
+    float* rope_sin = nullptr;   // [n_batch, rope_dim]
+    // What one worker uses alone.
+    struct Own {
+        float* scores = nullptr;   // [kMaxQueries, scores_stride]
+        float* gathered = nullptr; // [kMaxQueries, head_dim_padded]  what attention gathers
+        float* normed = nullptr;   // [embd_stride]
+        QuantizedActs acts{};      // [1, n_embd]
+    };
+    Own own[StateShape::kMaxWorkers];
     float* logits[StateShape::kMaxLogitRows] = {};  // each [vocab_stride]
     QuantizedActs embd_acts{};                      // [n_batch, n_embd]
     QuantizedActs attn_acts{};                      // [n_batch, n_head*head_dim]
@@ -78,8 +82,8 @@ class State {
     // Gives every block back: an empty sequence.
     void reset();
 
-    uint16_t* k_block(size_t layer, size_t block,
-                      size_t head_kv) const;  // [kKvPositions, head_dim_padded]
+    // [head_dim_padded, kKvPositions] and [kKvPositions, head_dim_padded].
+    uint16_t* k_block(size_t layer, size_t block, size_t head_kv) const;
     uint16_t* v_block(size_t layer, size_t block, size_t head_kv) const;
 
   private:

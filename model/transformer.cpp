@@ -31,29 +31,23 @@ Status Transformer::forward(Team& team, LayerLoop& loop, std::span<const TokenId
 void Transformer::layer(const Worker& worker, size_t i_layer) {
     const LayerWeights w = weights_.layer(i_layer);
 
-    norm_quantize(worker, w.attn_norm);
-    worker.barrier();
-    matmul(worker, w.attn_q, s_.embd_acts, s_.q, s_.q_stride);
-    matmul(worker, w.attn_k, s_.embd_acts, s_.k, s_.kv_stride);
-    matmul(worker, w.attn_v, s_.embd_acts, s_.v, s_.kv_stride);
+    const QuantizedActs attn_in = norm(worker, w.attn_norm);
+    matmul(worker, w.attn_q, attn_in, s_.q, s_.q_stride);
+    matmul(worker, w.attn_k, attn_in, s_.k, s_.kv_stride);
+    matmul(worker, w.attn_v, attn_in, s_.v, s_.kv_stride);
     worker.barrier();
     rotate_and_store(worker, i_layer);
     worker.barrier();
     attend(worker, i_layer);
     worker.barrier();
-    quantize(worker, s_.q, s_.q_stride, config_.n_q(), s_.attn_acts);
-    worker.barrier();
     matmul(worker, w.attn_output, s_.attn_acts, s_.projected, s_.embd_stride);
     add_residual(worker);
     worker.barrier();
 
-    norm_quantize(worker, w.ffn_norm);
-    worker.barrier();
-    matmul(worker, w.ffn_gate, s_.embd_acts, s_.gate, s_.ff_stride);
-    matmul(worker, w.ffn_up, s_.embd_acts, s_.up, s_.ff_stride);
+    const QuantizedActs ffn_in = norm(worker, w.ffn_norm);
+    matmul(worker, w.ffn_gate, ffn_in, s_.gate, s_.ff_stride);
+    matmul(worker, w.ffn_up, ffn_in, s_.up, s_.ff_stride);
     swiglu(worker);
-    worker.barrier();
-    quantize(worker, s_.gate, s_.ff_stride, config_.n_ff, s_.ff_acts);
     worker.barrier();
     matmul(worker, w.ffn_down, s_.ff_acts, s_.projected, s_.embd_stride);
     add_residual(worker);
@@ -63,43 +57,58 @@ void Transformer::layer(const Worker& worker, size_t i_layer) {
 // heads.
 void Transformer::embed(const Worker& worker) {
     const auto [begin, end] = worker.split(tokens_.size());
-    const size_t n_pairs = config_.rope_dim / 2;
     for (size_t t = begin; t < end; t++) {
         dequantize_row(weights_.token_embd.type, weights_.token_embd.data, config_.n_embd,
                        tokens_[t], s_.x + t * s_.embd_stride);
         const double position = double(s_.n_past + t);
-        for (size_t i = 0; i < n_pairs; i++) {
+        float* const cosines = s_.rope_cos + t * config_.rope_dim;
+        float* const sines = s_.rope_sin + t * config_.rope_dim;
+        for (size_t i = 0; i < config_.rope_dim; i += 2) {
             double sine, cosine;
-            sincos_f64(position * weights_.rope_freqs.f64()[i], &sine, &cosine);
-            s_.rope_sin[t * n_pairs + i] = float(sine);
-            s_.rope_cos[t * n_pairs + i] = float(cosine);
+            sincos_f64(position * weights_.rope_freqs.f64()[i / 2], &sine, &cosine);
+            cosines[i] = cosines[i + 1] = float(cosine);
+            sines[i] = -float(sine);
+            sines[i + 1] = float(sine);
         }
     }
 }
 
-void Transformer::norm_quantize(const Worker& worker, const TensorView& weight) {
+// RMSNorm, quantized. One token is worked out by every worker for itself, which is cheaper than
+// meeting at a barrier; more are shared out.
+QuantizedActs Transformer::norm(const Worker& worker, const TensorView& weight) {
+    if (tokens_.size() == 1) return norm_one(worker, weight, s_.x);
     const auto [begin, end] = worker.split(tokens_.size());
+    const size_t n_blocks = s_.embd_acts.n_cols / kBlockCols;
     for (size_t t = begin; t < end; t++) {
         float* const normed = s_.normed + t * s_.embd_stride;
         kernels_.rms_norm(s_.x + t * s_.embd_stride, weight.f32(), config_.n_embd, config_.rms_eps,
                           normed);
-        kernels_.quantize(normed, config_.n_embd, s_.embd_acts, t);
+        kernels_.quantize(normed, config_.n_embd, s_.embd_acts, t, 0, n_blocks);
     }
+    worker.barrier();
+    return s_.embd_acts;
 }
 
-void Transformer::quantize(const Worker& worker, const float* x, size_t stride, size_t n,
-                           QuantizedActs out) {
-    const auto [begin, end] = worker.split(tokens_.size());
-    for (size_t t = begin; t < end; t++) kernels_.quantize(x + t * stride, n, out, t);
+QuantizedActs Transformer::norm_one(const Worker& worker, const TensorView& weight,
+                                    const float* x) {
+    const State::Own& own = s_.own[worker.rank];
+    kernels_.rms_norm(x, weight.f32(), config_.n_embd, config_.rms_eps, own.normed);
+    kernels_.quantize(own.normed, config_.n_embd, own.acts, 0, 0, own.acts.n_cols / kBlockCols);
+    return own.acts;
 }
 
 namespace {
 
-// The share of a worker in a matrix of n_rows: whole row groups, so that no two workers write the
-// same group.
+// The share of a worker in a matrix of n_rows: whole blocks of columns of the next matrix, and so
+// whole row groups, of which no two workers may write the same.
 Worker::Range row_share(const Worker& worker, size_t n_rows) {
-    const Worker::Range groups = worker.split((n_rows + kGroupRows - 1) / kGroupRows);
-    return {groups.begin * kGroupRows, groups.end * kGroupRows};
+    static_assert(kBlockCols % kGroupRows == 0);
+    const Worker::Range blocks = worker.split((n_rows + kBlockCols - 1) / kBlockCols);
+    const auto row = [&](size_t block) {
+        const size_t n_padded = round_up(n_rows, kGroupRows);
+        return block * kBlockCols < n_padded ? block * kBlockCols : n_padded;
+    };
+    return {row(blocks.begin), row(blocks.end)};
 }
 
 }  // namespace
@@ -111,90 +120,133 @@ void Transformer::matmul(const Worker& worker, const TensorView& w, const Quanti
     matmul_for(kernels_, w.type)(w.data, x, tokens_.size(), y, stride, begin, end);
 }
 
-namespace {
-
-// Rotates adjacent pairs (2i, 2i+1) of a head by its position's angles; dimensions past rope_dim
-// stay.
-void rotate(float* head, const float* cosine, const float* sine, size_t n_pairs) {
-    for (size_t i = 0; i < n_pairs; i++) {
-        const float a = head[2 * i], b = head[2 * i + 1];
-        head[2 * i] = a * cosine[i] - b * sine[i];
-        head[2 * i + 1] = a * sine[i] + b * cosine[i];
-    }
-}
-
-}  // namespace
-
 // Queries turn in place; keys turn and enter the cache with their values, as f16.
 void Transformer::rotate_and_store(const Worker& worker, size_t i_layer) {
-    const size_t n_pairs = config_.rope_dim / 2;
     const size_t head_dim = config_.head_dim, padded = config_.head_dim_padded();
     const size_t n_units = config_.n_head + config_.n_head_kv;  // per token
+    uint16_t* const halves = reinterpret_cast<uint16_t*>(s_.own[worker.rank].gathered);
     const auto [begin, end] = worker.split(tokens_.size() * n_units);
     for (size_t unit = begin; unit < end; unit++) {
         const size_t t = unit / n_units, head = unit % n_units;
-        const float* const cosine = s_.rope_cos + t * n_pairs;
-        const float* const sine = s_.rope_sin + t * n_pairs;
+        const float* const cosine = s_.rope_cos + t * config_.rope_dim;
+        const float* const sine = s_.rope_sin + t * config_.rope_dim;
         if (head < config_.n_head) {
-            rotate(s_.q + t * s_.q_stride + head * head_dim, cosine, sine, n_pairs);
+            kernels_.rope(s_.q + t * s_.q_stride + head * head_dim, cosine, sine, config_.rope_dim);
             continue;
         }
         const size_t head_kv = head - config_.n_head;
-        const size_t position = s_.n_past + t;
-        const size_t block = position / StateShape::kKvPositions;
-        const size_t row = position % StateShape::kKvPositions * padded;
+        const size_t block = (s_.n_past + t) / kKvPositions, row = (s_.n_past + t) % kKvPositions;
         float* const key = s_.k + t * s_.kv_stride + head_kv * head_dim;
-        rotate(key, cosine, sine, n_pairs);
-        kernels_.to_f16(key, s_.k_block(i_layer, block, head_kv) + row, head_dim);
+        kernels_.rope(key, cosine, sine, config_.rope_dim);
+        kernels_.to_f16(key, halves, head_dim);
+        uint16_t* const keys = s_.k_block(i_layer, block, head_kv);
+        for (size_t i = 0; i < head_dim; i++) keys[i * kKvPositions + row] = halves[i];
         kernels_.to_f16(s_.v + t * s_.kv_stride + head_kv * head_dim,
-                        s_.v_block(i_layer, block, head_kv) + row, head_dim);
+                        s_.v_block(i_layer, block, head_kv) + row * padded, head_dim);
     }
 }
 
-// softmax(q k^T / sqrt(head_dim)) v, each query over the positions up to its own; in place of q.
+// softmax(q k^T / sqrt(head_dim)) v, each query over the positions up to its own; in place of q,
+// and quantized. The queries that read the same keys and values (the heads of a group, for all
+// tokens) are taken kMaxQueries at a time.
 void Transformer::attend(const Worker& worker, size_t i_layer) {
+    const size_t n_tokens = tokens_.size();
+    const size_t n_queries = n_tokens * (config_.n_head / config_.n_head_kv);  // of one KV head
+    if (n_tokens == 1) {
+        const auto [begin, end] = worker.split(config_.n_head);
+        for (size_t first = begin; first < end;) {
+            const size_t head_kv = first / n_queries, group_end = (head_kv + 1) * n_queries;
+            const size_t left = (group_end < end ? group_end : end) - first;
+            const size_t n = left < kMaxQueries ? left : kMaxQueries;
+            attend_tile(worker, i_layer, head_kv, first - head_kv * n_queries, n);
+            first += n;
+        }
+    } else {
+        // Later tokens see more positions: tiles are dealt out, not cut into shares.
+        const size_t n_tiles = (n_queries + kMaxQueries - 1) / kMaxQueries;
+        for (size_t i = worker.rank; i < config_.n_head_kv * n_tiles; i += worker.count) {
+            const size_t first = i % n_tiles * kMaxQueries, left = n_queries - first;
+            attend_tile(worker, i_layer, i / n_tiles, first,
+                        left < kMaxQueries ? left : kMaxQueries);
+        }
+    }
+    if (config_.head_dim % kBlockCols == 0) return;
+    // Heads that share a block of columns are quantized when all are there.
+    worker.barrier();
+    const size_t n_blocks = s_.attn_acts.n_cols / kBlockCols;
+    const auto [begin, end] = worker.split(n_tokens * n_blocks);
+    for (size_t i = begin; i < end; i++) {
+        const size_t t = i / n_blocks, b = i % n_blocks;
+        kernels_.quantize(s_.q + t * s_.q_stride, config_.n_q(), s_.attn_acts, t, b, b + 1);
+    }
+}
+
+// Queries [first, first + n) of one KV head, numbered token by token.
+void Transformer::attend_tile(const Worker& worker, size_t i_layer, size_t head_kv, size_t first,
+                              size_t n) {
     const size_t head_dim = config_.head_dim, padded = config_.head_dim_padded();
     const size_t heads_per_kv = config_.n_head / config_.n_head_kv;
     const float scale = 1.0f / sqrt_f32(float(head_dim));
-    float* const scores = s_.scores[worker.rank];
-    float* const query = scores + s_.scores_stride;
-    float* const result = query + padded;
+    const State::Own& own = s_.own[worker.rank];
+    float* q[kMaxQueries];         // [head_dim]
+    float* scores[kMaxQueries];    // [n_positions], then their softmax
+    float* gathered[kMaxQueries];  // [head_dim_padded]
+    size_t n_positions[kMaxQueries] = {};
+    for (size_t j = 0; j < n; j++) {
+        const size_t t = (first + j) / heads_per_kv;
+        const size_t head = head_kv * heads_per_kv + (first + j) % heads_per_kv;
+        q[j] = s_.q + t * s_.q_stride + head * head_dim;
+        scores[j] = own.scores + j * s_.scores_stride;
+        gathered[j] = own.gathered + j * padded;
+        n_positions[j] = s_.n_past + t + 1;
+    }
+    const size_t least = n_positions[0], most = n_positions[n - 1];
 
-    const auto [begin, end] = worker.split(tokens_.size() * config_.n_head);
-    for (size_t unit = begin; unit < end; unit++) {
-        const size_t t = unit / config_.n_head, head = unit % config_.n_head;
-        const size_t head_kv = head / heads_per_kv;
-        const size_t n_positions = s_.n_past + t + 1;
-        float* const q = s_.q + t * s_.q_stride + head * head_dim;
-        memset(query, 0, padded * sizeof(float));
-        memcpy(query, q, head_dim * sizeof(float));
-        memset(result, 0, padded * sizeof(float));
+    for (size_t p = 0; p < most; p += kKvPositions) {
+        float* at[kMaxQueries];
+        for (size_t j = 0; j < n; j++) at[j] = scores[j] + p;
+        kernels_.attention_scores(q, n, s_.k_block(i_layer, p / kKvPositions, head_kv), head_dim,
+                                  scale, at);
+    }
+    for (size_t j = 0; j < n; j++) kernels_.softmax(scores[j], n_positions[j]);
 
-        const auto for_each_block = [&](auto&& body) {
-            for (size_t first = 0; first < n_positions; first += StateShape::kKvPositions) {
-                const size_t left = n_positions - first;
-                const size_t n = left < StateShape::kKvPositions ? left : StateShape::kKvPositions;
-                body(first / StateShape::kKvPositions, scores + first, n);
-            }
-        };
-        for_each_block([&](size_t block, float* p, size_t n) {
-            kernels_.attention_scores(query, s_.k_block(i_layer, block, head_kv), padded, n, scale,
-                                      p);
-        });
-        kernels_.softmax(scores, n_positions);
-        for_each_block([&](size_t block, float* p, size_t n) {
-            kernels_.attention_values(p, s_.v_block(i_layer, block, head_kv), padded, n, result);
-        });
-        memcpy(q, result, head_dim * sizeof(float));
+    memset(own.gathered, 0, n * padded * sizeof(float));
+    const auto in_block = [](size_t n_all, size_t p) {  // positions of the block at p
+        return n_all <= p ? 0 : n_all - p < kKvPositions ? n_all - p : kKvPositions;
+    };
+    for (size_t p = 0; p < most; p += kKvPositions) {
+        const uint16_t* const v = s_.v_block(i_layer, p / kKvPositions, head_kv);
+        const float* at[kMaxQueries];
+        for (size_t j = 0; j < n; j++) at[j] = scores[j] + p;
+        const size_t shared = in_block(least, p);
+        kernels_.attention_values(at, n, v, padded, shared, gathered);
+        for (size_t j = 0; j < n; j++) {
+            const size_t own_positions = in_block(n_positions[j], p);
+            if (own_positions == shared) continue;
+            const float* const rest = at[j] + shared;
+            kernels_.attention_values(&rest, 1, v + shared * padded, padded,
+                                      own_positions - shared, &gathered[j]);
+        }
+    }
+    for (size_t j = 0; j < n; j++) {
+        memcpy(q[j], gathered[j], head_dim * sizeof(float));
+        if (head_dim % kBlockCols != 0) continue;
+        const size_t t = (first + j) / heads_per_kv;
+        float* const row = s_.q + t * s_.q_stride;
+        const size_t block = size_t(q[j] - row) / kBlockCols;
+        kernels_.quantize(row, config_.n_q(), s_.attn_acts, t, block,
+                          block + head_dim / kBlockCols);
     }
 }
 
-// gate = silu(gate) * up, on the rows this worker's matmuls have just written.
+// silu(gate) * up, quantized, on the rows this worker's matmuls have just written.
 void Transformer::swiglu(const Worker& worker) {
     const auto [begin, end] = row_share(worker, config_.n_ff);
     for (size_t t = 0; t < tokens_.size() && begin < end; t++) {
-        const size_t at = t * s_.ff_stride + begin;
-        kernels_.silu_mul(s_.gate + at, s_.up + at, end - begin);
+        float* const gate = s_.gate + t * s_.ff_stride;
+        kernels_.silu_mul(gate + begin, s_.up + t * s_.ff_stride + begin, end - begin);
+        kernels_.quantize(gate, config_.n_ff, s_.ff_acts, t, begin / kBlockCols,
+                          (end + kBlockCols - 1) / kBlockCols);
     }
 }
 
@@ -208,14 +260,13 @@ void Transformer::add_residual(const Worker& worker) {
 }
 
 void Transformer::output(const Worker& worker) {
-    norm_quantize(worker, weights_.output_norm);
-    worker.barrier();
     const auto [begin, end] = row_share(worker, config_.n_vocab);
     const MatmulFn project = matmul_for(kernels_, weights_.output.type);
     const size_t first = wanted_ == Logits::last ? tokens_.size() - 1 : 0;
     for (size_t t = first; t < tokens_.size(); t++) {
-        project(weights_.output.data, s_.embd_acts.from_token(t), 1, s_.logits[t - first],
-                s_.vocab_stride, begin, end);
+        const QuantizedActs x =
+            norm_one(worker, weights_.output_norm, s_.x + t * s_.embd_stride);
+        project(weights_.output.data, x, 1, s_.logits[t - first], s_.vocab_stride, begin, end);
     }
 }
 

@@ -36,12 +36,13 @@ class Transformer {
     void output(const Worker& worker);
 
     // The stages, each over this worker's share. Activations are [n_tokens, stride] floats.
-    void norm_quantize(const Worker& worker, const TensorView& weight);
-    void quantize(const Worker& worker, const float* x, size_t stride, size_t n, QuantizedActs out);
+    QuantizedActs norm(const Worker& worker, const TensorView& weight);
+    QuantizedActs norm_one(const Worker& worker, const TensorView& weight, const float* x);
     void matmul(const Worker& worker, const TensorView& w, const QuantizedActs& x, float* y,
                 size_t stride);
     void rotate_and_store(const Worker& worker, size_t i_layer);
     void attend(const Worker& worker, size_t i_layer);
+    void attend_tile(const Worker& worker, size_t i_layer, size_t head_kv, size_t first, size_t n);
     void swiglu(const Worker& worker);
     void add_residual(const Worker& worker);
 

@@ -14,109 +14,6 @@ constexpr size_t round_to(size_t n, size_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }
 
-// Blocks are multiples of 32 bytes, so every other one is not 64-byte aligned.
-__m512i load_bytes(const uint8_t* p) {
-    return _mm512_loadu_si512(p);
-}
-__m512 halves(const uint8_t* p) {
-    return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
-}
-// Four columns of one token, the same for every row.
-__m512i broadcast4(const int8_t* x) {
-    int32_t v;
-    __builtin_memcpy(&v, x, sizeof v);
-    return _mm512_set1_epi32(v);
-}
-
-// --- matmul ---------------------------------------------------------------------------------
-
-// One token's activations, by block.
-struct Acts {
-    const int8_t* q;
-    const float* scale;
-    const float* scaled_sum;
-    const int32_t* sum;
-};
-
-Acts acts_of(const QuantizedActs& x, size_t token) {
-    const size_t side = token * round_to(x.n_cols / kBlockCols, 16);
-    return {x.q + token * round_to(x.n_cols, 64), x.scale + side, x.scaled_sum + side,
-            x.sum + side};
-}
-
-// The unsigned weights of a block, 4 columns a register, columns in order. q8 is stored signed:
-// flipping the sign bits adds 128, which the start value of the accumulator takes off again.
-template <StoredType type>
-void unpack(const uint8_t* block, __m512i (&w)[8]) {
-    if constexpr (type == StoredType::q8) {
-        for (size_t k = 0; k < 8; k++)
-            w[k] = _mm512_xor_si512(load_bytes(block + 64 * k), _mm512_set1_epi8(-128));
-    } else {
-        const __m512i low_nibble = _mm512_set1_epi8(15);
-        for (size_t k = 0; k < 4; k++) {
-            const __m512i both = load_bytes(block + 64 * k);
-            w[k] = _mm512_and_si512(both, low_nibble);
-            w[4 + k] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low_nibble);
-        }
-    }
-}
-
-// What every unsigned weight is too large by.
-template <StoredType type>
-constexpr int32_t kOffset = type == StoredType::q8   ? 128
-                            : type == StoredType::q4 ? 8
-                                                     : 0;
-
-template <StoredType type, size_t T>
-void token_tile(const uint8_t* weights, const QuantizedActs& x, size_t token, float* y,
-                size_t y_stride, size_t row_begin, size_t row_end) {
-    constexpr size_t kQuantBytes = type == StoredType::q8 ? 512 : 256;
-    const size_t n_blocks = x.n_cols / kBlockCols;
-    Acts acts[T];
-    for (size_t t = 0; t < T; t++) acts[t] = acts_of(x, token + t);
-    const uint8_t* block = weights + row_begin / kGroupRows * n_blocks * block_bytes(type);
-    for (size_t row = row_begin; row < row_end; row += kGroupRows) {
-        __m512 acc[T];
-        for (size_t t = 0; t < T; t++) acc[t] = _mm512_setzero_ps();
-        for (size_t b = 0; b < n_blocks; b++, block += block_bytes(type)) {
-            __m512i w[8];
-            unpack<type>(block, w);
-            const __m512 scale = halves(block + kQuantBytes);
-#pragma GCC unroll 8
-            for (size_t t = 0; t < T; t++) {
-                const int8_t* const q = acts[t].q + b * kBlockCols;
-                // Two chains, so that one token alone does not wait for its own sums.
-                __m512i even = _mm512_set1_epi32(-kOffset<type> * acts[t].sum[b]);
-                __m512i odd = _mm512_setzero_si512();
-#pragma GCC unroll 8
-                for (size_t k = 0; k < 8; k += 2) {
-                    even = _mm512_dpbusd_epi32(even, w[k], broadcast4(q + 4 * k));
-                    odd = _mm512_dpbusd_epi32(odd, w[k + 1], broadcast4(q + 4 * k + 4));
-                }
-                const __m512 idot = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
-                const __m512 s = _mm512_mul_ps(scale, _mm512_set1_ps(acts[t].scale[b]));
-                acc[t] = _mm512_add_ps(acc[t], _mm512_mul_ps(idot, s));
-                if constexpr (type == StoredType::q4m) {
-                    const __m512 minimum = halves(block + kQuantBytes + 32);
-                    const __m512 m = _mm512_mul_ps(minimum, _mm512_set1_ps(acts[t].scaled_sum[b]));
-                    acc[t] = _mm512_add_ps(acc[t], m);
-                }
-            }
-        }
-        for (size_t t = 0; t < T; t++) _mm512_storeu_ps(y + (token + t) * y_stride + row, acc[t]);
-    }
-}
-
-template <StoredType type>
-void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y, size_t y_stride,
-            size_t row_begin, size_t row_end) {
-    const uint8_t* const w = static_cast<const uint8_t*>(weights);
-    size_t t = 0;
-    for (; t + 8 <= n_tokens; t += 8) token_tile<type, 8>(w, x, t, y, y_stride, row_begin, row_end);
-    if (t + 4 <= n_tokens) token_tile<type, 4>(w, x, t, y, y_stride, row_begin, row_end), t += 4;
-    for (; t < n_tokens; t++) token_tile<type, 1>(w, x, t, y, y_stride, row_begin, row_end);
-}
-
 // --- elementwise ----------------------------------------------------------------------------
 
 using Reg = __m512;
@@ -161,6 +58,12 @@ Reg at_least(Reg x, Reg c) {
 Reg at_most(Reg x, Reg c) {
     return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, c, _CMP_GT_OQ), c);
 }
+Reg greater(Reg a, Reg b) {
+    return _mm512_max_ps(a, b);
+}
+Reg swap_pairs(Reg x) {
+    return _mm512_permute_ps(x, 0xb1);
+}
 Reg keep_first(Reg x, size_t n) {
     return _mm512_maskz_mov_ps(mask_first(n), x);
 }
@@ -183,16 +86,74 @@ float fold(const Reg (&lanes)[1]) {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+constexpr size_t kValueRegs = 4;
 #include "core/kernels/elementwise.inc"
+
+// --- matmul ---------------------------------------------------------------------------------
+
+using Ints = __m512i;
+constexpr size_t kTileTokens = 16;
+constexpr int kQ8Bias = 128;
+
+Ints load_ints(const uint8_t* p) {
+    return _mm512_loadu_si512(p);  // blocks are multiples of 32 bytes
+}
+Ints set1_ints(int32_t x) {
+    return _mm512_set1_epi32(x);
+}
+Ints and_ints(Ints a, Ints b) {
+    return _mm512_and_si512(a, b);
+}
+Ints or_ints(Ints a, Ints b) {
+    return _mm512_or_si512(a, b);
+}
+Ints flip_signs(Ints x) {
+    return _mm512_xor_si512(x, _mm512_set1_epi8(-128));
+}
+Ints add_ints(Ints a, Ints b) {
+    return _mm512_add_epi32(a, b);
+}
+Ints mul_ints(Ints a, Ints b) {
+    return _mm512_mullo_epi32(a, b);
+}
+template <unsigned n>
+Ints shift_left(Ints x) {
+    return _mm512_slli_epi16(x, n);
+}
+template <unsigned n>
+Ints shift_right(Ints x) {
+    return _mm512_srli_epi16(x, n);
+}
+Reg to_floats(Ints x) {
+    return _mm512_cvtepi32_ps(x);
+}
+Ints bytes_to_ints(const uint8_t* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+Ints signed_bytes_to_ints(const uint8_t* p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+template <int kMax, size_t n>
+[[gnu::always_inline]] inline Ints dot(Ints start, const Ints* w, const int8_t* x) {
+#pragma GCC unroll 8
+    for (size_t k = 0; k < n; k++) {
+        int32_t columns;  // four of one token, the same for every row
+        __builtin_memcpy(&columns, x + 4 * k, sizeof columns);
+        start = _mm512_dpbusd_epi32(start, w[k], _mm512_set1_epi32(columns));
+    }
+    return start;
+}
+
+#include "core/kernels/matmul.inc"
 
 // --- activations ----------------------------------------------------------------------------
 
-void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) {
-    const size_t n_blocks = out.n_cols / kBlockCols;
+void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, size_t block_begin,
+              size_t block_end) {
     int8_t* const q = out.q + token * round_to(out.n_cols, 64);
-    const size_t side = token * round_to(n_blocks, 16);
+    const size_t side = token * round_to(out.n_cols / kBlockCols, 16);
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-    for (size_t b = 0; b < n_blocks; b++) {
+    for (size_t b = block_begin; b < block_end; b++) {
         const size_t first = b * kBlockCols;
         const __m512 u = load_first(x + first, lanes_left(n, first));
         const __m512 v = load_first(x + first + 16, lanes_left(n, first + 16));
@@ -205,12 +166,14 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
         const __mmask16 all = usable ? 0xffff : 0;
         const __m512i low = _mm512_maskz_cvtps_epi32(all, _mm512_mul_ps(u, inverse));
         const __m512i high = _mm512_maskz_cvtps_epi32(all, _mm512_mul_ps(v, inverse));
-        const int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+        const int32_t low_sum = _mm512_reduce_add_epi32(low);
+        const int32_t sum = low_sum + _mm512_reduce_add_epi32(high);
         _mm_store_si128(reinterpret_cast<__m128i*>(q + first), _mm512_cvtepi32_epi8(low));
         _mm_store_si128(reinterpret_cast<__m128i*>(q + first + 16), _mm512_cvtepi32_epi8(high));
         const float scale = usable ? max / 127.0f : 0;
         out.scale[side + b] = scale;
         out.sum[side + b] = sum;
+        out.low_sum[side + b] = low_sum;
         out.scaled_sum[side + b] = scale * float(sum);
     }
 }
@@ -219,13 +182,14 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
 
 constinit const Kernels kAvx512Kernels = {
     .name = "avx512",
-    .matmul_q4 = matmul<StoredType::q4>,
-    .matmul_q4m = matmul<StoredType::q4m>,
-    .matmul_q8 = matmul<StoredType::q8>,
+    .matmul = {nullptr, nullptr, matmul<StoredType::q4>, matmul<StoredType::q4m>,
+               matmul<StoredType::q8>, matmul<StoredType::q5>, matmul<StoredType::q4k>,
+               matmul<StoredType::q5k>, matmul<StoredType::q6k>},
     .quantize = quantize,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
     .add = add_to,
+    .rope = rope,
     .attention_scores = attention_scores,
     .softmax = softmax,
     .attention_values = attention_values,

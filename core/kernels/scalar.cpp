@@ -26,14 +26,6 @@ uint64_t load64(const uint8_t* p) {
 }
 
 // Weight scales are normal numbers nearly always; then a shift and an add convert them.
-float half_to_float(uint16_t half) {
-    const uint32_t exponent = half & 0x7c00;
-    if (exponent == 0 || exponent == 0x7c00) return f16_to_f32(half);
-    const uint32_t sign = uint32_t(half & 0x8000) << 16;
-    return std::bit_cast<float>(sign | ((uint32_t(half & 0x7fff) << 13) + 0x38000000));
-}
-
-// Four of them.
 [[gnu::always_inline]] inline __m128 halves_to_floats(const uint8_t* p) {
     uint16_t half[4];
     memcpy(half, p, sizeof half);
@@ -115,18 +107,20 @@ struct NibbleMultipliers {
     }
 }
 
-// Bytes: 2 rows x 4 columns a word, made unsigned by flipping the sign bits (q + 128); one column
-// of both rows at a time in 32-bit lanes. idot[pair]: two sums, each 128 * sum(x) too large.
+// Bytes: 2 rows x 4 columns a word, one column of both rows at a time in 32-bit lanes, over 4*n_k
+// columns. kFlip 0x80 makes signed values unsigned (q + 128); idot[pair], two sums, is then
+// 128 * sum(x) too large.
+template <size_t n_k, uint64_t kFlip>
 [[gnu::always_inline]] inline void dot_bytes(const uint8_t* values, const int8_t* x,
                                              uint64_t idot[8]) {
     constexpr uint64_t kBytes = 0x000000ff000000ffu;
     for (size_t pair = 0; pair < 8; pair += 4) {
         uint64_t acc[4] = {};
-        for (size_t k = 0; k < 8; k++) {
+        for (size_t k = 0; k < n_k; k++) {
             uint64_t w[4];
 #pragma GCC unroll 4
             for (size_t i = 0; i < 4; i++) {
-                w[i] = load64(values + 64 * k + 8 * (pair + i)) ^ 0x8080808080808080u;
+                w[i] = load64(values + 64 * k + 8 * (pair + i)) ^ kFlip * 0x0101010101010101u;
             }
 #pragma GCC unroll 4
             for (size_t c = 0; c < 4; c++) {
@@ -146,25 +140,94 @@ struct NibbleMultipliers {
 // Columns whose multipliers are prepared at a time, for every row group to use.
 constexpr size_t kChunkBlocks = 32;
 
+// Weights of more than 4 bits, unpacked to bytes in the order of q8's values.
+template <StoredType type>
+[[gnu::always_inline]] inline void unpack_bytes(const uint8_t* block, uint64_t (&values)[64]) {
+    for (size_t k = 0; k < 4; k++) {
+        for (size_t i = 0; i < 8; i++) {
+            const uint64_t both = load64(block + 64 * k + 8 * i);
+            uint64_t low = both & 0x0f0f0f0f0f0f0f0fu, high = both >> 4 & 0x0f0f0f0f0f0f0f0fu;
+            if constexpr (type == StoredType::q6k) {
+                low |= (load64(block + 256 + 8 * i) >> 2 * k & 0x0303030303030303u) << 4;
+                high |= (load64(block + 320 + 8 * i) >> 2 * k & 0x0303030303030303u) << 4;
+            } else {
+                const uint64_t bits = load64(block + 256 + 8 * i) >> k;
+                low |= (bits & 0x0101010101010101u) << 4;
+                high |= (bits >> 4 & 0x0101010101010101u) << 4;
+            }
+            values[8 * k + i] = low;
+            values[8 * (4 + k) + i] = high;
+        }
+    }
+}
+
+// The integer part of one block: four registers of 4 rows.
+template <StoredType type>
+[[gnu::always_inline]] inline void dot_block(const uint8_t* block, const int8_t* q,
+                                             [[maybe_unused]] const NibbleMultipliers& multipliers,
+                                             [[maybe_unused]] int32_t sum,
+                                             [[maybe_unused]] int32_t low_sum, __m128i (&out)[4]) {
+    alignas(16) uint64_t idot[8];
+    int32_t excess;
+    if constexpr (type == StoredType::q4 || type == StoredType::q4m || type == StoredType::q4k) {
+        dot_nibbles(block, multipliers, idot);
+        excess = kPairBias + (type == StoredType::q4 ? 8 * sum : 0);
+    } else if constexpr (type == StoredType::q8) {
+        dot_bytes<8, 0x80>(block, q, idot);
+        excess = 128 * sum;
+    } else {
+        uint64_t values[64];
+        unpack_bytes<type>(block, values);
+        const uint8_t* const bytes = reinterpret_cast<const uint8_t*>(values);
+        if constexpr (type == StoredType::q6k) {
+            const uint8_t* const scale = block + 384;
+            alignas(16) uint64_t high[8];
+            alignas(16) int32_t n[kLanes];
+            dot_bytes<4, 0>(bytes, q, idot);
+            dot_bytes<4, 0>(bytes + 256, q + 16, high);
+            for (size_t i = 0; i < kLanes; i++) {
+                int32_t low_dot, high_dot;
+                memcpy(&low_dot, reinterpret_cast<const char*>(idot) + 4 * i, 4);
+                memcpy(&high_dot, reinterpret_cast<const char*>(high) + 4 * i, 4);
+                n[i] = int8_t(scale[i]) * (low_dot - 32 * low_sum) +
+                       int8_t(scale[kLanes + i]) * (high_dot - 32 * (sum - low_sum));
+            }
+            for (size_t i = 0; i < 4; i++)
+                out[i] = _mm_load_si128(reinterpret_cast<const __m128i*>(n) + i);
+            return;
+        }
+        dot_bytes<8, 0>(bytes, q, idot);
+        excess = type == StoredType::q5 ? 16 * sum : 0;
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        out[i] = _mm_sub_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(idot) + i),
+                               _mm_set1_epi32(excess));
+    }
+}
+
+__m128 bytes_to_floats(const uint8_t* p) {
+    return _mm_setr_ps(float(p[0]), float(p[1]), float(p[2]), float(p[3]));
+}
+
 template <StoredType type>
 void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y, size_t y_stride,
             size_t row_begin, size_t row_end) {
-    constexpr size_t kQuantBytes = type == StoredType::q8 ? 512 : 256;
+    constexpr size_t kScalesAt = type == StoredType::q8                              ? 512
+                                 : type == StoredType::q6k                           ? 384
+                                 : type == StoredType::q5 || type == StoredType::q5k ? 320
+                                                                                     : 256;
     const size_t n_blocks = x.n_cols / kBlockCols;
-    const size_t group_bytes = n_blocks * block_bytes(type);
     const uint8_t* const base = static_cast<const uint8_t*>(weights);
 
     for (size_t t = 0; t < n_tokens; t++) {
-        const int8_t* const q = x.q + t * round_to(x.n_cols, 64);
-        const size_t side_stride = round_to(n_blocks, 16);
-        const float* const scale = x.scale + t * side_stride;
-        [[maybe_unused]] const float* const scaled_sum = x.scaled_sum + t * side_stride;
-        [[maybe_unused]] const int32_t* const sum = x.sum + t * side_stride;
+        const QuantizedActs token = x.from_token(t);
         for (size_t b0 = 0; b0 < n_blocks; b0 += kChunkBlocks) {
             const size_t b1 = b0 + kChunkBlocks < n_blocks ? b0 + kChunkBlocks : n_blocks;
-            [[maybe_unused]] NibbleMultipliers multipliers[kChunkBlocks];
-            if constexpr (type != StoredType::q8) {
-                for (size_t b = b0; b < b1; b++) prepare(q + b * kBlockCols, &multipliers[b - b0]);
+            NibbleMultipliers multipliers[kChunkBlocks];
+            if constexpr (kScalesAt == 256) {
+                for (size_t b = b0; b < b1; b++)
+                    prepare(token.q + b * kBlockCols, &multipliers[b - b0]);
             }
             for (size_t row = row_begin; row < row_end; row += kGroupRows) {
                 float* const out = y + t * y_stride + row;
@@ -172,32 +235,36 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                 for (size_t i = 0; i < 4; i++) {
                     acc[i] = b0 != 0 ? _mm_loadu_ps(out + 4 * i) : _mm_setzero_ps();
                 }
-                const uint8_t* block =
-                    base + row / kGroupRows * group_bytes + b0 * block_bytes(type);
+                const uint8_t* block = base + row / kGroupRows * group_bytes(type, n_blocks) +
+                                       group_bytes(type, b0);
+                [[maybe_unused]] const uint8_t* head = block;
                 for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
-                    alignas(16) uint64_t idot[8];
-                    int32_t excess;
-                    if constexpr (type == StoredType::q8) {
-                        dot_bytes(block, q + b * kBlockCols, idot);
-                        excess = 128 * sum[b];
-                    } else {
-                        dot_nibbles(block, multipliers[b - b0], idot);
-                        excess = kPairBias + (type == StoredType::q4 ? 8 * sum[b] : 0);
+                    if constexpr (is_k_quant(type)) {
+                        if (b % kHeadBlocks == 0) {
+                            head = block;
+                            block += head_bytes(type);
+                        }
                     }
-                    const __m128 scale_x = _mm_set1_ps(scale[b]);
+                    __m128i exact[4];
+                    dot_block<type>(block, token.q + b * kBlockCols, multipliers[b - b0],
+                                    token.sum[b], token.low_sum[b], exact);
+                    const uint8_t* const scales = block + kScalesAt;
+                    const __m128 scale_x = _mm_set1_ps(token.scale[b]);
 #pragma GCC unroll 4
                     for (size_t i = 0; i < 4; i++) {
-                        const __m128i exact =
-                            _mm_sub_epi32(_mm_load_si128(reinterpret_cast<__m128i*>(idot) + i),
-                                          _mm_set1_epi32(excess));
-                        const __m128 s =
-                            _mm_mul_ps(halves_to_floats(block + kQuantBytes + 8 * i), scale_x);
-                        acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact), s));
+                        __m128 scale = halves_to_floats((is_k_quant(type) ? head : scales) + 8 * i);
+                        if constexpr (is_k_quant(type) && type != StoredType::q6k)
+                            scale = _mm_mul_ps(scale, bytes_to_floats(scales + 4 * i));
+                        acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact[i]),
+                                                               _mm_mul_ps(scale, scale_x)));
+                        const __m128 scaled_sum = _mm_set1_ps(token.scaled_sum[b]);
                         if constexpr (type == StoredType::q4m) {
-                            const __m128 minimum =
-                                halves_to_floats(block + kQuantBytes + 32 + 8 * i);
-                            acc[i] =
-                                _mm_add_ps(acc[i], _mm_mul_ps(minimum, _mm_set1_ps(scaled_sum[b])));
+                            const __m128 minimum = halves_to_floats(scales + 32 + 8 * i);
+                            acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
+                        } else if constexpr (type == StoredType::q4k || type == StoredType::q5k) {
+                            const __m128 minimum = _mm_mul_ps(halves_to_floats(head + 32 + 8 * i),
+                                                              bytes_to_floats(scales + 16 + 4 * i));
+                            acc[i] = _mm_sub_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
                         }
                     }
                 }
@@ -209,11 +276,11 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
 
 // --- activations ----------------------------------------------------------------------------
 
-void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) {
-    const size_t n_blocks = out.n_cols / kBlockCols;
+void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, size_t block_begin,
+              size_t block_end) {
     int8_t* const q = out.q + token * round_to(out.n_cols, 64);
-    const size_t side = token * round_to(n_blocks, 16);
-    for (size_t b = 0; b < n_blocks; b++) {
+    const size_t side = token * round_to(out.n_cols / kBlockCols, 16);
+    for (size_t b = block_begin; b < block_end; b++) {
         float block[kBlockCols] = {};
         const size_t first = b * kBlockCols;
         const size_t m = first >= n ? 0 : n - first < kBlockCols ? n - first : kBlockCols;
@@ -228,14 +295,16 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
         const float max = std::bit_cast<float>(max_bits);
         const float inverse = usable ? 127.0f / max : 0;
         const float scale = usable ? max / 127.0f : 0;
-        int32_t sum = 0;
+        int32_t sum = 0, low_sum = 0;
         for (size_t i = 0; i < kBlockCols; i++) {
+            if (i == kBlockCols / 2) low_sum = sum;
             const int32_t v = usable ? _mm_cvtss_si32(_mm_set_ss(block[i] * inverse)) : 0;
             q[first + i] = int8_t(v);
             sum += v;
         }
         out.scale[side + b] = scale;
         out.sum[side + b] = sum;
+        out.low_sum[side + b] = low_sum;
         out.scaled_sum[side + b] = scale * float(sum);
     }
 }
@@ -257,14 +326,27 @@ void add(float* x, const float* y, size_t n) {
 
 // --- attention ------------------------------------------------------------------------------
 
-void attention_scores(const float* q, const uint16_t* k, size_t head_dim, size_t n_positions,
-                      float scale, float* scores) {
-    for (size_t p = 0; p < n_positions; p++, k += head_dim) {
-        float lane[kLanes] = {};
-        for (size_t i = 0; i < head_dim; i += kLanes) {
-            for (size_t j = 0; j < kLanes; j++) lane[j] += q[i + j] * half_to_float(k[i + j]);
+void rope(float* x, const float* cosine, const float* sine, size_t n) {
+    for (size_t i = 0; i < n; i += 2) {
+        const float a = x[i], b = x[i + 1];
+        x[i] = a * cosine[i] + b * sine[i];
+        x[i + 1] = b * cosine[i + 1] + a * sine[i + 1];
+    }
+}
+
+void attention_scores(const float* const* q, size_t n_queries, const uint16_t* k, size_t head_dim,
+                      float scale, float* const* scores) {
+    for (size_t j = 0; j < n_queries; j++) {
+        __m128 acc[kKvPositions / 4];
+        for (__m128& a : acc) a = _mm_setzero_ps();
+        for (size_t i = 0; i < head_dim; i++) {
+            const __m128 x = _mm_set1_ps(q[j][i]);
+            const uint8_t* const row = reinterpret_cast<const uint8_t*>(k + i * kKvPositions);
+            for (size_t p = 0; p < kKvPositions / 4; p++)
+                acc[p] = _mm_add_ps(acc[p], _mm_mul_ps(x, halves_to_floats(row + 8 * p)));
         }
-        scores[p] = fold(lane) * scale;
+        for (size_t p = 0; p < kKvPositions / 4; p++)
+            _mm_storeu_ps(scores[j] + 4 * p, _mm_mul_ps(acc[p], _mm_set1_ps(scale)));
     }
 }
 
@@ -280,10 +362,17 @@ void softmax(float* x, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] *= inverse;
 }
 
-void attention_values(const float* p, const uint16_t* v, size_t head_dim, size_t n_positions,
-                      float* out) {
-    for (size_t pos = 0; pos < n_positions; pos++, v += head_dim) {
-        for (size_t i = 0; i < head_dim; i++) out[i] += p[pos] * half_to_float(v[i]);
+void attention_values(const float* const* p, size_t n_queries, const uint16_t* v, size_t head_dim,
+                      size_t n_positions, float* const* out) {
+    for (size_t j = 0; j < n_queries; j++) {
+        for (size_t pos = 0; pos < n_positions; pos++) {
+            const __m128 weight = _mm_set1_ps(p[j][pos]);
+            const uint8_t* const row = reinterpret_cast<const uint8_t*>(v + pos * head_dim);
+            for (size_t i = 0; i < head_dim; i += 4) {
+                const __m128 term = _mm_mul_ps(weight, halves_to_floats(row + 2 * i));
+                _mm_storeu_ps(out[j] + i, _mm_add_ps(_mm_loadu_ps(out[j] + i), term));
+            }
+        }
     }
 }
 
@@ -295,13 +384,14 @@ void to_f16(const float* x, uint16_t* out, size_t n) {
 
 constinit const Kernels kScalarKernels = {
     .name = "scalar",
-    .matmul_q4 = matmul<StoredType::q4>,
-    .matmul_q4m = matmul<StoredType::q4m>,
-    .matmul_q8 = matmul<StoredType::q8>,
+    .matmul = {nullptr, nullptr, matmul<StoredType::q4>, matmul<StoredType::q4m>,
+               matmul<StoredType::q8>, matmul<StoredType::q5>, matmul<StoredType::q4k>,
+               matmul<StoredType::q5k>, matmul<StoredType::q6k>},
     .quantize = quantize,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
     .add = add,
+    .rope = rope,
     .attention_scores = attention_scores,
     .softmax = softmax,
     .attention_values = attention_values,

@@ -9,7 +9,7 @@
 namespace axiom {
 namespace {
 
-constexpr size_t kNSets = 4;
+constexpr size_t kNSets = 5;
 
 // The trial: one matmul of each format, 64 rows x 1024 columns, one token (decode).
 constexpr size_t kTrialRows = 64;
@@ -49,33 +49,27 @@ QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tok
     acts.scale = reinterpret_cast<float*>(p);
     acts.scaled_sum = reinterpret_cast<float*>(p + side_bytes);
     acts.sum = reinterpret_cast<int32_t*>(p + 2 * side_bytes);
+    acts.low_sum = reinterpret_cast<int32_t*>(p + 3 * side_bytes);
     acts.n_cols = n_cols_padded;
     return acts;
 }
 
 MatmulFn matmul_for(const Kernels& kernels, StoredType type) {
-    switch (type) {
-        case StoredType::q4:
-            return kernels.matmul_q4;
-        case StoredType::q4m:
-            return kernels.matmul_q4m;
-        case StoredType::q8:
-            return kernels.matmul_q8;
-        case StoredType::f32:
-        case StoredType::f64:
-            break;
-    }
-    AXIOM_PANIC("matmul_for: not a quantized type");
+    const MatmulFn fn = kernels.matmul[uint32_t(type)];
+    AXIOM_CHECK(fn != nullptr);
+    return fn;
 }
 
 std::span<const KernelSet> kernel_sets(const CpuFeatures& features) {
     static constinit KernelSet sets[kNSets] = {{&kScalarKernels, true},
                                                {&kSseKernels, false},
                                                {&kAvx2Kernels, false},
+                                               {&kAvxVnniKernels, false},
                                                {&kAvx512Kernels, false}};
     sets[1].usable = features.ssse3 && features.sse41;
     sets[2].usable = features.avx2;
-    sets[3].usable = features.avx512_vnni;
+    sets[3].usable = features.avx_vnni;
+    sets[4].usable = features.avx512_vnni;
     return sets;
 }
 
@@ -98,7 +92,7 @@ const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
     for (size_t i = 0; i < kTrialCols; i++) x[i] = float(int(i * 37 % 101) - 50) * 0.02f;
     const QuantizedActs acts =
         quantized_acts_in(static_cast<uint8_t*>(scratch) + kTrialWeightBytes, kTrialCols, 1);
-    kScalarKernels.quantize(x, kTrialCols, acts, 0);
+    kScalarKernels.quantize(x, kTrialCols, acts, 0, 0, kTrialCols / kBlockCols);
 
     const Kernels* fastest = nullptr;
     uint64_t fastest_ticks = 0;

@@ -14,15 +14,6 @@ constexpr size_t round_to(size_t n, size_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }
 
-__m128i load_bytes(const void* p) {
-    return _mm_load_si128(static_cast<const __m128i*>(p));
-}
-__m128i broadcast4(const int8_t* x) {
-    int32_t v;
-    __builtin_memcpy(&v, x, sizeof v);
-    return _mm_set1_epi32(v);
-}
-
 // Four halves as floats: f16_to_f32 of core/quant.cpp, lane by lane.
 __m128 widen_half(__m128i half16) {
     const __m128i h = _mm_cvtepu16_epi32(half16);
@@ -38,70 +29,6 @@ __m128 widen_half(__m128i half16) {
 }
 __m128 halves(const uint8_t* p) {
     return widen_half(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
-}
-
-// --- matmul ---------------------------------------------------------------------------------
-
-// One token against the 4 rows of quarter `quarter` of one row group. The bounds of the 16-bit sums
-// are those of the AVX2 set.
-template <StoredType type>
-void quarter_group(const uint8_t* block, size_t n_blocks, const QuantizedActs& x, size_t quarter,
-                   float* out) {
-    constexpr size_t kQuantBytes = type == StoredType::q8 ? 512 : 256;
-    const __m128i ones = _mm_set1_epi16(1);
-    const __m128i low_nibble = _mm_set1_epi8(15);
-    __m128 acc = _mm_setzero_ps();
-    for (size_t b = 0; b < n_blocks; b++, block += block_bytes(type)) {
-        const int8_t* const q = x.q + b * kBlockCols;
-        __m128i idot;
-        if constexpr (type == StoredType::q8) {
-            idot = _mm_setzero_si128();
-            for (size_t k = 0; k < 8; k++) {
-                const __m128i w = load_bytes(block + 64 * k + 16 * quarter);
-                const __m128i pairs =
-                    _mm_maddubs_epi16(_mm_abs_epi8(w), _mm_sign_epi8(broadcast4(q + 4 * k), w));
-                idot = _mm_add_epi32(idot, _mm_madd_epi16(pairs, ones));
-            }
-        } else {
-            __m128i pairs = _mm_setzero_si128();
-            for (size_t k = 0; k < 4; k++) {
-                const __m128i both = load_bytes(block + 64 * k + 16 * quarter);
-                const __m128i low = _mm_and_si128(both, low_nibble);
-                const __m128i high = _mm_and_si128(_mm_srli_epi16(both, 4), low_nibble);
-                pairs = _mm_add_epi16(pairs, _mm_maddubs_epi16(low, broadcast4(q + 4 * k)));
-                pairs = _mm_add_epi16(pairs, _mm_maddubs_epi16(high, broadcast4(q + 16 + 4 * k)));
-            }
-            idot = _mm_madd_epi16(pairs, ones);
-        }
-        if constexpr (type == StoredType::q4)
-            idot = _mm_sub_epi32(idot, _mm_set1_epi32(8 * x.sum[b]));
-        const __m128 s =
-            _mm_mul_ps(halves(block + kQuantBytes + 8 * quarter), _mm_set1_ps(x.scale[b]));
-        acc = _mm_add_ps(acc, _mm_mul_ps(_mm_cvtepi32_ps(idot), s));
-        if constexpr (type == StoredType::q4m) {
-            const __m128 minimum = halves(block + kQuantBytes + 32 + 8 * quarter);
-            acc = _mm_add_ps(acc, _mm_mul_ps(minimum, _mm_set1_ps(x.scaled_sum[b])));
-        }
-    }
-    _mm_storeu_ps(out + 4 * quarter, acc);
-}
-
-template <StoredType type>
-void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y, size_t y_stride,
-            size_t row_begin, size_t row_end) {
-    const size_t n_blocks = x.n_cols / kBlockCols;
-    for (size_t row = row_begin; row < row_end; row += kGroupRows) {
-        const uint8_t* const group =
-            static_cast<const uint8_t*>(weights) + row / kGroupRows * n_blocks * block_bytes(type);
-        for (size_t t = 0; t < n_tokens; t++) {
-            const size_t side = t * round_to(n_blocks, 16);
-            const QuantizedActs token{x.q + t * round_to(x.n_cols, 64), x.scale + side,
-                                      x.scaled_sum + side, x.sum + side, x.n_cols};
-            for (size_t quarter = 0; quarter < 4; quarter++) {
-                quarter_group<type>(group, n_blocks, token, quarter, y + t * y_stride + row);
-            }
-        }
-    }
 }
 
 // --- elementwise ----------------------------------------------------------------------------
@@ -151,6 +78,12 @@ Reg at_least(Reg x, Reg c) {
 Reg at_most(Reg x, Reg c) {
     return _mm_blendv_ps(x, c, _mm_cmplt_ps(c, x));
 }
+Reg greater(Reg a, Reg b) {
+    return _mm_max_ps(a, b);
+}
+Reg swap_pairs(Reg x) {
+    return _mm_shuffle_ps(x, x, _MM_SHUFFLE(2, 3, 0, 1));
+}
 Reg keep_first(Reg x, size_t n) {
     const __m128i index = _mm_setr_epi32(0, 1, 2, 3);
     return _mm_and_ps(x, _mm_castsi128_ps(_mm_cmpgt_epi32(_mm_set1_epi32(int32_t(n)), index)));
@@ -174,16 +107,96 @@ float fold(const Reg (&lanes)[4]) {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+constexpr size_t kValueRegs = 2;
 #include "core/kernels/elementwise.inc"
+
+// --- matmul ---------------------------------------------------------------------------------
+
+using Ints = __m128i;
+constexpr size_t kTileTokens = 4;
+constexpr int kQ8Bias = 0;
+
+Ints load_ints(const uint8_t* p) {
+    return _mm_load_si128(reinterpret_cast<const __m128i*>(p));
+}
+Ints set1_ints(int32_t x) {
+    return _mm_set1_epi32(x);
+}
+Ints and_ints(Ints a, Ints b) {
+    return _mm_and_si128(a, b);
+}
+Ints or_ints(Ints a, Ints b) {
+    return _mm_or_si128(a, b);
+}
+[[maybe_unused]] Ints flip_signs(Ints x) {
+    return _mm_xor_si128(x, _mm_set1_epi8(-128));
+}
+Ints add_ints(Ints a, Ints b) {
+    return _mm_add_epi32(a, b);
+}
+Ints mul_ints(Ints a, Ints b) {
+    return _mm_mullo_epi32(a, b);
+}
+template <unsigned n>
+Ints shift_left(Ints x) {
+    return _mm_slli_epi16(x, n);
+}
+template <unsigned n>
+Ints shift_right(Ints x) {
+    return _mm_srli_epi16(x, n);
+}
+Reg to_floats(Ints x) {
+    return _mm_cvtepi32_ps(x);
+}
+Ints four_bytes(const uint8_t* p) {
+    int32_t v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return _mm_cvtsi32_si128(v);
+}
+Ints bytes_to_ints(const uint8_t* p) {
+    return _mm_cvtepu8_epi32(four_bytes(p));
+}
+Ints signed_bytes_to_ints(const uint8_t* p) {
+    return _mm_cvtepi8_epi32(four_bytes(p));
+}
+
+// pmaddubsw adds neighbouring products in 16 bits; so many of its results fit there.
+template <int kMax, size_t n>
+[[gnu::always_inline]] inline Ints dot(Ints start, const Ints* w, const int8_t* x) {
+    const Ints ones = _mm_set1_epi16(1);
+    constexpr size_t kFit = 32767 / (2 * 127 * kMax);
+    Ints pairs = _mm_setzero_si128();
+#pragma GCC unroll 8
+    for (size_t k = 0; k < n; k++) {
+        int32_t four;
+        __builtin_memcpy(&four, x + 4 * k, sizeof four);
+        const Ints columns = _mm_set1_epi32(four);  // of one token, the same for every row
+        // Unsigned by signed is what there is: signed weights give their sign to the activation.
+        const Ints p = kMax == 128
+                           ? _mm_maddubs_epi16(_mm_abs_epi8(w[k]), _mm_sign_epi8(columns, w[k]))
+                           : _mm_maddubs_epi16(w[k], columns);
+        pairs = k % kFit == 0 ? p : _mm_add_epi16(pairs, p);
+        if (k % kFit == kFit - 1 || k == n - 1)
+            start = _mm_add_epi32(start, _mm_madd_epi16(pairs, ones));
+    }
+    return start;
+}
+
+#include "core/kernels/matmul.inc"
 
 // --- activations ----------------------------------------------------------------------------
 
-void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) {
-    const size_t n_blocks = out.n_cols / kBlockCols;
+int32_t fold_ints(__m128i x) {
+    const __m128i two = _mm_add_epi32(x, _mm_shuffle_epi32(x, _MM_SHUFFLE(1, 0, 3, 2)));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, _MM_SHUFFLE(2, 3, 0, 1))));
+}
+
+void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, size_t block_begin,
+              size_t block_end) {
     int8_t* const q = out.q + token * round_to(out.n_cols, 64);
-    const size_t side = token * round_to(n_blocks, 16);
+    const size_t side = token * round_to(out.n_cols / kBlockCols, 16);
     const __m128i magnitude = _mm_set1_epi32(0x7fffffff);
-    for (size_t b = 0; b < n_blocks; b++) {
+    for (size_t b = block_begin; b < block_end; b++) {
         __m128 v[8];
         __m128i max4 = _mm_setzero_si128();
         for (size_t i = 0; i < 8; i++) {
@@ -198,14 +211,13 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
         const float max = _mm_cvtss_f32(_mm_castsi128_ps(max4));
         const __m128 inverse = _mm_set1_ps(usable ? 127.0f / max : 0);
         __m128i r[8];
-        __m128i total = _mm_setzero_si128();
         for (size_t i = 0; i < 8; i++) {
             r[i] = usable ? _mm_cvtps_epi32(_mm_mul_ps(v[i], inverse)) : _mm_setzero_si128();
-            total = _mm_add_epi32(total, r[i]);
         }
-        total = _mm_add_epi32(total, _mm_shuffle_epi32(total, _MM_SHUFFLE(1, 0, 3, 2)));
-        total = _mm_add_epi32(total, _mm_shuffle_epi32(total, _MM_SHUFFLE(2, 3, 0, 1)));
-        const int32_t sum = _mm_cvtsi128_si32(total);
+        const int32_t low_sum =
+            fold_ints(_mm_add_epi32(_mm_add_epi32(r[0], r[1]), _mm_add_epi32(r[2], r[3])));
+        const int32_t sum = low_sum + fold_ints(_mm_add_epi32(_mm_add_epi32(r[4], r[5]),
+                                                              _mm_add_epi32(r[6], r[7])));
         for (size_t i = 0; i < 8; i += 4) {
             const __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(r[i], r[i + 1]),
                                                   _mm_packs_epi32(r[i + 2], r[i + 3]));
@@ -214,6 +226,7 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
         const float scale = usable ? max / 127.0f : 0;
         out.scale[side + b] = scale;
         out.sum[side + b] = sum;
+        out.low_sum[side + b] = low_sum;
         out.scaled_sum[side + b] = scale * float(sum);
     }
 }
@@ -222,13 +235,14 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token) 
 
 constinit const Kernels kSseKernels = {
     .name = "sse",
-    .matmul_q4 = matmul<StoredType::q4>,
-    .matmul_q4m = matmul<StoredType::q4m>,
-    .matmul_q8 = matmul<StoredType::q8>,
+    .matmul = {nullptr, nullptr, matmul<StoredType::q4>, matmul<StoredType::q4m>,
+               matmul<StoredType::q8>, matmul<StoredType::q5>, matmul<StoredType::q4k>,
+               matmul<StoredType::q5k>, matmul<StoredType::q6k>},
     .quantize = quantize,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
     .add = add_to,
+    .rope = rope,
     .attention_scores = attention_scores,
     .softmax = softmax,
     .attention_values = attention_values,
