@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "core/mathf.h"
+#include "model/bench.h"
 #include "model/chat.h"
 #include "model/sampler.h"
 #include "model/state.h"
@@ -421,6 +422,7 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
         const Result<const Kernels*> kernels = forced_kernels(options, features);
         if (!kernels.ok()) return kernels.status();
     }
+    if (options.bench.wanted) return bench_context(weights, options).status();
     if (Status s = check_context(weights, options); !s.ok()) return s;
     const Result<Texts> texts = open_texts(weights);
     if (!texts.ok() || !options.perplexity.empty()) return texts.status();
@@ -435,6 +437,7 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
 
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers,
                                  uint64_t n_text_bytes) {
+    if (options.bench.wanted) return bench_memory(weights, options, n_workers);
     if (Status s = check_context(weights, options); !s.ok()) return s;
     const uint64_t n_bytes = prompt_bytes(weights, options, options.prompt) + n_text_bytes;
     const uint64_t wanted_ctx = default_context(weights, options);

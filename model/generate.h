@@ -12,6 +12,7 @@
 
 namespace axiom {
 
+// What the run needs that `options` ask for: generate(), perplexity(), or bench() of model/bench.h.
 // `n_text_bytes`: of the text that perplexity() will be given.
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers,
                                  uint64_t n_text_bytes = 0);
