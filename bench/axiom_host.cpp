@@ -13,6 +13,7 @@
 
 #include "bench/host_machine.h"
 #include "core/clock.h"
+#include "model/bench.h"
 #include "model/generate.h"
 #include "model/options.h"
 #include "model/record.h"
@@ -94,6 +95,24 @@ std::string time_utc() {
                : "";
 }
 
+// Where the records of --bench go: a table and a line each to stdout, the line to --json as well.
+struct Tests {
+    const Options& options;
+    FILE* json;
+    host::HostMachine& host;
+    bool any = false;
+
+    static void print_one(void* context, const Record& record) {
+        Tests& t = *static_cast<Tests*>(context);
+        t.host.flush();
+        if (!t.options.quiet) print_test(record, !t.any, to_file, stdout);
+        print_json(record, to_file, stdout);
+        if (t.json != nullptr && t.json != stdout) print_json(record, to_file, t.json);
+        fflush(stdout);  // progress of the next test goes past stdio
+        t.any = true;
+    }
+};
+
 // A run with its record: text and table to stdout, JSON and logits to their files.
 Status run(const Options& options, const Weights& weights, const host::LoadedModel& model,
            uint64_t entry_ticks) {
@@ -137,7 +156,10 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     record.phase_load_ns = model.seconds * 1e9;
 
     Status status;
-    if (options.perplexity.empty()) {
+    Tests tests{options, json.get(), host};
+    if (options.bench.wanted) {
+        status = bench(host.machine, weights, options, &record, Tests::print_one, &tests);
+    } else if (options.perplexity.empty()) {
         status = generate(host.machine, weights, options, &record);
     } else {
         double perplexity_value = 0;
@@ -150,8 +172,8 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     }
     host.flush();
     if (!status.ok()) record.error = status.text();
-    if (json.get() != nullptr) print_json(record, to_file, json.get());
-    if (status.ok() && !options.quiet && options.perplexity.empty())
+    if (json.get() != nullptr && !tests.any) print_json(record, to_file, json.get());
+    if (status.ok() && !options.quiet && options.perplexity.empty() && !tests.any)
         print_table(record, to_file, stdout);
     for (OutputFile* file : {&json, &logits}) {
         if (Status s = file->close(); !s.ok() && status.ok()) status = s;

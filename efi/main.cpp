@@ -17,6 +17,7 @@
 #include "efi/options.h"
 #include "efi/panic.h"
 #include "efi/power.h"
+#include "model/bench.h"
 #include "model/generate.h"
 
 namespace axiom::efi {
@@ -175,6 +176,34 @@ void describe_machine(Boot& b, const Status& outcome) {
     }
 }
 
+// The run that the options ask for: a prompt, or the tests of --bench. What it ends with is a table
+// and a record, of each test.
+void do_run(Boot& b, const Machine& machine) {
+    struct Tests {
+        Boot& b;
+        bool any = false;
+    } tests{b};
+    const auto print_one = [](void* context, const Record& r) {
+        Tests& t = *static_cast<Tests*>(context);
+        if (!t.b.options.quiet) print_test(r, !t.any, Console::sink, &console);
+        print_json(r, Console::sink, &console);
+        console.flush();  // not inside the next test
+        t.any = true;
+    };
+    const bool is_bench = b.options.bench.wanted;
+    if (is_bench) describe_machine(b, {});
+    const Status status = is_bench
+                              ? bench(machine, b.weights, b.options, &b.record, print_one, &tests)
+                              : generate(machine, b.weights, b.options, &b.record);
+    const bool failed = !status.ok() && status.code() != Code::interrupted;
+    if (failed) say("\naxiom: error: ", status.text());
+    if (is_bench && !failed) return;
+    describe_machine(b, status);
+    console.write("\n");
+    if (!b.options.quiet) print_table(b.record, Console::sink, &console);
+    print_json(b.record, Console::sink, &console);
+}
+
 // On our own stack, under our own tables: the machine is AXIOM's.
 [[noreturn]] void run(void* context) {
     Boot& b = *static_cast<Boot*>(context);
@@ -206,15 +235,7 @@ void describe_machine(Boot& b, const Status& outcome) {
     machine.write = Console::sink;
     machine.write_context = &console;
     machine.entry_ticks = b.entry_ticks;
-    status = generate(machine, b.weights, b.options, &b.record);
-
-    if (!status.ok() && status.code() != Code::interrupted) {
-        say("\naxiom: error: ", status.text());
-    }
-    describe_machine(b, status);
-    console.write("\n");
-    if (!b.options.quiet) print_table(b.record, Console::sink, &console);
-    print_json(b.record, Console::sink, &console);
+    do_run(b, machine);
     leave_machine();
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "core/mathf.h"
+#include "model/bench.h"
 #include "model/chat.h"
 #include "model/sampler.h"
 #include "model/state.h"
@@ -29,18 +30,6 @@ uint64_t max_tokens(uint64_t n_bytes) {
     return 4 * n_bytes + 8;
 }
 
-StateShape shape_for(const Weights& weights, const Options& options, size_t n_workers, size_t n_ctx,
-                     bool all_logits) {
-    StateShape shape;
-    shape.config = weights.config;
-    shape.n_ctx = n_ctx;
-    shape.n_batch = std::max<size_t>(1, std::min<size_t>(options.n_batch, n_ctx));
-    if (all_logits) shape.n_batch = std::min(shape.n_batch, StateShape::kMaxLogitRows);
-    shape.n_workers = n_workers;
-    shape.n_logit_rows = all_logits ? shape.n_batch : 1;
-    return shape;
-}
-
 // The run's own classes besides State's, in the order prepare() creates them.
 constexpr size_t kNRunClasses = 4;
 void run_shapes(const Weights& weights, const Options& options, uint64_t n_text_bytes,
@@ -57,7 +46,7 @@ uint64_t run_bytes(const Weights& weights, const Options& options, uint64_t n_te
                    uint64_t n_ctx, bool all_logits) {
     Slab::Shape shapes[kNRunClasses];
     run_shapes(weights, options, n_text_bytes, n_ctx, all_logits, shapes);
-    uint64_t total = kSelectScratchBytes + 64 * 1024;
+    uint64_t total = RunBase::kBytes;
     for (const Slab::Shape& shape : shapes) total += shape.object_bytes;
     return total;
 }
@@ -66,37 +55,15 @@ uint64_t run_bytes(const Weights& weights, const Options& options, uint64_t n_te
 bool bytes_for(const Weights& weights, const Options& options, size_t n_workers,
                uint64_t n_text_bytes, uint64_t n_ctx, bool all_logits, uint64_t* out) {
     uint64_t state;
-    return shape_for(weights, options, n_workers, size_t(n_ctx), all_logits).total_bytes(&state) &&
+    return state_shape(weights, options, n_workers, size_t(n_ctx), all_logits)
+               .total_bytes(&state) &&
            checked_add(state, run_bytes(weights, options, n_text_bytes, n_ctx, all_logits), out);
-}
-
-Status check_context(const Weights& weights, const Options& options) {
-    if (options.n_ctx <= weights.config.n_ctx_train) return {};
-    return error(Code::bad_option, "option -c: found ", options.n_ctx, ", allowed 0..",
-                 uint64_t(weights.config.n_ctx_train), " (the context ", weights.file,
-                 " was trained for)");
 }
 
 uint64_t default_context(const Weights& weights, const Options& options) {
     if (options.n_ctx != 0) return options.n_ctx;
     if (!options.perplexity.empty()) return std::min<uint64_t>(512, weights.config.n_ctx_train);
     return std::min<uint64_t>(kDefaultContext, weights.config.n_ctx_train);
-}
-
-// The kernel set --isa names, if these features allow it.
-Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures& features) {
-    bool usable = false;
-    const Kernels* const kernels =
-        find_kernels(options.isa.data(), options.isa.size(), features, &usable);
-    if (kernels != nullptr && usable) return kernels;
-    char names[64];
-    Writer list(names, sizeof names);
-    for (const KernelSet& set : kernel_sets(features)) {
-        if (set.usable) list.put(list.size() != 0 ? ", " : "").put(set.kernels->name);
-    }
-    return error(kernels == nullptr ? Code::bad_option : Code::unsupported, "option --isa: found ",
-                 Quoted{options.isa}, kernels == nullptr ? "" : ", which this CPU lacks",
-                 ", allowed ", list.view());
 }
 
 // The two extents that are opened, not just viewed.
@@ -155,90 +122,30 @@ Result<size_t> encode_prompt(const Weights& weights, const Tokenizer& tokenizer,
 // --- one run
 // -----------------------------------------------------------------------------------------
 
-// Texts and tables that the record views; they live in the slab.
-struct RecordStorage {
-    char model_type[96];
-    char model_name[sizeof format::Config::name + 1];
-    char checksum[20];
-    SlabMark slabs[Slab::kMaxClasses];
-    TaskCost tasks[LayerLoop::kMaxTasks];
-};
-
-// A dot a second while the prompt is read, once that has taken two seconds: under emulation a long
-// prompt takes minutes, and silence looks like a hang.
-struct PrefillProgress {
-    const Machine* machine = nullptr;
-    uint64_t next_ticks = 0;
-    bool enabled = false;
-    bool shown = false;
-
-    static void poll(void* context, uint64_t now) {
-        PrefillProgress& p = *static_cast<PrefillProgress*>(context);
-        if (!p.enabled || now < p.next_ticks) return;
-        if (!p.shown) p.machine->write(p.machine->write_context, "reading the prompt ");
-        p.shown = true;
-        p.machine->write(p.machine->write_context, ".");
-        p.next_ticks = now + p.machine->clock.ticks_per_second;
-    }
-    void begin(const Machine* m) {
-        machine = m;
-        enabled = true;
-        next_ticks = ticks_now() + 2 * m->clock.ticks_per_second;
-    }
-    void end() {
-        if (shown) machine->write(machine->write_context, "\n");
-        enabled = shown = false;
-    }
-};
-
-class Run {
+class Run : public RunBase {
   public:
-    ~Run() { m_.loop->remove(&progress_); }
     Run(const Machine& machine, const Weights& weights, const Options& options, Record* record)
-        : m_(machine), w_(weights), o_(options), r_(record) {}
+        : RunBase(machine, weights, options, record) {}
 
     // Everything up to a state that is ready for tokens: n_text_bytes bounds the text to encode.
     Status prepare(uint64_t n_text_bytes, bool all_logits);
     Status encode(std::span<const Tokenizer::Segment> segments);
     Status generate();
     Status perplexity(std::string_view text, double* out);
-    // Telemetry that exists however far the run got.
-    void finish_record();
 
   private:
-    // One object from the slab for the whole run.
-    template <class T>
-    Status take(std::string_view name, size_t count, std::span<T>* out) {
-        Result<Slab::ClassId> id =
-            m_.slab->create_class(name, std::max<size_t>(count, 1) * sizeof(T), 1);
-        if (!id.ok()) return id.status();
-        *out = {static_cast<T*>(m_.slab->allocate(id.value())), count};
-        return {};
-    }
-    Status choose_kernels();
     Status choose_context(uint64_t n_text_bytes, bool all_logits);
     Status encode_prompt();
     Status prefill(Transformer& transformer, std::span<const TokenId> tokens, Logits wanted);
     Status decode(Transformer& transformer);
     void hash_logits(size_t row);
-    void describe();
-    void write(std::string_view text) const { m_.write(m_.write_context, text); }
     std::span<TokenId> tokens() const { return tokens_.first(n_tokens_); }
-
-    const Machine& m_;
-    const Weights& w_;
-    const Options& o_;
-    Record* r_;
 
     Tokenizer tokenizer_;
     ChatTemplate chat_;
-    const Kernels* kernels_ = nullptr;
     size_t n_ctx_ = 0;
-    State state_;
     Xxh64 logits_hash_;
-    PrefillProgress progress_;
 
-    std::span<RecordStorage> storage_;
     std::span<TokenId> tokens_;  // the prompt, then what was generated
     size_t n_tokens_ = 0;
     std::span<uint8_t> scratch_;
@@ -246,22 +153,6 @@ class Run {
     std::span<uint64_t> layer_ticks_, boundary_ticks_;  // [n decode passes, n_layer]
     std::span<uint64_t> pass_ticks_;                    // [n decode passes]
 };
-
-Status Run::choose_kernels() {
-    std::span<uint8_t> scratch;
-    if (Status s = take("select", kSelectScratchBytes, &scratch); !s.ok()) return s;
-    r_->kernel_choice = o_.isa.empty() ? "timed" : "forced";
-    if (o_.isa.empty()) {
-        uint64_t ticks[8];
-        kernels_ = select_kernels(m_.features, scratch.data(), ticks);
-    } else {
-        const Result<const Kernels*> kernels = forced_kernels(o_, m_.features);
-        if (!kernels.ok()) return kernels.status();
-        kernels_ = kernels.value();
-    }
-    r_->kernel_set = kernels_->name;
-    return {};
-}
 
 // The context asked for, or the default, or what memory holds of the default.
 Status Run::choose_context(uint64_t n_text_bytes, bool all_logits) {
@@ -275,7 +166,7 @@ Status Run::choose_context(uint64_t n_text_bytes, bool all_logits) {
         Slab::Shape shapes[kNRunClasses + StateShape::kNClasses];
         Slab::Shape run[kNRunClasses], state[StateShape::kNClasses];
         run_shapes(w_, o_, n_text_bytes, n, all_logits, run);
-        shape_for(w_, o_, m_.team->size(), size_t(n), all_logits).slab_shapes(state);
+        state_shape(w_, o_, m_.team->size(), size_t(n), all_logits).slab_shapes(state);
         std::copy(std::begin(run), std::end(run), shapes);
         std::copy(std::begin(state), std::end(state), shapes + kNRunClasses);
         return m_.slab->fits(shapes);
@@ -298,15 +189,12 @@ Status Run::choose_context(uint64_t n_text_bytes, bool all_logits) {
 }
 
 Status Run::prepare(uint64_t n_text_bytes, bool all_logits) {
-    r_->memory_bytes = m_.slab->free_bytes();
     Result<Texts> texts = open_texts(w_);
     if (!texts.ok()) return texts.status();
     tokenizer_ = texts.value().tokenizer;
     chat_ = texts.value().chat;
 
-    if (Status s = take("record", 1, &storage_); !s.ok()) return s;
-    describe();
-    if (Status s = choose_kernels(); !s.ok()) return s;
+    if (Status s = begin(); !s.ok()) return s;
     if (Status s = choose_context(n_text_bytes, all_logits); !s.ok()) return s;
 
     const size_t n_layer = w_.config.n_layer;
@@ -321,18 +209,7 @@ Status Run::prepare(uint64_t n_text_bytes, bool all_logits) {
     boundary_ticks_ = pass_ticks_.subspan(n_passes + n_passes * n_layer);
     pass_ticks_ = pass_ticks_.first(n_passes);
 
-    Result<State> state =
-        State::create(*m_.slab, shape_for(w_, o_, m_.team->size(), n_ctx_, all_logits));
-    if (!state.ok()) return state.status();
-    state_ = state.value();
-    r_->n_ctx = uint32_t(n_ctx_);
-    r_->n_batch = uint32_t(state_.shape.n_batch);
-    r_->n_threads = uint32_t(m_.team->size());
-
-    m_.loop->stop_when(m_.interrupted);
-    if (!o_.quiet)
-        m_.loop->add({.name = "progress", .poll = PrefillProgress::poll, .context = &progress_});
-    return {};
+    return create_state(n_ctx_, all_logits);
 }
 
 Status Run::encode(std::span<const Tokenizer::Segment> segments) {
@@ -352,7 +229,7 @@ Status Run::encode_prompt() {
 }
 
 void Run::hash_logits(size_t row) {
-    const std::span<const float> logits(state_.logits[row], w_.config.n_vocab);
+    const std::span<const float> logits = logits_row(row);
     logits_hash_.update(logits.data(), logits.size_bytes());
     if (m_.on_logits != nullptr) m_.on_logits(m_.on_logits_context, logits);
 }
@@ -379,7 +256,7 @@ Status Run::generate() {
     if (Status s = encode_prompt(); !s.ok()) return s;
 
     Transformer transformer(w_, *kernels_, state_);
-    if (!o_.quiet) progress_.begin(&m_);
+    if (!o_.quiet) progress_.begin(&m_, "reading the prompt ");
     const uint64_t begin = ticks_now();
     const Status prefilled = prefill(transformer, tokens(), Logits::last);
     const uint64_t took = ticks_now() - begin;
@@ -407,7 +284,7 @@ Status Run::decode(Transformer& transformer) {
     while (n_tokens_ - n_prompt < o_.n_predict) {
         hash_logits(0);
         const uint64_t begin = ticks_now();
-        const TokenId id = sampler.sample({state_.logits[0], w_.config.n_vocab}, tokens());
+        const TokenId id = sampler.sample(logits_row(0), tokens());
         sample_ticks += ticks_now() - begin;
         tokens_[n_tokens_++] = id;
         if (n_tokens_ - n_prompt == 1 && m_.entry_ticks != 0) {
@@ -520,53 +397,6 @@ Status Run::perplexity(std::string_view text, double* out) {
     return {};
 }
 
-// What is known of the model before anything runs.
-void Run::describe() {
-    RecordStorage& storage = storage_[0];
-    const auto copy = [](char* to, size_t capacity, auto&&... parts) {
-        Writer w(to, capacity);
-        (w.put(parts), ...);
-        return w.view();
-    };
-    const format::Config& c = w_.source;
-    const auto fixed = [](const char* text, size_t capacity) {  // NUL-padded
-        return std::string_view(text, size_t(std::find(text, text + capacity, '\0') - text));
-    };
-    const double billions = double(c.n_params) * 1e-9;
-    const Text<24> size(billions >= 1 ? Fixed{billions, 1} : Fixed{billions * 1e3, 0},
-                        billions >= 1 ? "B" : "M");
-    r_->model_filename = w_.file;
-    r_->model_name =
-        copy(storage.model_name, sizeof storage.model_name, fixed(c.name, sizeof c.name));
-    r_->model_type = copy(storage.model_type, sizeof storage.model_type,
-                          fixed(c.architecture, sizeof c.architecture), " ", size.view(), " ",
-                          fixed(c.quantization, sizeof c.quantization));
-    r_->axm_checksum = copy(storage.checksum, sizeof storage.checksum,
-                            HexDigits{w_.layout.header.head_checksum, 16});
-    r_->model_n_params = c.n_params;
-    r_->model_size = 0;
-    for (const format::TensorEntry& e : w_.entries) r_->model_size += e.bytes;
-    r_->tsc_hz = m_.clock.ticks_per_second;
-}
-
-void Run::finish_record() {
-    if (storage_.empty()) return;
-    RecordStorage& storage = storage_[0];
-    const size_t n_slabs = m_.slab->n_classes();
-    for (size_t i = 0; i < n_slabs; i++) {
-        const SlabClassStats stats = m_.slab->stats(Slab::ClassId(i));
-        storage.slabs[i] = {stats.name, stats.object_bytes, stats.capacity, stats.high_water};
-    }
-    r_->slabs = {storage.slabs, n_slabs};
-    const size_t n_tasks = m_.loop->n_tasks();
-    for (size_t i = 0; i < n_tasks; i++) {
-        const Task& task = m_.loop->task(i);
-        storage.tasks[i] = {task.name, task.n_runs, m_.clock.seconds(task.total_ticks) * 1e9,
-                            m_.clock.seconds(task.max_ticks) * 1e9};
-    }
-    r_->tasks = {storage.tasks, n_tasks};
-}
-
 Status closed(Run& run, Record* record, Status status) {
     run.finish_record();
     if (status.code() == Code::interrupted) {
@@ -592,6 +422,7 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
         const Result<const Kernels*> kernels = forced_kernels(options, features);
         if (!kernels.ok()) return kernels.status();
     }
+    if (options.bench.wanted) return bench_context(weights, options).status();
     if (Status s = check_context(weights, options); !s.ok()) return s;
     const Result<Texts> texts = open_texts(weights);
     if (!texts.ok() || !options.perplexity.empty()) return texts.status();
@@ -606,6 +437,7 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
 
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers,
                                  uint64_t n_text_bytes) {
+    if (options.bench.wanted) return bench_memory(weights, options, n_workers);
     if (Status s = check_context(weights, options); !s.ok()) return s;
     const uint64_t n_bytes = prompt_bytes(weights, options, options.prompt) + n_text_bytes;
     const uint64_t wanted_ctx = default_context(weights, options);

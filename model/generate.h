@@ -4,53 +4,15 @@
 // there.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-#include "core/clock.h"
-#include "core/cpu_features.h"
-#include "core/kernels.h"
-#include "core/layer_loop.h"
-#include "core/slab.h"
-#include "core/status.h"
-#include "core/team.h"
-#include "model/options.h"
-#include "model/record.h"
-#include "model/weights.h"
+#include "model/run.h"
 
 namespace axiom {
 
-// What the engine is given by whoever runs it. Everything outlives the run.
-struct Machine {
-    Clock clock;
-    CpuFeatures features;
-    Team* team = nullptr;
-    LayerLoop* loop = nullptr;                       // with the platform's tasks added
-    Slab* slab = nullptr;                            // initialised; the run creates its classes
-    const std::atomic<bool>* interrupted = nullptr;  // set by a task: Ctrl-C
-
-    // Text to the person, in order. May be called inside the loop of tokens (never inside a layer)
-    // and must not wait there; what does not fit is kept or waited for outside of layers only.
-    TextSink write = nullptr;
-    void* write_context = nullptr;
-
-    // Optional: every logits vector the hash covers, as it is hashed (axiom-host --logits).
-    void (*on_logits)(void* context, std::span<const float> logits) = nullptr;
-    void* on_logits_context = nullptr;
-
-    uint64_t entry_ticks = 0;  // where phase_first_token_ns counts from
-};
-
-// Bytes the slab must hold. `least` lets the run start: the context that -c asks for, or without it
-// the shortest that takes the prompt and -n. `wanted` holds the default context: the model's, at
-// most kDefaultContext. With more than `least` and less than `wanted` the context is what fits.
-struct MemoryNeed {
-    uint64_t least = 0;
-    uint64_t wanted = 0;
-};
-inline constexpr uint32_t kDefaultContext = 4096;
+// What the run needs that `options` ask for: generate(), perplexity(), or bench() of model/bench.h.
 // `n_text_bytes`: of the text that perplexity() will be given.
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers,
                                  uint64_t n_text_bytes = 0);

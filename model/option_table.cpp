@@ -58,6 +58,10 @@ constexpr OptionSpec kTable[] = {
      "kernel set (default: the fastest, by timing): "},
     {{"--on-exit"}, K::on_exit, {}, 0, 0, false, kOnEfi | kInConfig, "WHAT",
      "shutdown, reboot or halt when the run has ended (default shutdown)"},
+    {{"--bench"}, K::bench, {}, 0, 0, false, kEverywhere, "TESTS",
+     "time forward passes as llama-bench does, and end: pp=512 tg=128 reps=5 warmup=1 d=0 "
+     "threads=0 are the defaults; pp=0 or tg=0 leaves that test out, d is tokens in the cache "
+     "before tg"},
     {{"-q", "--quiet"}, K::flag, &O::quiet, 0, 0, false, kEverywhere, "",
      "no progress and no timing table"},
     {{"--json"}, K::path, &O::json, 0, 0, false, kOnHost, "FILE",
@@ -243,6 +247,8 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             return set_isa(spec, shown, value, options);
         case OptionKind::on_exit:
             return set_on_exit(shown, value, options);
+        case OptionKind::bench:
+            return parse_bench(shown, value, &options->bench);
         case OptionKind::wide:
             if (parse_u64(value, &(options->*spec.target.wide))) return {};
             return value_error(shown, value, "a whole number from 0 to 18446744073709551615");

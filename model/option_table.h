@@ -21,6 +21,7 @@ enum class OptionKind : uint8_t {
     path,     // not empty, no control characters
     isa,      // a kernel set's name
     on_exit,  // shutdown, reboot, halt
+    bench,    // key=number pairs
 };
 
 inline constexpr uint8_t kOnEfi = 1;     // axiom.efi's command line
@@ -41,7 +42,7 @@ struct OptionTarget {
     float Options::*number = nullptr;
     std::string_view Options::*text = nullptr;
 
-    constexpr OptionTarget() = default;  // on_exit
+    constexpr OptionTarget() = default;  // on_exit, bench
     constexpr OptionTarget(bool Options::*m) : flag(m) {}
     constexpr OptionTarget(uint32_t Options::*m) : count(m) {}
     constexpr OptionTarget(uint64_t Options::*m) : wide(m) {}
@@ -72,6 +73,12 @@ std::string_view nearest_option(std::string_view name, uint8_t place);
 // Checks and stores one value. `shown` is the name as the person wrote it, for messages.
 Status set_option(const OptionSpec& spec, std::string_view shown, std::string_view value,
                   Options* options);
+
+// The value of --bench: key=number pairs in any order, separated by blanks or commas.
+Status parse_bench(std::string_view shown, std::string_view value, BenchPlan* plan);
+
+// What -t and threads= hold while one source is parsed and they have not been met.
+inline constexpr uint32_t kThreadsNotGiven = ~uint32_t{0};
 
 // A range bound or a default without superfluous zeros: "0.95", "16777216".
 Text<24> plain_number(double value);

@@ -121,12 +121,32 @@ Status parse_config_line(std::span<char> line, Options* options, size_t* column)
     return set_option(*spec, key, value, options);
 }
 
+// -t and threads= of --bench are one setting. Between sources the later one wins; within one they
+// must agree.
+void forget_threads(Options* parsed) {
+    parsed->n_threads = parsed->bench.n_threads = kThreadsNotGiven;
+}
+
+Status join_threads(const Options& before, Options* parsed) {
+    const uint32_t t = parsed->n_threads, threads = parsed->bench.n_threads;
+    if (t != kThreadsNotGiven && threads != kThreadsNotGiven && t != threads) {
+        return error(Code::bad_option, "option --bench: found threads=", threads, ", allowed ", t,
+                     " as -t says, or only one of the two");
+    }
+    const uint32_t n = t != kThreadsNotGiven         ? t
+                       : threads != kThreadsNotGiven ? threads
+                                                     : before.n_threads;
+    parsed->n_threads = parsed->bench.n_threads = n;
+    return {};
+}
+
 }  // namespace
 
 Status parse_arguments(std::span<const std::string_view> arguments, Source source,
                        Options* options) {
     const uint8_t place = place_of(source);
     Options parsed = *options;  // all or nothing
+    forget_threads(&parsed);
     for (size_t i = 0; i < arguments.size(); i++) {
         const std::string_view word = arguments[i];
         if (word.size() < 2 || word[0] != '-') {
@@ -153,6 +173,7 @@ Status parse_arguments(std::span<const std::string_view> arguments, Source sourc
         }
         if (Status s = set_option(*spec, name, value, &parsed); !s.ok()) return s;
     }
+    if (Status s = join_threads(*options, &parsed); !s.ok()) return s;
     *options = parsed;
     return {};
 }
@@ -160,6 +181,7 @@ Status parse_arguments(std::span<const std::string_view> arguments, Source sourc
 Status parse_config(std::string_view file, std::span<char> text, Options* options) {
     static constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     Options parsed = *options;
+    forget_threads(&parsed);
     size_t begin = std::string_view(text.data(), text.size()).starts_with(kByteOrderMark) ? 3 : 0;
     for (size_t n_line = 1; begin < text.size(); n_line++) {
         size_t end = begin;
@@ -176,6 +198,8 @@ Status parse_config(std::string_view file, std::span<char> text, Options* option
         }
         begin = end + 1;
     }
+    if (Status s = join_threads(*options, &parsed); !s.ok())
+        return error(s.code(), file, ": ", s.text());
     *options = parsed;
     return {};
 }

@@ -15,6 +15,17 @@ namespace axiom {
 
 enum class OnExit : uint32_t { shutdown, reboot, halt };
 
+// --bench: which tests, how often. Defaults are llama-bench's.
+struct BenchPlan {
+    bool wanted = false;
+    uint32_t n_prompt = 512;  // pp=, tokens of the prompt test; 0 leaves it out
+    uint32_t n_gen = 128;     // tg=, single-token passes of the generation test; 0 leaves it out
+    uint32_t n_reps = 5;      // reps=, timed repetitions of each test
+    uint32_t n_warmup = 1;    // warmup=, repetitions before them
+    uint32_t n_depth = 0;     // d=, tokens already in the cache when the generation test begins
+    uint32_t n_threads = 0;   // threads=, the same setting as -t; both always agree
+};
+
 struct Options {
     std::string_view model;          // -m; EFI default \axiom\model.axm
     std::string_view prompt;         // -p
@@ -40,6 +51,7 @@ struct Options {
     bool quiet = false;                 // no timing table, no progress
     bool help = false;
     bool version = false;
+    BenchPlan bench;  // --bench "pp=128 tg=32"
     // axiom-host only
     std::string_view json;           // --json FILE
     std::string_view logits;         // --logits FILE: f32 rows, one per hashed logits vector

@@ -72,7 +72,7 @@ void wrap(std::string_view text, size_t column, Writer& out) {
 }
 
 void print_option(const OptionSpec& spec, Sink write, void* context) {
-    char buffer[640];
+    char buffer[1024];
     Writer out(buffer, sizeof buffer);
     const char* separator = "  ";
     for (const std::string_view name : spec.names) {
@@ -86,7 +86,7 @@ void print_option(const OptionSpec& spec, Sink write, void* context) {
         out.put('\n');
         column = 0;
     }
-    char help[256];
+    char help[384];
     Writer text(help, sizeof help);
     expand(spec, text);
     wrap(text.view(), column, out);

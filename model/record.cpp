@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The record's field table, its JSON line, and order statistics. record_table.cpp prints for
 // people. Names shared with llama-bench keep its meaning: samples_ns are repetitions of the test,
-// avg_* and stddev_* (n-1) are over them. The test is decode, one sample per pass of one token, or
-// the one prefill pass when nothing was decoded; "avg_of" says which.
+// avg_* and stddev_* (n-1) are over them. The test is that of --bench; of other runs decode, one
+// sample per pass of one token, or the one prefill when nothing was decoded. "avg_of" says which.
 #include "model/record.h"
 
 #include "core/fmt.h"
@@ -80,22 +80,26 @@ void JsonOut::string(std::string_view text) {
 // What llama-bench calls a test, and its samples.
 struct Samples {
     std::string_view of;
-    std::span<const uint64_t> decode_ns;
+    std::span<const uint64_t> samples_ns;
     double prefill_ns = 0;  // used when nothing was decoded
     double n_tokens = 1;    // of one sample
 
     explicit Samples(const Record& r) {
-        if (!r.decode_samples_ns.empty()) {
+        if (!r.test.empty()) {
+            of = "test";
+            samples_ns = r.test_samples_ns;
+            n_tokens = r.n_test_tokens;
+        } else if (!r.decode_samples_ns.empty()) {
             of = "decode";
-            decode_ns = r.decode_samples_ns;
+            samples_ns = r.decode_samples_ns;
         } else if (r.prefill_ns > 0) {
             of = "prefill";
             prefill_ns = r.prefill_ns;
             n_tokens = r.n_prompt;
         }
     }
-    size_t size() const { return decode_ns.empty() ? size_t(prefill_ns > 0) : decode_ns.size(); }
-    double ns(size_t i) const { return decode_ns.empty() ? prefill_ns : double(decode_ns[i]); }
+    size_t size() const { return samples_ns.empty() ? size_t(prefill_ns > 0) : samples_ns.size(); }
+    double ns(size_t i) const { return samples_ns.empty() ? prefill_ns : double(samples_ns[i]); }
     double ts(size_t i) const { return ns(i) > 0 ? n_tokens * 1e9 / ns(i) : 0; }
     double value(size_t i, bool per_second) const { return per_second ? ts(i) : ns(i); }
 
@@ -219,6 +223,12 @@ constexpr Field kFields[] = {
     {"n_ctx", &R::n_ctx},
     {"n_prompt", &R::n_prompt, 0, true},
     {"n_gen", &R::n_gen, 0, true},
+    {"test", &R::test},
+    {"n_depth", &R::n_depth, 0, true},
+    {"n_warmup", &R::n_warmup, 0, true},
+    {"weight_bytes_per_token", &R::weight_bytes_per_token},
+    {"gb_per_s", &R::gb_per_s, 3},
+    {"gmac_per_s", &R::gmac_per_s, 3},
     {"tsc_hz", &R::tsc_hz},
     {"memory_bytes", &R::memory_bytes},
     {"avg_of",

@@ -66,6 +66,13 @@ struct Record {
     double boundary_share = 0;  // of decode time
     double sample_ns = 0;       // sampler, per token
     std::span<const TaskCost> tasks;
+    // --bench (model/bench.h): one test, its repetitions
+    std::string_view test;  // "pp128", "tg32", "tg32 @ d512"
+    uint32_t n_depth = 0, n_warmup = 0;
+    uint32_t n_test_tokens = 0;                 // of one repetition
+    std::span<const uint64_t> test_samples_ns;  // one per repetition
+    uint64_t weight_bytes_per_token = 0;        // what a pass of one token reads
+    double gb_per_s = 0, gmac_per_s = 0;
     // boot phases, ns since power-on or program start; 0 = does not apply
     double phase_entry_ns = 0;  // firmware hand-off (TSC at efi_main)
     double phase_load_ns = 0;   // model read and verified (duration)
@@ -73,7 +80,8 @@ struct Record {
     double phase_exit_ns = 0;         // ExitBootServices done (since entry)
     double phase_first_token_ns = 0;  // since entry
     std::span<const SlabMark> slabs;
-    uint64_t logits_hash = 0;  // XXH64 of every logits vector the sampler saw, in order
+    uint64_t logits_hash = 0;  // XXH64 of every logits vector the sampler saw, in order; of a
+                               // test: of the last repetition's last logits
 };
 
 using TextSink = void (*)(void* context, std::string_view text);
@@ -82,6 +90,8 @@ using TextSink = void (*)(void* context, std::string_view text);
 void print_json(const Record& record, TextSink write, void* context);
 // The timing table, fixed-width ASCII.
 void print_table(const Record& record, TextSink write, void* context);
+// The same for one test of --bench; `with_facts`: model, machine and kernels first.
+void print_test(const Record& record, bool with_facts, TextSink write, void* context);
 
 // Sorts `samples` in place and reads the order statistics (nearest-rank).
 Percentiles percentiles(std::span<uint64_t> samples_ticks, uint64_t ticks_per_second);

@@ -133,11 +133,32 @@ void print_stages(const Record& r, Table& t) {
     if (r.sample_ns > 0) t.label("sampling").cell("").cell("").cell(duration(r.sample_ns)).end();
 }
 
-void print_order(const char* name, const Percentiles& p, double share, Table& t) {
+void print_repetitions(const Record& r, Table& t) {
+    t.end();
+    t.label("test").cell("repetitions").cell("best").cell("mean").cell("rate").end();
+    double best = 0, sum = 0, sum_ts = 0;
+    for (const uint64_t ns : r.test_samples_ns) {
+        if (ns == 0) continue;
+        best = best == 0 || double(ns) < best ? double(ns) : best;
+        sum += double(ns);
+        sum_ts += double(r.n_test_tokens) * 1e9 / double(ns);
+    }
+    const size_t n = r.test_samples_ns.size();
+    t.label(r.test).cell(Text<24>(n));
+    if (sum > 0) {
+        t.cell(duration(best)).cell(duration(sum / double(n)));
+        t.cell(rate(sum_ts / double(n), " t/s"));
+        if (r.gb_per_s > 0) t.put("  ").put(rate(r.gb_per_s, " GB/s"));
+        if (r.gmac_per_s > 0) t.put("  ").put(rate(r.gmac_per_s, " GMAC/s"));
+    }
+    t.end();
+}
+
+void print_order(const char* name, const Percentiles& p, double share, const char* of, Table& t) {
     if (p.n == 0) return;
     t.label(name).cell(duration(p.p50_ns)).cell(duration(p.p99_ns)).cell(duration(p.max_ns));
     t.cell(Text<24>(p.n));
-    if (share > 0) t.put("  ").put(Fixed{share * 100, 3}).put(" % of decode");
+    if (share > 0) t.put("  ").put(Fixed{share * 100, 3}).put(" % of ").put(of);
     t.end();
 }
 
@@ -145,8 +166,9 @@ void print_layers(const Record& r, Table& t) {
     if (r.layer.n == 0 && r.boundary.n == 0) return;
     t.end();
     t.label("each").cell("p50").cell("p99").cell("max").cell("samples").end();
-    print_order("layer", r.layer, 0, t);
-    print_order("boundary", r.boundary, r.boundary_share, t);
+    const char* const of = r.test.empty() ? "decode" : "the test";
+    print_order("layer", r.layer, 0, of, t);
+    print_order("boundary", r.boundary, r.boundary_share, of, t);
 }
 
 void print_tasks(const Record& r, Table& t) {
@@ -194,7 +216,7 @@ void print_outcome(const Record& r, Table& t) {
     Phrase p(t.label("run"));
     p.add(true, r.status);
     p.add(!r.stop_reason.empty() && r.stop_reason != r.status, r.stop_reason);
-    p.add(r.n_gen != 0, r.n_gen, " generated");
+    p.add(r.n_gen != 0 && r.test.empty(), r.n_gen, " generated");
     p.add(r.logits_hash != 0, "logits hash ", HexDigits{r.logits_hash, 16});
     t.end();
     if (!r.error.empty()) t.label("error").put(r.error).end();
@@ -209,6 +231,14 @@ void print_table(const Record& record, TextSink write, void* context) {
     print_layers(record, table);
     print_tasks(record, table);
     print_memory(record, table);
+    print_outcome(record, table);
+}
+
+void print_test(const Record& record, bool with_facts, TextSink write, void* context) {
+    Table table(write, context);
+    if (with_facts) print_facts(record, table);
+    print_repetitions(record, table);
+    print_layers(record, table);
     print_outcome(record, table);
 }
 

@@ -278,6 +278,81 @@ TEST_CASE("options of axiom-host are refused by the EFI image and the reverse") 
     }
 }
 
+TEST_CASE("--bench has llama-bench's defaults and takes its keys in any order") {
+    CHECK_FALSE(parse({}).options.bench.wanted);
+    for (const std::string_view text : {"", " ", ","}) {
+        const BenchPlan plan = parse({"--bench", text}).options.bench;
+        CHECK(plan.wanted);
+        CHECK((plan.n_prompt == 512 && plan.n_gen == 128 && plan.n_reps == 5));
+        CHECK((plan.n_warmup == 1 && plan.n_depth == 0 && plan.n_threads == 0));
+    }
+    for (const std::string_view text : {"pp=128 tg=32 reps=7 warmup=2 threads=3 d=64",
+                                        "depth=64,threads=3,warmup=2,tg=32,pp=128,reps=7",
+                                        "  tg=32, reps=7 ,d=64\twarmup=2 pp=128  threads=3 "}) {
+        INFO(text);
+        const Parsed p = parse({"--bench", text});
+        REQUIRE(p.status.ok());
+        const BenchPlan& plan = p.options.bench;
+        CHECK((plan.n_prompt == 128 && plan.n_gen == 32 && plan.n_reps == 7));
+        CHECK((plan.n_warmup == 2 && plan.n_depth == 64 && plan.n_threads == 3));
+        CHECK(p.options.n_threads == 3);
+    }
+    CHECK(parse({"--bench=pp=0,tg=4"}).options.bench.n_prompt == 0);
+    const ParsedConfig c("bench pp=8 tg=2\nquiet\n");
+    REQUIRE(c.status.ok());
+    CHECK((c.options.bench.n_prompt == 8 && c.options.bench.n_gen == 2));
+}
+
+TEST_CASE("--bench refuses what it does not know by key, found and allowed") {
+    struct {
+        std::string_view text;
+        std::vector<std::string> parts;
+    } const cases[] = {
+        {"pp=x", {"--bench", "pp", "\"x\"", "a whole number from 0 to 16777216"}},
+        {"pp=-1", {"pp", "\"-1\""}},
+        {"pp", {"pp", "found \"\""}},
+        {"tg=16777217", {"tg", "16777217", "0 to 16777216"}},
+        {"reps=0", {"reps", "\"0\"", "1 to 1000"}},
+        {"warmup=1001", {"warmup", "0 to 1000"}},
+        {"threads=257", {"threads", "0 to 256"}},
+        {"ngl=3", {"ngl=3", "pp, tg, reps, warmup, d (depth) and threads"}},
+        {"=3", {"\"=3\""}},
+        {"pp=1;tg=2", {"pp", "\"1;tg=2\""}},
+        {"pp=1 pp=1", {"pp", "each key once"}},
+        {"d=1 depth=1", {"depth", "each key once"}},
+        {"pp=0 tg=0", {"pp=0 and tg=0", "at least one test"}},
+    };
+    for (const auto& c : cases) {
+        const std::string text = failure({"--bench", c.text});
+        for (const std::string& part : c.parts) {
+            INFO(text << " lacks " << part);
+            CHECK(contains(text, part));
+        }
+    }
+}
+
+TEST_CASE("threads= and -t are one setting") {
+    CHECK(parse({"--bench", "pp=1", "-t", "2"}).options.bench.n_threads == 2);
+    CHECK(parse({"-t", "2", "--bench", "threads=2"}).options.n_threads == 2);
+    CHECK(parse({"--bench", "threads=4"}).options.n_threads == 4);
+    CHECK(contains(failure({"--bench", "threads=3", "-t", "2"}), "found threads=3, allowed 2"));
+    // The later source wins, whichever of the two names it used.
+    for (const Words& words : {Words{"-t", "2"}, Words{"--bench", "threads=2"}}) {
+        for (const char* const file : {"threads 3\n", "bench threads=3\n"}) {
+            ParsedConfig c(file);
+            REQUIRE(c.status.ok());
+            CHECK((c.options.n_threads == 3 && c.options.bench.n_threads == 3));
+            REQUIRE(parse_arguments(words, Source::efi_command_line, &c.options).ok());
+            CHECK((c.options.n_threads == 2 && c.options.bench.n_threads == 2));
+        }
+    }
+    ParsedConfig kept("threads 3\n");
+    REQUIRE(
+        parse_arguments(Words{"--bench", "pp=1"}, Source::efi_command_line, &kept.options).ok());
+    CHECK(kept.options.n_threads == 3);
+    CHECK(contains(config_failure("threads 2\nbench threads=3\n"), "axiom.conf: option --bench"));
+}
+
 TEST_CASE("an empty text to tokenize is a text") {
     CHECK_FALSE(parse({}).options.has_tokenize);
     const Parsed p = parse({"--tokenize", ""});

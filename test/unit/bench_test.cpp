@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// --bench on small random models without a vocabulary: records, counts, hashes, interruption.
+#include "model/bench.h"
+
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "core/cpu_features.h"
+#include "test/unit/synthetic.h"
+
+using namespace axiom;
+using namespace axiom::test;
+using nlohmann::json;
+
+namespace {
+
+// A machine of one thread, and what one bench gave.
+struct Tests {
+    Status status;
+    std::vector<json> records;
+    std::vector<std::string> tables;
+    Record last;
+    std::atomic<bool> stop{false};
+    size_t n_polls = 0, stop_after_polls = ~size_t{0};
+
+    Tests(const AlignedBytes& file, const std::string& plan, const Options& base = {},
+          size_t stop_after = ~size_t{0})
+        : stop_after_polls(stop_after) {
+        Result<Weights> weights = Weights::open("test.axm", file.span());
+        REQUIRE(weights.ok());
+        Options options = base;
+        const std::vector<std::string_view> words = {"--bench", plan, "--isa", "scalar", "--quiet"};
+        REQUIRE(parse_arguments(words, Source::host_command_line, &options).ok());
+        const Result<MemoryNeed> need = bench_memory(weights.value(), options, 1);
+        status = need.status();
+        if (!need.ok()) return;
+
+        // Exactly what bench_memory() says, so that too little is noticed.
+        const AlignedBytes memory(size_t(need.value().least));
+        const uintptr_t begin = reinterpret_cast<uintptr_t>(memory.data());
+        const AddressRange range{begin, begin + memory.size()};
+        Slab slab;
+        slab.init({&range, 1});
+        Team team;
+        team.init(1);
+        LayerLoop loop;
+        loop.add({.name = "stop", .poll = poll, .context = this});
+        Machine machine;
+        machine.clock.ticks_per_second = 1000000000;
+        machine.features = decode_features(read_cpu_words());
+        machine.team = &team;
+        machine.loop = &loop;
+        machine.slab = &slab;
+        machine.interrupted = &stop;
+        machine.write = [](void*, std::string_view) {};
+        status = bench(machine, weights.value(), options, &last, keep, this);
+    }
+
+  private:
+    static void append(void* to, std::string_view text) {
+        static_cast<std::string*>(to)->append(text);
+    }
+    static void keep(void* context, const Record& record) {
+        Tests& t = *static_cast<Tests*>(context);
+        std::string line, table;
+        print_json(record, append, &line);
+        print_test(record, t.records.empty(), append, &table);
+        t.records.push_back(json::parse(line));
+        t.tables.push_back(table);
+    }
+    static void poll(void* context, uint64_t) {
+        Tests& t = *static_cast<Tests*>(context);
+        if (++t.n_polls == t.stop_after_polls) t.stop = true;
+    }
+};
+
+constexpr char kShape[] = "96,3,4,2,200,200";  // too small for a tokenizer
+
+}  // namespace
+
+TEST_CASE("a bench gives one record a test with llama-bench's fields and meanings") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q4);
+    const Tests tests(file, "pp=70 tg=5 reps=3 warmup=2");
+    INFO(tests.status.text());
+    REQUIRE(tests.status.ok());
+    REQUIRE(tests.records.size() == 2);
+    const json &pp = tests.records[0], &tg = tests.records[1];
+    CHECK((pp["n_prompt"] == 70 && pp["n_gen"] == 0 && pp["test"] == "pp70"));
+    CHECK((tg["n_prompt"] == 0 && tg["n_gen"] == 5 && tg["test"] == "tg5"));
+    for (const json& j : tests.records) {
+        for (const char* name :
+             {"cpu_info", "model_filename", "model_type", "model_size", "model_n_params", "n_batch",
+              "n_threads", "n_prompt", "n_gen", "test_time", "avg_ns", "stddev_ns", "avg_ts",
+              "stddev_ts", "samples_ns", "samples_ts"}) {
+            INFO(name);
+            CHECK(j.contains(name));
+        }
+        CHECK(j["status"] == "ok");
+        CHECK(j["n_warmup"] == 2);
+        CHECK(j["n_threads"] == 1);
+        CHECK(j["logits_hash"].is_string());
+        CHECK(j["gmac_per_s"] > 0);
+        REQUIRE(j["samples_ns"].size() == 3);
+        REQUIRE(j["samples_ts"].size() == 3);
+        const double n_tokens = j["n_prompt"].get<double>() + j["n_gen"].get<double>();
+        double sum_ns = 0, sum_ts = 0;
+        for (size_t i = 0; i < 3; i++) {
+            const double ns = j["samples_ns"][i], ts = j["samples_ts"][i];
+            CHECK(ts == Approx(n_tokens * 1e9 / ns));
+            sum_ns += ns;
+            sum_ts += ts;
+        }
+        CHECK(j["avg_ns"].get<double>() == Approx(sum_ns / 3).margin(1));
+        CHECK(j["avg_ts"].get<double>() == Approx(sum_ts / 3));  // of rates, as llama-bench
+    }
+    CHECK(pp["gb_per_s"].is_null());
+    CHECK(tg["gb_per_s"] > 0);
+    CHECK(pp["layer_n"] == 2 * 3);  // 70 tokens are two passes of at most 64
+    CHECK(tg["layer_n"] == 5 * 3);
+    CHECK(tests.tables[0].find("pp70") != std::string::npos);
+    CHECK(tests.tables[0].find("kernels") != std::string::npos);
+    CHECK(tests.tables[1].find("kernels") == std::string::npos);
+}
+
+TEST_CASE("a bench's logits hashes do not depend on repetitions, warm-up or batches") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q4m);
+    Options in_sevens;
+    in_sevens.n_batch = 7;
+    const Tests once(file, "pp=50 tg=6 reps=1 warmup=0"), often(file, "pp=50 tg=6 reps=3 warmup=2"),
+        sevens(file, "pp=50 tg=6 reps=1", in_sevens);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(once.records.at(i)["logits_hash"] == often.records.at(i)["logits_hash"]);
+        CHECK(once.records.at(i)["logits_hash"] == sevens.records.at(i)["logits_hash"]);
+    }
+    CHECK(once.records[0]["logits_hash"] != once.records[1]["logits_hash"]);
+}
+
+TEST_CASE("a depth is as if its tokens had been generated before") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q8);
+    const Tests deep(file, "pp=0 tg=3 d=40 reps=2"), whole(file, "pp=0 tg=43 reps=1"),
+        prompt(file, "pp=43 tg=0 reps=1");
+    REQUIRE((deep.records.size() == 1 && whole.records.size() == 1 && prompt.records.size() == 1));
+    CHECK(deep.records[0]["test"] == "tg3 @ d40");
+    CHECK(deep.records[0]["n_depth"] == 40);
+    CHECK(deep.records[0]["n_gen"] == 3);
+    CHECK(deep.records[0]["layer_n"] == 3 * 3);
+    CHECK(deep.records[0]["logits_hash"] == whole.records[0]["logits_hash"]);
+    CHECK(prompt.records[0]["logits_hash"] == whole.records[0]["logits_hash"]);
+}
+
+TEST_CASE("an interrupted bench keeps the repetitions that finished") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q4);
+    // Three layers a pass: pp8 is one pass, so the 4th repetition of pp8 is cut at its 2nd layer.
+    const Tests tests(file, "pp=8 tg=4 reps=5 warmup=1", {}, 4 * 3 + 2);
+    CHECK(tests.status.code() == Code::interrupted);
+    REQUIRE(tests.records.size() == 1);
+    CHECK(tests.records[0]["status"] == "interrupted");
+    CHECK(tests.records[0]["samples_ns"].size() == 3);
+    CHECK(tests.records[0]["logits_hash"].is_null());
+    CHECK(tests.records[0]["avg_ts"] > 0);
+}
+
+TEST_CASE("a bench longer than the context is refused with both lengths") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q4);
+    const uint64_t trained = Weights::open("test.axm", file.span()).value().config.n_ctx_train;
+    const Tests model(file, "pp=" + std::to_string(trained + 1));
+    CHECK(model.status.code() == Code::bad_option);
+    CHECK(std::string(model.status.text()).find(std::to_string(trained + 1)) != std::string::npos);
+    Options short_context;
+    short_context.n_ctx = 16;
+    const Tests option(file, "pp=8 tg=9 d=8", short_context);
+    CHECK(
+        std::string(option.status.text()).find("found tests of 17 positions, allowed at most 16") !=
+        std::string::npos);
+}
