@@ -18,38 +18,77 @@
 
 namespace axiom {
 
-// Activations of n_tokens rows quantized to int8 in blocks of 32 columns; n_cols is padded to a
+// Activations [n_tokens, n_cols] quantized to int8 in blocks of 32 columns; n_cols is padded to a
 // multiple of 32 with zeros. For block b of token t, with d = max|x|/127:
-//   scale = d, q = round_half_even(x * (127/max|x|)), sum = sum of q (exact), low_sum = that of the
-//   first 16 columns, scaled_sum = scale * float(sum);
-// all of them are 0 when max|x| < 2^-100 or is not finite.
+//   scale = d, q = round_half_even(x * (127/max|x|)), sum = sum of q (exact),
+//   scaled_sum = scale * float(sum);
+// all of them are 0 when max|x| < 2^-100 or is not finite. The multiples of sums are what takes off
+// the offsets of the weight formats.
 // Source of the scheme: ggml's Q8_1, with scales kept in binary32.
+//
+// Layout: `width` tokens are interleaved, 1 or 16, so that a kernel reaches those of a tile from
+// one pointer. Blocks [n_tokens/width, n_cols/32] of: int8 q[width][32], then each Field as
+// [width] 32-bit words; padded to 64 bytes.
 struct QuantizedActs {
-    int8_t* q;          // [n_tokens, n_cols]
-    float* scale;       // [n_tokens, n_cols/32]
-    float* scaled_sum;  // [n_tokens, n_cols/32]
-    int32_t* sum;       // [n_tokens, n_cols/32]
-    int32_t* low_sum;   // [n_tokens, n_cols/32]
-    size_t n_cols;      // padded
+    enum Field : size_t {
+        scale,
+        scaled_sum,
+        minus_8_sum,
+        minus_16_sum,
+        minus_128_sum,
+        minus_32_low_sum,   // of columns 0..15
+        minus_32_high_sum,  // of columns 16..31
+        kNFields
+    };
+    static constexpr size_t kTileWidth = 16;
 
-    QuantizedActs from_token(size_t t) const {
-        const size_t side = t * round_up(n_cols / kBlockCols, 16);
-        return {q + t * round_up(n_cols, 64),
-                scale + side,
-                scaled_sum + side,
-                sum + side,
-                low_sum + side,
-                n_cols};
+    uint8_t* data = nullptr;  // 64-byte aligned
+    size_t n_cols = 0;        // padded
+    size_t width = 1;
+
+    static constexpr size_t block_stride(size_t width) {
+        return round_up((kBlockCols + 4 * kNFields) * width, 64);
     }
+    // Where in a block one token's values and fields stand.
+    static constexpr size_t q_at(size_t lane) { return lane * kBlockCols; }
+    static constexpr size_t field_at(Field field, size_t lane, size_t width) {
+        return width * kBlockCols + (field * width + lane) * 4;
+    }
+    uint8_t* block(size_t token, size_t b) const {
+        return data + (token / width * (n_cols / kBlockCols) + b) * block_stride(width);
+    }
+    int8_t* q(size_t token, size_t b) const {
+        return reinterpret_cast<int8_t*>(block(token, b) + q_at(token % width));
+    }
+    template <class T>
+    T& field(Field f, size_t token, size_t b) const {
+        return *reinterpret_cast<T*>(block(token, b) + field_at(f, token % width, width));
+    }
+    void set(size_t token, size_t b, float d, int32_t low_sum, int32_t high_sum) const {
+        const int32_t sum = low_sum + high_sum;
+        field<float>(scale, token, b) = d;
+        field<float>(scaled_sum, token, b) = d * float(sum);
+        field<int32_t>(minus_8_sum, token, b) = -8 * sum;
+        field<int32_t>(minus_16_sum, token, b) = -16 * sum;
+        field<int32_t>(minus_128_sum, token, b) = -128 * sum;
+        field<int32_t>(minus_32_low_sum, token, b) = -32 * low_sum;
+        field<int32_t>(minus_32_high_sum, token, b) = -32 * high_sum;
+    }
+    // The same memory for one token.
+    QuantizedActs as_one() const { return {data, n_cols, 1}; }
 };
-// Strides of one token: round_up(n_cols, 64) bytes of q, round_up(n_cols/32, 16) words of the
-// others.
-constexpr size_t quantized_acts_bytes(size_t n_cols_padded, size_t n_tokens) {
-    return n_tokens *
-           (round_up(n_cols_padded, 64) + 4 * round_up(n_cols_padded / kBlockCols * 4, 64));
+constexpr size_t quantized_acts_width(size_t n_tokens) {
+    return n_tokens == 1 ? 1 : QuantizedActs::kTileWidth;
 }
-// Lays the arrays out in `memory` (64-byte aligned, quantized_acts_bytes() long).
-QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tokens);
+constexpr size_t quantized_acts_bytes(size_t n_cols_padded, size_t n_tokens) {
+    const size_t width = quantized_acts_width(n_tokens);
+    return round_up(n_tokens, width) / width * (n_cols_padded / kBlockCols) *
+           QuantizedActs::block_stride(width);
+}
+// The layout for n_tokens in `memory` (64-byte aligned, quantized_acts_bytes() long).
+inline QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tokens) {
+    return {static_cast<uint8_t*>(memory), n_cols_padded, quantized_acts_width(n_tokens)};
+}
 
 // y[t, r] = sum over blocks b in order of the block's terms, for r in [row_begin, row_end), both
 // multiples of 16 (rows past the matrix are zero weights and are written). With
@@ -61,8 +100,8 @@ QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tok
 //   q4k, q5k  acc += float(idot) * ((f32(d) * float(scale_w)) * scale_x);
 //             acc -= (f32(dmin) * float(minimum_w)) * scaled_sum
 //   q6k  acc += float(n) * (f32(d) * scale_x), with n, below 2^24, the exact
-//        scale_w[0] * (idot of columns 0..15 - 32*low_sum)
-//        + scale_w[1] * (idot of columns 16..31 - 32*(sum - low_sum))
+//        scale_w[0] * (idot - 32*sum of columns 0..15)
+//        + scale_w[1] * (idot - 32*sum of columns 16..31)
 // y is [n_tokens, y_stride] floats.
 using MatmulFn = void (*)(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
                           size_t y_stride, size_t row_begin, size_t row_end);
@@ -76,7 +115,7 @@ struct Kernels {
 
     MatmulFn matmul[kNStoredTypes];  // by StoredType; nullptr for the plain ones
 
-    // Blocks [block_begin, block_end) of one token: x[n] -> row `token` of out (columns n..n_cols
+    // Blocks [block_begin, block_end) of one token: x[n] -> token `token` of out (columns n..n_cols
     // are zeros). n any length; x readable to n only.
     void (*quantize)(const float* x, size_t n, const QuantizedActs& out, size_t token,
                      size_t block_begin, size_t block_end);

@@ -34,7 +34,7 @@ struct Options {
     uint32_t n_predict = 128;        // -n
     uint32_t n_ctx = 0;              // -c; 0 = the model's, at most 4096, and what memory holds
     uint32_t n_threads = 0;          // -t; 0 = all
-    uint32_t n_batch = 64;           // -b, prompt tokens per pass
+    uint32_t n_batch = 128;          // -b, prompt tokens per pass
     float temperature =
         0.0f;  // --temp; 0 = greedy. (llama.cpp's default is 0.8: a benchmark wants one answer)
     uint32_t top_k = 40;          // 0 = off

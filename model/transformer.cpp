@@ -14,6 +14,8 @@ Status Transformer::forward(Team& team, LayerLoop& loop, std::span<const TokenId
     if (Status s = s_.grow(tokens.size()); !s.ok()) return s;
     tokens_ = tokens;
     wanted_ = wanted;
+    attn_acts_ = tokens.size() == 1 ? s_.attn_acts.as_one() : s_.attn_acts;
+    ff_acts_ = tokens.size() == 1 ? s_.ff_acts.as_one() : s_.ff_acts;
 
     team.run([](const Worker& w, void* t) { static_cast<Transformer*>(t)->embed(w); }, this);
     const bool completed = loop.run(
@@ -40,7 +42,7 @@ void Transformer::layer(const Worker& worker, size_t i_layer) {
     worker.barrier();
     attend(worker, i_layer);
     worker.barrier();
-    matmul(worker, w.attn_output, s_.attn_acts, s_.projected, s_.embd_stride);
+    matmul(worker, w.attn_output, attn_acts_, s_.projected, s_.embd_stride);
     add_residual(worker);
     worker.barrier();
 
@@ -49,7 +51,7 @@ void Transformer::layer(const Worker& worker, size_t i_layer) {
     matmul(worker, w.ffn_up, ffn_in, s_.up, s_.ff_stride);
     swiglu(worker);
     worker.barrier();
-    matmul(worker, w.ffn_down, s_.ff_acts, s_.projected, s_.embd_stride);
+    matmul(worker, w.ffn_down, ff_acts_, s_.projected, s_.embd_stride);
     add_residual(worker);
 }
 
@@ -173,11 +175,11 @@ void Transformer::attend(const Worker& worker, size_t i_layer) {
     if (config_.head_dim % kBlockCols == 0) return;
     // Heads that share a block of columns are quantized when all are there.
     worker.barrier();
-    const size_t n_blocks = s_.attn_acts.n_cols / kBlockCols;
+    const size_t n_blocks = attn_acts_.n_cols / kBlockCols;
     const auto [begin, end] = worker.split(n_tokens * n_blocks);
     for (size_t i = begin; i < end; i++) {
         const size_t t = i / n_blocks, b = i % n_blocks;
-        kernels_.quantize(s_.q + t * s_.q_stride, config_.n_q(), s_.attn_acts, t, b, b + 1);
+        kernels_.quantize(s_.q + t * s_.q_stride, config_.n_q(), attn_acts_, t, b, b + 1);
     }
 }
 
@@ -234,7 +236,7 @@ void Transformer::attend_tile(const Worker& worker, size_t i_layer, size_t head_
         const size_t t = (first + j) / heads_per_kv;
         float* const row = s_.q + t * s_.q_stride;
         const size_t block = size_t(q[j] - row) / kBlockCols;
-        kernels_.quantize(row, config_.n_q(), s_.attn_acts, t, block,
+        kernels_.quantize(row, config_.n_q(), attn_acts_, t, block,
                           block + head_dim / kBlockCols);
     }
 }
@@ -245,7 +247,7 @@ void Transformer::swiglu(const Worker& worker) {
     for (size_t t = 0; t < tokens_.size() && begin < end; t++) {
         float* const gate = s_.gate + t * s_.ff_stride;
         kernels_.silu_mul(gate + begin, s_.up + t * s_.ff_stride + begin, end - begin);
-        kernels_.quantize(gate, config_.n_ff, s_.ff_acts, t, begin / kBlockCols,
+        kernels_.quantize(gate, config_.n_ff, ff_acts_, t, begin / kBlockCols,
                           (end + kBlockCols - 1) / kBlockCols);
     }
 }

@@ -52,6 +52,7 @@ class Transformer {
     State& s_;
     std::span<const TokenId> tokens_;
     Logits wanted_ = Logits::none;
+    QuantizedActs attn_acts_, ff_acts_;  // the state's, in the layout for this pass
 };
 
 }  // namespace axiom

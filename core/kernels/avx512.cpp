@@ -150,8 +150,6 @@ template <int kMax, size_t n>
 
 void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, size_t block_begin,
               size_t block_end) {
-    int8_t* const q = out.q + token * round_to(out.n_cols, 64);
-    const size_t side = token * round_to(out.n_cols / kBlockCols, 16);
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
     for (size_t b = block_begin; b < block_end; b++) {
         const size_t first = b * kBlockCols;
@@ -166,15 +164,16 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, 
         const __mmask16 all = usable ? 0xffff : 0;
         const __m512i low = _mm512_maskz_cvtps_epi32(all, _mm512_mul_ps(u, inverse));
         const __m512i high = _mm512_maskz_cvtps_epi32(all, _mm512_mul_ps(v, inverse));
-        const int32_t low_sum = _mm512_reduce_add_epi32(low);
-        const int32_t sum = low_sum + _mm512_reduce_add_epi32(high);
-        _mm_store_si128(reinterpret_cast<__m128i*>(q + first), _mm512_cvtepi32_epi8(low));
-        _mm_store_si128(reinterpret_cast<__m128i*>(q + first + 16), _mm512_cvtepi32_epi8(high));
-        const float scale = usable ? max / 127.0f : 0;
-        out.scale[side + b] = scale;
-        out.sum[side + b] = sum;
-        out.low_sum[side + b] = low_sum;
-        out.scaled_sum[side + b] = scale * float(sum);
+        const __m256i q =
+            _mm256_set_m128i(_mm512_cvtepi32_epi8(high), _mm512_cvtepi32_epi8(low));
+        _mm256_store_si256(reinterpret_cast<__m256i*>(out.q(token, b)), q);
+        // Sums of 4 bytes, then of 16 in each half.
+        __m256i sums = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), q);
+        sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, _MM_PERM_BADC));
+        sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, _MM_PERM_CDAB));
+        out.set(token, b, usable ? max / 127.0f : 0,
+                _mm_cvtsi128_si32(_mm256_castsi256_si128(sums)),
+                _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1)));
     }
 }
 

@@ -161,20 +161,30 @@ template <StoredType type>
     }
 }
 
+// What a block's sums of activations take off, as QuantizedActs has them.
+struct Sums {
+    int32_t minus_8, minus_16, minus_128, minus_32_low, minus_32_high;
+};
+Sums sums_of(const QuantizedActs& x, size_t t, size_t b) {
+    using A = QuantizedActs;
+    return {x.field<int32_t>(A::minus_8_sum, t, b), x.field<int32_t>(A::minus_16_sum, t, b),
+            x.field<int32_t>(A::minus_128_sum, t, b), x.field<int32_t>(A::minus_32_low_sum, t, b),
+            x.field<int32_t>(A::minus_32_high_sum, t, b)};
+}
+
 // The integer part of one block: four registers of 4 rows.
 template <StoredType type>
 [[gnu::always_inline]] inline void dot_block(const uint8_t* block, const int8_t* q,
                                              [[maybe_unused]] const NibbleMultipliers& multipliers,
-                                             [[maybe_unused]] int32_t sum,
-                                             [[maybe_unused]] int32_t low_sum, __m128i (&out)[4]) {
+                                             const Sums& sums, __m128i (&out)[4]) {
     alignas(16) uint64_t idot[8];
-    int32_t excess;
+    int32_t correction;
     if constexpr (type == StoredType::q4 || type == StoredType::q4m || type == StoredType::q4k) {
         dot_nibbles(block, multipliers, idot);
-        excess = kPairBias + (type == StoredType::q4 ? 8 * sum : 0);
+        correction = (type == StoredType::q4 ? sums.minus_8 : 0) - kPairBias;
     } else if constexpr (type == StoredType::q8) {
         dot_bytes<8, 0x80>(block, q, idot);
-        excess = 128 * sum;
+        correction = sums.minus_128;
     } else {
         uint64_t values[64];
         unpack_bytes<type>(block, values);
@@ -189,20 +199,20 @@ template <StoredType type>
                 int32_t low_dot, high_dot;
                 memcpy(&low_dot, reinterpret_cast<const char*>(idot) + 4 * i, 4);
                 memcpy(&high_dot, reinterpret_cast<const char*>(high) + 4 * i, 4);
-                n[i] = int8_t(scale[i]) * (low_dot - 32 * low_sum) +
-                       int8_t(scale[kLanes + i]) * (high_dot - 32 * (sum - low_sum));
+                n[i] = int8_t(scale[i]) * (low_dot + sums.minus_32_low) +
+                       int8_t(scale[kLanes + i]) * (high_dot + sums.minus_32_high);
             }
             for (size_t i = 0; i < 4; i++)
                 out[i] = _mm_load_si128(reinterpret_cast<const __m128i*>(n) + i);
             return;
         }
         dot_bytes<8, 0>(bytes, q, idot);
-        excess = type == StoredType::q5 ? 16 * sum : 0;
+        correction = type == StoredType::q5 ? sums.minus_16 : 0;
     }
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
-        out[i] = _mm_sub_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(idot) + i),
-                               _mm_set1_epi32(excess));
+        out[i] = _mm_add_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(idot) + i),
+                               _mm_set1_epi32(correction));
     }
 }
 
@@ -221,13 +231,12 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
     const uint8_t* const base = static_cast<const uint8_t*>(weights);
 
     for (size_t t = 0; t < n_tokens; t++) {
-        const QuantizedActs token = x.from_token(t);
         for (size_t b0 = 0; b0 < n_blocks; b0 += kChunkBlocks) {
             const size_t b1 = b0 + kChunkBlocks < n_blocks ? b0 + kChunkBlocks : n_blocks;
             NibbleMultipliers multipliers[kChunkBlocks];
             if constexpr (kScalesAt == 256) {
                 for (size_t b = b0; b < b1; b++)
-                    prepare(token.q + b * kBlockCols, &multipliers[b - b0]);
+                    prepare(x.q(t, b), &multipliers[b - b0]);
             }
             for (size_t row = row_begin; row < row_end; row += kGroupRows) {
                 float* const out = y + t * y_stride + row;
@@ -246,10 +255,10 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                         }
                     }
                     __m128i exact[4];
-                    dot_block<type>(block, token.q + b * kBlockCols, multipliers[b - b0],
-                                    token.sum[b], token.low_sum[b], exact);
+                    dot_block<type>(block, x.q(t, b), multipliers[b - b0], sums_of(x, t, b),
+                                    exact);
                     const uint8_t* const scales = block + kScalesAt;
-                    const __m128 scale_x = _mm_set1_ps(token.scale[b]);
+                    const __m128 scale_x = _mm_set1_ps(x.field<float>(QuantizedActs::scale, t, b));
 #pragma GCC unroll 4
                     for (size_t i = 0; i < 4; i++) {
                         __m128 scale = halves_to_floats((is_k_quant(type) ? head : scales) + 8 * i);
@@ -257,7 +266,8 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                             scale = _mm_mul_ps(scale, bytes_to_floats(scales + 4 * i));
                         acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact[i]),
                                                                _mm_mul_ps(scale, scale_x)));
-                        const __m128 scaled_sum = _mm_set1_ps(token.scaled_sum[b]);
+                        const __m128 scaled_sum = _mm_set1_ps(
+                            x.field<float>(QuantizedActs::scaled_sum, t, b));
                         if constexpr (type == StoredType::q4m) {
                             const __m128 minimum = halves_to_floats(scales + 32 + 8 * i);
                             acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
@@ -278,9 +288,8 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
 
 void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, size_t block_begin,
               size_t block_end) {
-    int8_t* const q = out.q + token * round_to(out.n_cols, 64);
-    const size_t side = token * round_to(out.n_cols / kBlockCols, 16);
     for (size_t b = block_begin; b < block_end; b++) {
+        int8_t* const q = out.q(token, b);
         float block[kBlockCols] = {};
         const size_t first = b * kBlockCols;
         const size_t m = first >= n ? 0 : n - first < kBlockCols ? n - first : kBlockCols;
@@ -294,18 +303,13 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, 
         const bool usable = max_bits >= 0x0d800000 && max_bits < 0x7f800000;  // [2^-100, inf)
         const float max = std::bit_cast<float>(max_bits);
         const float inverse = usable ? 127.0f / max : 0;
-        const float scale = usable ? max / 127.0f : 0;
-        int32_t sum = 0, low_sum = 0;
+                int32_t low_sum = 0, high_sum = 0;
         for (size_t i = 0; i < kBlockCols; i++) {
-            if (i == kBlockCols / 2) low_sum = sum;
             const int32_t v = usable ? _mm_cvtss_si32(_mm_set_ss(block[i] * inverse)) : 0;
-            q[first + i] = int8_t(v);
-            sum += v;
+            q[i] = int8_t(v);
+            (i < kBlockCols / 2 ? low_sum : high_sum) += v;
         }
-        out.scale[side + b] = scale;
-        out.sum[side + b] = sum;
-        out.low_sum[side + b] = low_sum;
-        out.scaled_sum[side + b] = scale * float(sum);
+        out.set(token, b, usable ? max / 127.0f : 0, low_sum, high_sum);
     }
 }
 

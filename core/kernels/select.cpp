@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which kernel set to use: those the CPU may run, the fastest of them by trial.
 #include <cstring>
+#include <string_view>
 
 #include "core/clock.h"
 #include "core/kernels.h"
@@ -11,48 +12,42 @@ namespace {
 
 constexpr size_t kNSets = 5;
 
-// The trial: one matmul of each format, 64 rows x 1024 columns, one token (decode).
+// The trial: matmuls of 64 rows x 1024 columns, by one token (decode) and by 16 (prefill).
 constexpr size_t kTrialRows = 64;
 constexpr size_t kTrialCols = 1024;
+constexpr size_t kTrialTokens[] = {1, 16};
 constexpr StoredType kTrialTypes[] = {StoredType::q4, StoredType::q4m, StoredType::q8};
 constexpr int kTrialRepeats = 8;
 constexpr size_t kTrialWeightBytes =
-    kTrialRows / kGroupRows * (kTrialCols / kBlockCols) * block_bytes(StoredType::q8);
-constexpr size_t kTrialActBytes = quantized_acts_bytes(kTrialCols, 1);
-static_assert(kTrialWeightBytes + kTrialActBytes + kTrialRows * 4 <= kSelectScratchBytes);
+    kTrialRows / kGroupRows * group_bytes(StoredType::q8, kTrialCols / kBlockCols);
+constexpr size_t kTrialActBytes = quantized_acts_bytes(kTrialCols, 16);
+static_assert(kTrialWeightBytes + kTrialActBytes + 16 * kTrialRows * 4 <= kSelectScratchBytes);
 
 uint64_t best_time(const Kernels& kernels, uint8_t* scratch) {
-    uint8_t* const weights = scratch;
-    const QuantizedActs acts = quantized_acts_in(scratch + kTrialWeightBytes, kTrialCols, 1);
     float* const y = reinterpret_cast<float*>(scratch + kTrialWeightBytes + kTrialActBytes);
-    uint64_t best = ~uint64_t{0};
-    for (int i = 0; i < kTrialRepeats; i++) {
-        const uint64_t begin = ticks_now();
+    float x[kTrialCols];
+    for (size_t i = 0; i < kTrialCols; i++) x[i] = float(int(i * 37 % 101) - 50) * 0.02f;
+    uint64_t total = 0;
+    for (const size_t n_tokens : kTrialTokens) {
+        const QuantizedActs acts =
+            quantized_acts_in(scratch + kTrialWeightBytes, kTrialCols, n_tokens);
+        for (size_t t = 0; t < n_tokens; t++)
+            kernels.quantize(x, kTrialCols, acts, t, 0, kTrialCols / kBlockCols);
         for (const StoredType type : kTrialTypes) {
-            matmul_for(kernels, type)(weights, acts, 1, y, kTrialRows, 0, kTrialRows);
+            uint64_t best = ~uint64_t{0};
+            for (int i = 0; i < kTrialRepeats; i++) {
+                const uint64_t begin = ticks_now();
+                matmul_for(kernels, type)(scratch, acts, n_tokens, y, kTrialRows, 0, kTrialRows);
+                const uint64_t took = ticks_now() - begin;
+                best = took < best ? took : best;
+            }
+            total += best;
         }
-        const uint64_t took = ticks_now() - begin;
-        best = took < best ? took : best;
     }
-    return best;
+    return total;
 }
 
 }  // namespace
-
-QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_t n_tokens) {
-    AXIOM_CHECK(n_cols_padded % kBlockCols == 0);
-    const size_t side_bytes = round_up(n_cols_padded / kBlockCols * 4, 64) * n_tokens;
-    uint8_t* p = static_cast<uint8_t*>(memory);
-    QuantizedActs acts{};
-    acts.q = reinterpret_cast<int8_t*>(p);
-    p += round_up(n_cols_padded, 64) * n_tokens;
-    acts.scale = reinterpret_cast<float*>(p);
-    acts.scaled_sum = reinterpret_cast<float*>(p + side_bytes);
-    acts.sum = reinterpret_cast<int32_t*>(p + 2 * side_bytes);
-    acts.low_sum = reinterpret_cast<int32_t*>(p + 3 * side_bytes);
-    acts.n_cols = n_cols_padded;
-    return acts;
-}
 
 MatmulFn matmul_for(const Kernels& kernels, StoredType type) {
     const MatmulFn fn = kernels.matmul[uint32_t(type)];
@@ -88,11 +83,6 @@ const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
     // Zero weights would do for integer speed, but zero times anything is no trial for float units
     // under emulation: 0x3c bytes are the nibbles 12 and 3, the q8 value 60 and the f16 scale 1.06.
     memset(scratch, 0x3c, kTrialWeightBytes);
-    float x[kTrialCols];
-    for (size_t i = 0; i < kTrialCols; i++) x[i] = float(int(i * 37 % 101) - 50) * 0.02f;
-    const QuantizedActs acts =
-        quantized_acts_in(static_cast<uint8_t*>(scratch) + kTrialWeightBytes, kTrialCols, 1);
-    kScalarKernels.quantize(x, kTrialCols, acts, 0, 0, kTrialCols / kBlockCols);
 
     const Kernels* fastest = nullptr;
     uint64_t fastest_ticks = 0;

@@ -193,10 +193,9 @@ int32_t fold_ints(__m128i x) {
 
 void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, size_t block_begin,
               size_t block_end) {
-    int8_t* const q = out.q + token * round_to(out.n_cols, 64);
-    const size_t side = token * round_to(out.n_cols / kBlockCols, 16);
     const __m128i magnitude = _mm_set1_epi32(0x7fffffff);
     for (size_t b = block_begin; b < block_end; b++) {
+        int8_t* const q = out.q(token, b);
         __m128 v[8];
         __m128i max4 = _mm_setzero_si128();
         for (size_t i = 0; i < 8; i++) {
@@ -216,18 +215,14 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, 
         }
         const int32_t low_sum =
             fold_ints(_mm_add_epi32(_mm_add_epi32(r[0], r[1]), _mm_add_epi32(r[2], r[3])));
-        const int32_t sum = low_sum + fold_ints(_mm_add_epi32(_mm_add_epi32(r[4], r[5]),
+        const int32_t high_sum = fold_ints(_mm_add_epi32(_mm_add_epi32(r[4], r[5]),
                                                               _mm_add_epi32(r[6], r[7])));
         for (size_t i = 0; i < 8; i += 4) {
             const __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(r[i], r[i + 1]),
                                                   _mm_packs_epi32(r[i + 2], r[i + 3]));
-            _mm_store_si128(reinterpret_cast<__m128i*>(q + b * kBlockCols + 4 * i), bytes);
+            _mm_store_si128(reinterpret_cast<__m128i*>(q + 4 * i), bytes);
         }
-        const float scale = usable ? max / 127.0f : 0;
-        out.scale[side + b] = scale;
-        out.sum[side + b] = sum;
-        out.low_sum[side + b] = low_sum;
-        out.scaled_sum[side + b] = scale * float(sum);
+        out.set(token, b, usable ? max / 127.0f : 0, low_sum, high_sum);
     }
 }
 
