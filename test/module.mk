@@ -11,7 +11,7 @@ TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
 # --- what a test program is made of: its own files, the engine, the packer, the pure parts of efi/
 UNIT_SOURCES := $(wildcard test/unit/*.cpp)
 UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp)) $(EFI_PURE)
-UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o)
+UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) test/kernels/avxvnni_evex.o
 UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS)
 UNIT_ENV     := AXIOM_BUILD_DIR='$(BUILD)'
 # Catch2 version 3 is a library, version 2 a header.
@@ -24,6 +24,13 @@ $(BUILD)/host/test/%.o: test/%.cpp
 $(BUILD)/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/host/%)
 	$(CXX) -pthread $^ $(CATCH_LIB) -o $@
 
+# The AVX-VNNI kernels in AVX-512VL's encoding: the same text on CPUs without AVX-VNNI.
+AVXVNNI_EVEX := $(filter-out -mavxvnni,$(ISA_core/kernels/avxvnni)) -mavx512f -mavx512vl \
+                -mavx512vnni -DAXIOM_TEST_EVEX -Wno-uninitialized -Wno-maybe-uninitialized
+$(BUILD)/host/test/kernels/avxvnni_evex.o: core/kernels/avxvnni.cpp Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(COMMON) $(ENGINE_FLAGS) $(AVXVNNI_EVEX) -c $< -o $@
+
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Warnings are the plain build's matter: the sanitizers' own branches cause false ones.
 ASAN_FLAGS := $(filter-out -O2 $(WARN),$(COMMON)) -O1 -w $(ASAN) -pthread
@@ -33,6 +40,9 @@ $(BUILD)/asan/core/%.o: core/%.cpp
 $(BUILD)/asan/model/%.o: model/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(ASAN_FLAGS) $(ENGINE_FLAGS) -c $< -o $@
+$(BUILD)/asan/test/kernels/avxvnni_evex.o: core/kernels/avxvnni.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(ASAN_FLAGS) $(ENGINE_FLAGS) $(AVXVNNI_EVEX) -c $< -o $@
 $(BUILD)/asan/test/%.o: test/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(filter-out -O1,$(ASAN_FLAGS)) -O0 -c $< -o $@

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Every kernel set against the scalar one bit for bit (law 2), and the scalar one against plain
 // arithmetic written from the contracts of core/kernels.h. Odd shapes and tails included.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/kernels.h"
@@ -11,6 +13,10 @@
 #include "test/unit/catch.h"
 
 using namespace axiom;
+
+namespace axiom {
+extern const Kernels kAvxVnniEvexKernels;
+}
 
 namespace {
 
@@ -47,9 +53,12 @@ struct Bytes64 {
 
 std::vector<const Kernels*> usable_sets() {
     std::vector<const Kernels*> sets;
-    for (const KernelSet& set : kernel_sets(decode_features(read_cpu_words()))) {
+    const CpuFeatures features = decode_features(read_cpu_words());
+    for (const KernelSet& set : kernel_sets(features)) {
         if (set.usable) sets.push_back(set.kernels);
     }
+    // The AVX-VNNI set's text in the encoding of AVX-512VL.
+    if (features.avx512_vnni) sets.push_back(&kAvxVnniEvexKernels);
     return sets;
 }
 
@@ -61,41 +70,108 @@ uint16_t random_half(Source& source) {
     return f32_to_f16(source.uniform() * 0.05f);
 }
 
-struct Matrix {
+// Every type on which kernels compute, and what its block looks like (core/quant.h).
+struct Layout {
     StoredType type;
-    size_t n_rows, n_cols;
+    size_t scales_at;  // bytes before the scales
+    bool minimum;
+    int offset;        // what q is lowered by
+};
+constexpr Layout kLayouts[] = {
+    {StoredType::q4, 256, false, 8},   {StoredType::q4m, 256, true, 0},
+    {StoredType::q5, 320, false, 16},  {StoredType::q8, 512, false, 0},
+    {StoredType::q4k, 256, true, 0},   {StoredType::q5k, 320, true, 0},
+    {StoredType::q6k, 384, false, 32},
+};
+
+// A matrix of random bits with scales of ordinary size. Nothing here uses the packer.
+struct Matrix {
+    Layout layout;
+    size_t n_blocks;
     Bytes64 bytes;
 
-    Matrix(StoredType t, size_t rows, size_t cols, uint64_t seed)
-        : type(t), n_rows(rows), n_cols(cols), bytes(size(t, rows, cols)) {
+    Matrix(const Layout& l, size_t rows, size_t cols, uint64_t seed)
+        : layout(l),
+          n_blocks((cols + kBlockCols - 1) / kBlockCols),
+          bytes((rows + 15) / 16 * group_bytes(l.type, n_blocks)) {
         Source source(seed);
-        const size_t n_blocks = (cols + kBlockCols - 1) / kBlockCols;
+        for (uint8_t& byte : std::span(bytes.data, bytes.memory.size() - 64)) {
+            // The extremes of every field come up often.
+            const uint64_t v = source.next();
+            byte = v % 5 == 0 ? 0 : v % 5 == 1 ? 0xff : v % 5 == 2 ? 0x80 : uint8_t(v >> 8);
+        }
         for (size_t group = 0; group < (rows + 15) / 16; group++) {
             for (size_t b = 0; b < n_blocks; b++) {
-                BlockSource block{};
-                for (size_t r = 0; r < kGroupRows; r++) {
-                    block.scale[r] = random_half(source);
-                    block.minimum[r] = random_half(source);
-                    for (size_t c = 0; c < kBlockCols; c++) {
-                        const bool inside = group * 16 + r < rows && b * kBlockCols + c < cols;
-                        const int zero = t == StoredType::q4 ? 8 : 0;
-                        // The extremes of the range come up often.
-                        const uint64_t v = source.next();
-                        const int q8 = v % 5 == 0   ? -128
-                                       : v % 5 == 1 ? 127
-                                                    : int(v >> 8 & 0xff) - 128;
-                        const int q4 = v % 5 == 0 ? 0 : v % 5 == 1 ? 15 : int(v >> 8 & 15);
-                        block.q[r][c] = int16_t(!inside ? zero : t == StoredType::q8 ? q8 : q4);
-                    }
+                uint8_t* const block = block_at(group, b);
+                uint8_t* halves = block + l.scales_at;
+                size_t n_halves = l.minimum ? 32 : 16;
+                if (is_k_quant(l.type)) {
+                    halves = head_at(group, b);
+                    n_halves = head_bytes(l.type) / 2;
                 }
-                pack_block(t, block, bytes.data + (group * n_blocks + b) * block_bytes(t));
+                for (size_t i = 0; i < n_halves; i++) {
+                    const uint16_t half = random_half(source);
+                    memcpy(halves + 2 * i, &half, 2);
+                }
             }
         }
     }
-    static size_t size(StoredType t, size_t rows, size_t cols) {
-        uint64_t n = 0;
-        REQUIRE(stored_bytes(t, rows, cols, &n));
-        return size_t(n);
+    uint8_t* head_at(size_t group, size_t b) const {
+        return bytes.data + group * group_bytes(layout.type, n_blocks) +
+               group_bytes(layout.type, b / kHeadBlocks * kHeadBlocks);
+    }
+    uint8_t* block_at(size_t group, size_t b) const {
+        return bytes.data + group * group_bytes(layout.type, n_blocks) +
+               b * block_bytes(layout.type) +
+               (head_bytes(layout.type) != 0 ? b / kHeadBlocks + 1 : 0) * head_bytes(layout.type);
+    }
+    int q(size_t row, size_t col) const {  // as stored: unsigned but for q8
+        const uint8_t* const block = block_at(row / 16, col / 32);
+        const size_t r = row % 16, c = col % 32, k = c % 16 / 4;
+        if (layout.type == StoredType::q8) return int8_t(block[64 * (c / 4) + 4 * r + c % 4]);
+        const uint8_t both = block[64 * k + 4 * r + c % 4];
+        int q = c < 16 ? both & 15 : both >> 4;
+        if (layout.scales_at == 320) q |= (block[256 + 4 * r + c % 4] >> (c / 4) & 1) << 4;
+        if (layout.scales_at == 384)
+            q |= (block[256 + 64 * (c / 16) + 4 * r + c % 4] >> 2 * k & 3) << 4;
+        return q;
+    }
+    float half(const uint8_t* halves, size_t i) const {
+        uint16_t bits;
+        memcpy(&bits, halves + 2 * i, 2);
+        return f16_to_f32(bits);
+    }
+    // The contract of MatmulFn for one row and one token, term by term.
+    float multiply(size_t row, const QuantizedActs& x, size_t t) const {
+        using A = QuantizedActs;
+        float acc = 0;
+        for (size_t b = 0; b < n_blocks; b++) {
+            const uint8_t* const scales = block_at(row / 16, b) + layout.scales_at;
+            const size_t r = row % 16;
+            int32_t idot[2] = {}, sum[2] = {};
+            for (size_t c = 0; c < kBlockCols; c++) {
+                idot[c / 16] += q(row, b * 32 + c) * x.q(t, b)[c];
+                sum[c / 16] += x.q(t, b)[c];
+            }
+            const float scale_x = x.field<float>(A::scale, t, b);
+            const float scaled_sum = x.field<float>(A::scaled_sum, t, b);
+            if (layout.type == StoredType::q6k) {
+                const int32_t n = int8_t(scales[r]) * (idot[0] - 32 * sum[0]) +
+                                  int8_t(scales[16 + r]) * (idot[1] - 32 * sum[1]);
+                acc += float(n) * (half(head_at(row / 16, b), r) * scale_x);
+                continue;
+            }
+            const int32_t n = idot[0] + idot[1] - layout.offset * (sum[0] + sum[1]);
+            if (is_k_quant(layout.type)) {
+                const uint8_t* const head = head_at(row / 16, b);
+                acc += float(n) * ((half(head, r) * float(scales[r])) * scale_x);
+                acc -= (half(head, 16 + r) * float(scales[16 + r])) * scaled_sum;
+                continue;
+            }
+            acc += float(n) * (half(scales, r) * scale_x);
+            if (layout.minimum) acc += half(scales, 16 + r) * scaled_sum;
+        }
+        return acc;
     }
 };
 
@@ -114,67 +190,64 @@ std::vector<float> activations(size_t n, uint64_t seed) {
     return x;
 }
 
-MatmulFn matmul_of(const Kernels& k, StoredType t) {
-    return matmul_for(k, t);
+void quantize(const Kernels& k, const std::vector<float>& x, const QuantizedActs& out, size_t t) {
+    k.quantize(x.data(), x.size(), out, t, 0, out.n_cols / kBlockCols);
 }
 
-constexpr StoredType kTypes[] = {StoredType::q4, StoredType::q4m, StoredType::q8};
+bool fits(const Layout& layout, size_t n_cols) {
+    return !is_k_quant(layout.type) || n_cols % 256 == 0;
+}
 
 }  // namespace
 
 TEST_CASE("the scalar matmul equals the contract computed with plain integers and floats") {
-    for (const StoredType type : kTypes) {
-        for (const size_t n_cols : {16u, 32u, 48u, 96u, 576u, 1056u, 2080u}) {
-            const size_t n_rows = 35;
-            const Matrix w(type, n_rows, n_cols, n_cols + uint64_t(type));
-            const std::vector<float> x = activations(n_cols, 7);
-            Acts a(n_cols, 1);
-            kScalarKernels.quantize(x.data(), n_cols, a.acts, 0);
-            Floats y(48);
-            matmul_of(kScalarKernels, type)(w.bytes.data, a.acts, 1, y.data, 48, 0, 48);
-
-            const size_t n_blocks = a.acts.n_cols / kBlockCols;
-            for (size_t row = 0; row < 48; row++) {
-                float acc = 0;
-                for (size_t b = 0; b < n_blocks; b++) {
-                    BlockSource block;
-                    unpack_block(type, w.bytes.data + (row / 16 * n_blocks + b) * block_bytes(type),
-                                 &block);
-                    int32_t idot = 0;
-                    for (size_t c = 0; c < kBlockCols; c++)
-                        idot += block.q[row % 16][c] * a.acts.q[b * 32 + c];
-                    if (type == StoredType::q4) idot -= 8 * a.acts.sum[b];
-                    acc += float(idot) * (f16_to_f32(block.scale[row % 16]) * a.acts.scale[b]);
-                    if (type == StoredType::q4m)
-                        acc += f16_to_f32(block.minimum[row % 16]) * a.acts.scaled_sum[b];
+    for (const Layout& layout : kLayouts) {
+        for (const size_t n_cols : {16u, 32u, 48u, 96u, 256u, 512u, 576u, 1056u, 2080u, 2304u}) {
+            if (!fits(layout, n_cols)) continue;
+            for (const size_t n_tokens : {1u, 3u}) {
+                const Matrix w(layout, 35, n_cols, n_cols + uint64_t(layout.type));
+                Acts a(n_cols, n_tokens);
+                for (size_t t = 0; t < n_tokens; t++)
+                    quantize(kScalarKernels, activations(n_cols, 7 + t), a.acts, t);
+                Floats y(n_tokens * 48);
+                matmul_for(kScalarKernels, layout.type)(w.bytes.data, a.acts, n_tokens, y.data, 48,
+                                                        0, 48);
+                for (size_t t = 0; t < n_tokens; t++) {
+                    for (size_t row = 0; row < 48; row++) {
+                        const float expected = w.multiply(row, a.acts, t);
+                        INFO(stored_type_name(layout.type) << " " << n_cols << " columns, row "
+                                                           << row << " token " << t);
+                        REQUIRE(same_bits(&expected, &y.data[t * 48 + row], 1));
+                    }
                 }
-                INFO(stored_type_name(type) << " " << n_cols << " columns, row " << row);
-                REQUIRE(same_bits(&acc, &y.data[row], 1));
             }
         }
     }
 }
 
 TEST_CASE("a quantized matmul is close to the float product of the dequantized matrix") {
-    for (const StoredType type : kTypes) {
-        const size_t n_rows = 32, n_cols = 576;
-        const Matrix w(type, n_rows, n_cols, 3);
+    for (const Layout& layout : kLayouts) {
+        const size_t n_rows = 32, n_cols = 768;
+        const Matrix w(layout, n_rows, n_cols, 3);
         const std::vector<float> x = activations(n_cols, 4);
         Acts a(n_cols, 1);
-        kScalarKernels.quantize(x.data(), n_cols, a.acts, 0);
+        quantize(kScalarKernels, x, a.acts, 0);
         Floats y(n_rows);
-        matmul_of(kScalarKernels, type)(w.bytes.data, a.acts, 1, y.data, n_rows, 0, n_rows);
+        matmul_for(kScalarKernels, layout.type)(w.bytes.data, a.acts, 1, y.data, n_rows, 0, n_rows);
         std::vector<float> row(n_cols);
         for (size_t r = 0; r < n_rows; r++) {
-            dequantize_row(type, w.bytes.data, n_cols, r, row.data());
-            double exact = 0, bound = 0;
+            dequantize_row(layout.type, w.bytes.data, n_cols, r, row.data());
+            double exact = 0, magnitude = 0, bound = 0;
             for (size_t c = 0; c < n_cols; c++) {
-                exact += double(row[c]) * double(x[c]);
+                const double w_c = double(row[c]);
+                exact += w_c * double(x[c]);
+                magnitude += std::fabs(w_c * double(x[c]));
                 // Rounding an activation moves it by half a step of its block's scale at most.
-                bound += std::fabs(double(row[c])) * 0.5 * double(a.acts.scale[c / 32]);
+                bound += std::fabs(w_c) * 0.5 *
+                         double(a.acts.field<float>(QuantizedActs::scale, 0, c / 32));
             }
-            // 1e-5 of the magnitude covers the binary32 sums of 18 blocks.
-            REQUIRE(std::fabs(double(y.data[r]) - exact) <= bound * (1 + 1e-5) + 1e-4);
+            // 1e-5 of the magnitude covers the binary32 sums of 24 blocks, minimums included.
+            REQUIRE(std::fabs(double(y.data[r]) - exact) <= bound + 1e-5 * (bound + magnitude));
         }
     }
 }
@@ -182,32 +255,80 @@ TEST_CASE("a quantized matmul is close to the float product of the dequantized m
 TEST_CASE(
     "every kernel set gives the scalar set's matmul bits, for all shapes, batches and row splits") {
     for (const Kernels* set : usable_sets()) {
-        for (const StoredType type : kTypes) {
-            for (const size_t n_cols : {32u, 48u, 64u, 576u, 1536u}) {
-                for (const size_t n_tokens : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 13u}) {
+        for (const Layout& layout : kLayouts) {
+            for (const size_t n_cols : {32u, 48u, 64u, 512u, 576u, 1536u}) {
+                if (!fits(layout, n_cols)) continue;
+                for (const size_t n_tokens : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 13u, 16u, 17u, 37u}) {
                     const size_t n_rows = 80;
-                    const Matrix w(type, n_rows - 3, n_cols, n_cols * 3 + n_tokens);
+                    const Matrix w(layout, n_rows - 3, n_cols, n_cols * 3 + n_tokens);
                     Acts a(n_cols, n_tokens);
-                    for (size_t t = 0; t < n_tokens; t++) {
-                        kScalarKernels.quantize(activations(n_cols, t + 1).data(), n_cols, a.acts,
-                                                t);
-                    }
+                    for (size_t t = 0; t < n_tokens; t++)
+                        quantize(kScalarKernels, activations(n_cols, t + 1), a.acts, t);
                     const size_t stride = n_rows + 16;
                     Floats expected(n_tokens * stride), found(n_tokens * stride);
-                    matmul_of(kScalarKernels, type)(w.bytes.data, a.acts, n_tokens, expected.data,
-                                                    stride, 0, n_rows);
+                    matmul_for(kScalarKernels, layout.type)(w.bytes.data, a.acts, n_tokens,
+                                                            expected.data, stride, 0, n_rows);
                     for (const size_t split : {size_t{0}, size_t{16}, size_t{48}, n_rows}) {
                         std::fill_n(found.data, n_tokens * stride, 0.0f);
-                        matmul_of(*set, type)(w.bytes.data, a.acts, n_tokens, found.data, stride, 0,
-                                              split);
-                        matmul_of(*set, type)(w.bytes.data, a.acts, n_tokens, found.data, stride,
-                                              split, n_rows);
-                        INFO(set->name << " " << stored_type_name(type) << " cols " << n_cols
+                        const MatmulFn matmul = matmul_for(*set, layout.type);
+                        matmul(w.bytes.data, a.acts, n_tokens, found.data, stride, 0, split);
+                        matmul(w.bytes.data, a.acts, n_tokens, found.data, stride, split, n_rows);
+                        INFO(set->name << " " << stored_type_name(layout.type) << " cols " << n_cols
                                        << " tokens " << n_tokens << " split " << split);
                         REQUIRE(same_bits(expected.data, found.data, n_tokens * stride));
                     }
                 }
             }
+        }
+    }
+}
+
+TEST_CASE("a matmul larger than one run of row groups has the scalar set's bits") {
+    // 1024 rows of 1024 columns are 544 KiB as q8: more than the vector sets keep in a cache.
+    const Layout& q8 = kLayouts[3];
+    const size_t n = 1024, n_tokens = 18;
+    const Matrix w(q8, n, n, 11);
+    Acts a(n, n_tokens);
+    for (size_t t = 0; t < n_tokens; t++)
+        quantize(kScalarKernels, activations(n, t + 1), a.acts, t);
+    Floats expected(n_tokens * n), found(n_tokens * n);
+    matmul_for(kScalarKernels, q8.type)(w.bytes.data, a.acts, n_tokens, expected.data, n, 0, n);
+    for (const Kernels* set : usable_sets()) {
+        INFO(set->name);
+        std::fill_n(found.data, n_tokens * n, 0.0f);
+        matmul_for(*set, q8.type)(w.bytes.data, a.acts, n_tokens, found.data, n, 0, n);
+        REQUIRE(same_bits(expected.data, found.data, n_tokens * n));
+    }
+}
+
+TEST_CASE("quantized activations keep the contract: scale, values, sums and their multiples") {
+    const size_t n = 100;
+    const std::vector<float> x = activations(n, 3);
+    for (const size_t n_tokens : {1u, 20u}) {
+        Acts a(n, n_tokens);
+        const size_t token = n_tokens - 1;
+        quantize(kScalarKernels, x, a.acts, token);
+        for (size_t b = 0; b < 4; b++) {
+            using A = QuantizedActs;
+            float max = 0;
+            for (size_t c = b * 32; c < std::min(n, b * 32 + 32); c++)
+                max = std::max(max, std::fabs(x[c]));
+            int32_t low = 0, high = 0;
+            for (size_t c = 0; c < 32; c++) {
+                const size_t i = b * 32 + c;
+                const int q = i < n ? int(std::nearbyint(x[i] * (127.0f / max))) : 0;
+                REQUIRE(int(a.acts.q(token, b)[c]) == q);
+                (c < 16 ? low : high) += q;
+            }
+            const auto word = [&](A::Field f) { return a.acts.field<int32_t>(f, token, b); };
+            REQUIRE(a.acts.field<float>(A::scale, token, b) == max / 127.0f);
+            REQUIRE(a.acts.field<float>(A::scaled_sum, token, b) ==
+                    max / 127.0f * float(low + high));
+            REQUIRE(word(A::minus_8_sum) == -8 * (low + high));
+            REQUIRE(word(A::minus_16_sum) == -16 * (low + high));
+            REQUIRE(word(A::minus_128_sum) == -128 * (low + high));
+            REQUIRE(word(A::minus_32_low_sum) == -32 * low);
+            REQUIRE(word(A::minus_32_high_sum) == -32 * high);
         }
     }
 }
@@ -226,19 +347,27 @@ TEST_CASE(
                 if (variant == 5) x[n / 2] = NAN;
                 if (variant == 6)
                     for (size_t i = 0; i < n; i++) x[i] = float(i % 2 ? 127 : -63.5);  // halves
-                Acts a(n, 2), b(n, 2);
-                kScalarKernels.quantize(x.data(), n, a.acts, 1);
-                set->quantize(x.data(), n, b.acts, 1);
-                const QuantizedActs ra = a.acts.from_token(1), rb = b.acts.from_token(1);
-                INFO(set->name << " n " << n << " variant " << variant);
-                const size_t n_blocks = ra.n_cols / kBlockCols;
-                REQUIRE(memcmp(ra.q, rb.q, ra.n_cols) == 0);
-                REQUIRE(same_bits(ra.scale, rb.scale, n_blocks));
-                REQUIRE(same_bits(ra.scaled_sum, rb.scaled_sum, n_blocks));
-                REQUIRE(memcmp(ra.sum, rb.sum, n_blocks * 4) == 0);
-                for (size_t c = 0; c < ra.n_cols; c++) REQUIRE(ra.q[c] >= -127);
+                for (const size_t n_tokens : {1u, 2u, 18u}) {
+                    Acts a(n, n_tokens), b(n, n_tokens);
+                    quantize(kScalarKernels, x, a.acts, n_tokens - 1);
+                    quantize(*set, x, b.acts, n_tokens - 1);
+                    INFO(set->name << " n " << n << " variant " << variant);
+                    REQUIRE(a.memory.memory.size() == b.memory.memory.size());
+                    REQUIRE(memcmp(a.memory.data, b.memory.data, a.memory.memory.size() - 64) == 0);
+                }
             }
         }
+    }
+}
+
+TEST_CASE("activations quantized by ranges of blocks are those quantized at once") {
+    for (const Kernels* set : usable_sets()) {
+        const std::vector<float> x = activations(300, 9);
+        Acts a(300, 4), b(300, 4);
+        quantize(*set, x, a.acts, 2);
+        for (const size_t begin : {7u, 0u, 3u})
+            set->quantize(x.data(), 300, b.acts, 2, begin, begin == 7 ? 10 : begin == 0 ? 3 : 7);
+        REQUIRE(memcmp(a.memory.data, b.memory.data, a.memory.memory.size() - 64) == 0);
     }
 }
 
@@ -271,30 +400,96 @@ TEST_CASE("every kernel set's norm, SiLU, add and f16 conversion have the scalar
     }
 }
 
-TEST_CASE("every kernel set's attention has the scalar set's bits") {
+TEST_CASE("every kernel set rotates to the scalar set's bits, which are those of the rotation") {
+    for (const Kernels* set : usable_sets()) {
+        for (const size_t n : {2u, 6u, 16u, 34u, 64u, 128u}) {
+            const std::vector<float> angles = activations(n, 4);
+            std::vector<float> cosine(n), sine(n), x = activations(n, 5), y = x, plain = x;
+            for (size_t i = 0; i < n; i += 2) {
+                const float c = std::cos(angles[i]), s = std::sin(angles[i]);
+                cosine[i] = cosine[i + 1] = c;
+                sine[i] = -s, sine[i + 1] = s;
+                plain[i] = x[i] * c - x[i + 1] * s;
+                plain[i + 1] = x[i] * s + x[i + 1] * c;
+            }
+            kScalarKernels.rope(x.data(), cosine.data(), sine.data(), n);
+            set->rope(y.data(), cosine.data(), sine.data(), n);
+            INFO(set->name << " n " << n);
+            REQUIRE(same_bits(x.data(), plain.data(), n));
+            REQUIRE(same_bits(x.data(), y.data(), n));
+        }
+    }
+}
+
+TEST_CASE("every kernel set's attention has the bits of the contract, one to four queries") {
     for (const Kernels* set : usable_sets()) {
         for (const size_t head_dim : {16u, 64u, 80u, 128u}) {
-            for (const size_t n : {1u, 2u, 15u, 16u, 17u, 32u}) {
-                Source source(head_dim + n);
-                const std::vector<float> q = activations(head_dim, 5);
-                std::vector<uint16_t> cache(head_dim * n);
-                for (uint16_t& h : cache) h = random_half(source);
-                Floats s1(48), s2(48), o1(head_dim), o2(head_dim);
-                kScalarKernels.attention_scores(q.data(), cache.data(), head_dim, n, 0.125f,
-                                                s1.data);
-                set->attention_scores(q.data(), cache.data(), head_dim, n, 0.125f, s2.data);
-                INFO(set->name << " head_dim " << head_dim << " n " << n);
-                REQUIRE(same_bits(s1.data, s2.data, n));
-                kScalarKernels.softmax(s1.data, n);
-                set->softmax(s2.data, n);
-                REQUIRE(same_bits(s1.data, s2.data, n));
-                double total = 0;
-                for (size_t i = 0; i < n; i++) total += double(s1.data[i]);
-                REQUIRE(total == Approx(1.0).epsilon(1e-6));
-                kScalarKernels.attention_values(s1.data, cache.data(), head_dim, n, o1.data);
-                set->attention_values(s2.data, cache.data(), head_dim, n, o2.data);
-                REQUIRE(same_bits(o1.data, o2.data, head_dim));
+            for (const size_t n_positions : {1u, 2u, 15u, 17u, 32u}) {
+                Source source(head_dim + n_positions);
+                std::vector<uint16_t> keys(head_dim * kKvPositions), values(keys.size());
+                for (uint16_t& h : keys) h = random_half(source);
+                for (uint16_t& h : values) h = random_half(source);
+                values[0] = 1;  // the smallest subnormal
+                for (size_t n = 1; n <= kMaxQueries; n++) {
+                    std::vector<std::vector<float>> q;
+                    std::vector<Floats> scores, gathered;
+                    const float* q_at[kMaxQueries];
+                    float* scores_at[kMaxQueries];
+                    float* out_at[kMaxQueries];
+                    for (size_t j = 0; j < n; j++) {
+                        q.push_back(activations(head_dim, 5 + j));
+                        scores.emplace_back(kKvPositions);
+                        gathered.emplace_back(head_dim);
+                        std::copy_n(activations(head_dim, 50 + j).data(), head_dim,
+                                    gathered[j].data);
+                    }
+                    for (size_t j = 0; j < n; j++) {
+                        q_at[j] = q[j].data();
+                        scores_at[j] = scores[j].data;
+                        out_at[j] = gathered[j].data;
+                    }
+                    INFO(set->name << " head_dim " << head_dim << " n " << n_positions
+                                   << " queries " << n);
+                    set->attention_scores(q_at, n, keys.data(), head_dim, 0.125f, scores_at);
+                    for (size_t j = 0; j < n; j++) {
+                        for (size_t p = 0; p < kKvPositions; p++) {
+                            float acc = 0;
+                            for (size_t i = 0; i < head_dim; i++)
+                                acc += q[j][i] * f16_to_f32(keys[i * kKvPositions + p]);
+                            acc *= 0.125f;
+                            REQUIRE(same_bits(&acc, &scores[j].data[p], 1));
+                        }
+                    }
+                    set->attention_values(const_cast<const float* const*>(scores_at), n,
+                                          values.data(), head_dim, n_positions, out_at);
+                    for (size_t j = 0; j < n; j++) {
+                        const std::vector<float> before = activations(head_dim, 50 + j);
+                        for (size_t i = 0; i < head_dim; i++) {
+                            float acc = before[i];
+                            for (size_t p = 0; p < n_positions; p++)
+                                acc += scores[j].data[p] * f16_to_f32(values[p * head_dim + i]);
+                            REQUIRE(same_bits(&acc, &gathered[j].data[i], 1));
+                        }
+                    }
+                }
             }
+        }
+    }
+}
+
+TEST_CASE("every kernel set's softmax has the scalar set's bits and sums to one") {
+    for (const Kernels* set : usable_sets()) {
+        for (const size_t n : {1u, 2u, 15u, 16u, 17u, 32u, 33u, 500u}) {
+            Floats a(round_up(n, 16)), b(round_up(n, 16));
+            std::copy_n(activations(n, n).data(), n, a.data);
+            std::copy_n(a.data, n, b.data);
+            kScalarKernels.softmax(a.data, n);
+            set->softmax(b.data, n);
+            INFO(set->name << " n " << n);
+            REQUIRE(same_bits(a.data, b.data, n));
+            double total = 0;
+            for (size_t i = 0; i < n; i++) total += double(a.data[i]);
+            REQUIRE(total == Approx(1.0).epsilon(1e-6));
         }
     }
 }
