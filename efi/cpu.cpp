@@ -33,6 +33,13 @@ void write_cr4(uint64_t v) {
     asm volatile("mov %0, %%cr4" ::"r"(v) : "memory");
 }
 
+uint32_t extended_edx(uint32_t leaf) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(leaf, &a, &b, &c, &d) ? d : 0;
+}
+
+}  // namespace
+
 uint64_t read_msr(uint32_t msr) {
     uint32_t lo, hi;
     asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
@@ -42,12 +49,14 @@ void write_msr(uint32_t msr, uint64_t v) {
     asm volatile("wrmsr" ::"c"(msr), "a"(uint32_t(v)), "d"(uint32_t(v >> 32)) : "memory");
 }
 
-uint32_t extended_edx(uint32_t leaf) {
-    uint32_t a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid(leaf, &a, &b, &c, &d) ? d : 0;
+uint32_t cr4_for_paging() {
+    return uint32_t(kCr4PhysicalExtension | (read_cr4() & kCr4FiveLevels));
 }
 
-}  // namespace
+uint32_t efer_for_paging() {
+    constexpr uint32_t kLongMode = 1 << 8;
+    return kLongMode | (paging_features().no_execute ? uint32_t(kEferNoExecute) : 0);
+}
 
 PageTables::Features paging_features() {
     const uint32_t edx = extended_edx(0x80000001);

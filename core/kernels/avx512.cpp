@@ -92,7 +92,9 @@ constexpr size_t kValueRegs = 4;
 // --- matmul ---------------------------------------------------------------------------------
 
 using Ints = __m512i;
-constexpr size_t kTileTokens = 16;
+// 512-bit loads come one a cycle, products two: a tile has two groups, so that both use each load.
+constexpr size_t kTileTokens = 8;
+constexpr size_t kTileGroups = 2;
 constexpr int kQ8Bias = 128;
 
 Ints load_ints(const uint8_t* p) {
@@ -133,15 +135,20 @@ Ints bytes_to_ints(const uint8_t* p) {
 Ints signed_bytes_to_ints(const uint8_t* p) {
     return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-template <int kMax, size_t n>
-[[gnu::always_inline]] inline Ints dot(Ints start, const Ints* w, const int8_t* x) {
+template <int kMax, size_t n, class Rows, size_t R>
+[[gnu::always_inline]] inline void dots(Ints start, const Rows (&rows)[R], size_t first,
+                                        const int8_t* x, Ints (&sums)[R]) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < R; i++) sums[i] = start;
 #pragma GCC unroll 8
     for (size_t k = 0; k < n; k++) {
-        int32_t columns;  // four of one token, the same for every row
-        __builtin_memcpy(&columns, x + 4 * k, sizeof columns);
-        start = _mm512_dpbusd_epi32(start, w[k], _mm512_set1_epi32(columns));
+        int32_t four;
+        __builtin_memcpy(&four, x + 4 * k, sizeof four);
+        const Ints columns = _mm512_set1_epi32(four);  // of one token, the same for every row
+#pragma GCC unroll 4
+        for (size_t i = 0; i < R; i++)
+            sums[i] = _mm512_dpbusd_epi32(sums[i], rows[i].w[first + k], columns);
     }
-    return start;
 }
 
 #include "core/kernels/matmul.inc"
