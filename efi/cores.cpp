@@ -56,6 +56,7 @@ constinit Apic apic;
     slot.apic_id = own_apic_id();
     slot.tables.number = slot.apic_id;
     slot.tables.stack_begin = stacks_of.stack_begin(index);
+    slot.tables.stack_end = stacks_of.exception_guard(index);
     load_tables(&slot.tables, stacks_of.exception_stacks(index));
     enable_vector_state();
     switch_page_tables(root);
@@ -68,7 +69,12 @@ constinit Apic apic;
     halt_forever();
 }
 
-void write_trampoline(const CoreArea& area) {
+}  // namespace
+
+void write_trampoline(const CoreArea& area, uint64_t page_tables) {
+    if (area.n_cores == 0) return;
+    stacks_of = area;
+    root = page_tables;
     uint8_t* const page = reinterpret_cast<uint8_t*>(area.trampoline);
     memcpy(page, axiom_core_start, size_t(axiom_core_start_end - axiom_core_start));
     const size_t at = size_t(axiom_core_parameters - axiom_core_start);
@@ -78,8 +84,8 @@ void write_trampoline(const CoreArea& area) {
     p.protected_offset += uint32_t(area.trampoline);
     p.long_offset += uint32_t(area.trampoline);
     p.cr3 = uint32_t(area.trampoline + kPageBytes);
-    p.cr4 = cr4_for_paging();
-    p.efer = efer_for_paging();
+    p.cr4 = cr4_for_start();
+    p.efer = efer_for_start();
     p.n_slots = uint32_t(area.n_cores);
     p.next_slot = uint64_t(&next_slot);
     p.first_stack_end = area.exception_guard(0);
@@ -88,6 +94,8 @@ void write_trampoline(const CoreArea& area) {
     memcpy(page + at, &p, sizeof p);
     memcpy(page + kPageBytes, reinterpret_cast<const void*>(root), kPageBytes);
 }
+
+namespace {
 
 void wait(const Clock& clock, uint64_t us) {
     const uint64_t begin = ticks_now(), n_ticks = clock.ticks_per_second / 1000000 * us;
@@ -140,7 +148,7 @@ size_t cores_to_start(std::span<const uint32_t> apic_ids, uint32_t own_id, size_
 }
 
 StartedCores start_cores(const CoreArea& area, std::span<const uint32_t> apic_ids,
-                         uint64_t page_tables, const Clock& clock, Team* team) {
+                         const Clock& clock, Team* team) {
     StartedCores result;
     result.features = decode_features(read_cpu_words());
     uint32_t highest = 0;
@@ -159,10 +167,7 @@ StartedCores start_cores(const CoreArea& area, std::span<const uint32_t> apic_id
         return result;
     }
     result.x2apic = apic.is_x2apic();
-    stacks_of = area;
-    root = page_tables;
     served = team;
-    write_trampoline(area);
     stop_others_by([] { apic.send_nmi_to_others(); });
     send_start(area, apic_ids, clock);
     const uint64_t begin = ticks_now();

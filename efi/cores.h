@@ -53,10 +53,14 @@ struct StartedCores {
 // How long a core may take to answer.
 inline constexpr uint64_t kCorePatienceMs = 3000;
 
+// Fills the trampoline pages for cores that shall use the finished `page_tables`, under which they
+// are no longer writable.
+void write_trampoline(const CoreArea& area, uint64_t page_tables);
+
 // Starts the cores, all at once, initialises the team with those that answer, and has them serve
-// it, ranks in the order of `apic_ids`. `page_tables`: this core's, in use. A core that answers too
-// late stops itself. Nothing here fails: a missing core costs speed.
+// it, ranks in the order of `apic_ids`. After write_trampoline(), its tables in use. A core that
+// answers too late stops itself. Nothing here fails: a missing core costs speed.
 StartedCores start_cores(const CoreArea& area, std::span<const uint32_t> apic_ids,
-                         uint64_t page_tables, const Clock& clock, Team* team);
+                         const Clock& clock, Team* team);
 
 }  // namespace axiom::efi

@@ -49,11 +49,12 @@ void write_msr(uint32_t msr, uint64_t v) {
     asm volatile("wrmsr" ::"c"(msr), "a"(uint32_t(v)), "d"(uint32_t(v >> 32)) : "memory");
 }
 
-uint32_t cr4_for_paging() {
-    return uint32_t(kCr4PhysicalExtension | (read_cr4() & kCr4FiveLevels));
+uint32_t cr4_for_start() {
+    return uint32_t(kCr4PhysicalExtension | kCr4FxSave | kCr4SimdExceptions |
+                    (read_cr4() & kCr4FiveLevels));
 }
 
-uint32_t efer_for_paging() {
+uint32_t efer_for_start() {
     constexpr uint32_t kLongMode = 1 << 8;
     return kLongMode | (paging_features().no_execute ? uint32_t(kEferNoExecute) : 0);
 }

@@ -37,7 +37,8 @@ constinit CrashContext crash{};
 constinit bool in_exception = false;
 constinit std::atomic<bool> has_reporter{false};
 constinit uint32_t reporter = 0;
-constinit void (*stop_others)() = nullptr;
+using Stop = void (*)();
+constinit Stop stop_others = nullptr;
 
 // A core is known by its GDT.
 const CoreTables& this_core() {
@@ -119,8 +120,8 @@ void say_code(uint64_t rip) {
 void say_callers(uint64_t rsp) {
     console.write("  callers, newest first, some may be stale:");
     size_t n_shown = 0;
-    rsp = std::max(rsp, crash.stack_begin) / 8 * 8;
-    for (uint64_t at = rsp; at < crash.stack_end && n_shown < 12 && readable(at, 8); at += 8) {
+    rsp = std::max(rsp, this_core().stack_begin) / 8 * 8;
+    for (uint64_t at = rsp; at < this_core().stack_end && n_shown < 12 && readable(at, 8); at += 8) {
         const uint64_t word = *reinterpret_cast<const uint64_t*>(at);
         if (word < crash.text_begin || word >= crash.text_end) continue;
         console.write(Text<48>(n_shown % 4 == 0 ? "\n    " : " ", place(word).view()));

@@ -20,7 +20,7 @@ struct CoreTables {
     uint64_t gdt[5] = {};
     TaskState task{};
     uint32_t number = 0;       // in reports
-    uint64_t stack_begin = 0;  // a guard page lies just below
+    uint64_t stack_begin = 0, stack_end = 0;  // a guard page lies just below stack_begin
 };
 
 // What the report refers to.

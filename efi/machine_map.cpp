@@ -203,7 +203,7 @@ AddressRange model_range(const LoadedModel& model) {
     return {model.address, model.address + model.reserved_bytes};
 }
 
-CrashContext crash_context(const AddressRange& image, const WorkArea& area) {
+CrashContext crash_context(const AddressRange& image) {
     CrashContext context;
     context.image_begin = image.begin;
     context.image_end = image.end;

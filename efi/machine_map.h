@@ -54,7 +54,7 @@ struct WorkArea {
 
 AddressRange image_range(const Firmware& firmware);
 AddressRange model_range(const LoadedModel& model);
-CrashContext crash_context(const AddressRange& image, const WorkArea& area);
+CrashContext crash_context(const AddressRange& image);
 
 // Reading what the memory map describes, and nothing else. `map` outlives the view.
 PhysicalView readable_memory(const MemoryMap& map);

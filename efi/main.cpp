@@ -217,8 +217,7 @@ void do_run(Boot& b, const Machine& machine) {
 
 // Every core that answers joins the team.
 void gather_cores(Boot& b) {
-    b.cores = start_cores(b.area.cores, {b.other_ids, b.n_others}, b.tables.root(), b.clock,
-                          &b.team);
+    b.cores = start_cores(b.area.cores, {b.other_ids, b.n_others}, b.clock, &b.team);
     if (b.cores.trouble != nullptr) {
         say("note      only this core computes: ", b.cores.trouble);
     } else if (b.cores.n_silent != 0) {
@@ -241,6 +240,7 @@ void gather_cores(Boot& b) {
          Apic::registers()},
         paging_features(), &b.tables);
     if (!status.ok()) fail(status);
+    write_trampoline(b.area.cores, b.tables.root());
     switch_page_tables(b.tables.root());
     set_crash_tables(&b.tables);
     b.cpu = read_cpu_words();
@@ -279,9 +279,10 @@ void gather_cores(Boot& b) {
     enable_vector_state();
     const bool has_spcr = b.acpi.uart.address != 0;
     // First, so that a fault at a wrong register address ends in a machine left as configured.
-    prepare_interrupts(crash_context(b.image, b.area));
+    prepare_interrupts(crash_context(b.image));
     b.tables_of_first.number = own_apic_id();
     b.tables_of_first.stack_begin = b.area.stack_begin;
+    b.tables_of_first.stack_end = b.area.stack_end;
     load_tables(&b.tables_of_first, b.area.exception_stacks);
     b.serial.init(has_spcr ? b.acpi.uart : Serial::kCom1, has_spcr ? b.acpi.uart_baud : 115200);
     console.use_serial(&b.serial, b.area.ring);
