@@ -20,4 +20,15 @@ $(BUILD)/axiom-bench-kernels: $(BENCH_KERNELS) $(HOST_ENGINE)
 bench-kernels: $(BUILD)/axiom-bench-kernels ## every kernel, set and shape beside the machine's peaks, ARGS="--help"
 	$(BUILD)/axiom-bench-kernels $(ARGS)
 
-.PHONY: host bench-kernels
+# What is compared, and with whom; the defaults stand in bench/peers.py.
+PEERS_OPTIONS = $(if $(SHAPES),--shapes '$(SHAPES)') $(if $(FORMATS),--formats '$(FORMATS)') \
+                $(if $(THREADS),--threads '$(THREADS)') $(if $(PP),--pp '$(PP)') \
+                $(if $(TG),--tg '$(TG)') $(if $(ROUNDS),--rounds '$(ROUNDS)') \
+                $(if $(LLAMA_BIN),--llama-bin '$(LLAMA_BIN)') $(if $(PEER),--peer '$(PEER)') \
+                $(if $(PEER_ARGS),--peer-args='$(PEER_ARGS)') \
+                $(if $(PEER_NAME),--peer-name '$(PEER_NAME)')
+
+bench-peers: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels ## AXIOM beside llama.cpp and PEER=llama-bench, taking turns
+	@$(PYTHON) -B bench/peers.py --build $(BUILD) $(PEERS_OPTIONS)
+
+.PHONY: host bench-kernels bench-peers
