@@ -19,6 +19,7 @@ import time
 import peers_build
 import peers_report
 from peers_build import FORMATS, SHAPES, Missing, say
+from peers_report import counted
 
 RUN_SECONDS = 3600  # no single run takes so long
 BUSY_LOAD = 0.5     # runnable threads besides ours, at the start
@@ -164,7 +165,7 @@ class Run:
     def all(self):
         for i_round in range(self.args.rounds[0]):
             for n_threads in self.args.threads:
-                self.step(f"round {i_round + 1}, {n_threads} threads: read bandwidth and peak")
+                self.step(f"round {i_round + 1}, {counted(n_threads, 'thread')}: read bandwidth and peak")
                 self.peaks.append({"round": i_round, "n_threads": n_threads,
                                    **measure_peaks(self.args.build, n_threads)})
                 for model in self.models:
@@ -177,7 +178,7 @@ class Run:
         shift = i_round % len(self.programs)
         for program in self.programs[shift:] + self.programs[:shift]:
             key = (program.name, model["name"])
-            what = f"round {i_round + 1}, {model['name']}, {n_threads} threads, pp{n_prompt}" + (
+            what = f"round {i_round + 1}, {model['name']}, {counted(n_threads, 'thread')}, pp{n_prompt}" + (
                 f" tg{n_gen}" if n_gen else "") + f": {program.name}"
             if key in self.failures:
                 self.n_steps -= 1

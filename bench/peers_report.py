@@ -114,9 +114,14 @@ def work(figures):
     return amount, percent(share) if share is not None else ""
 
 
+def counted(n, noun):
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def notes(report):
     """What a reader must know beside the figures."""
-    lines = [f"{report['cpu']}, {report['system']}, {report['begun']}, {report['rounds']} rounds"]
+    lines = [f"{report['cpu']}, {report['system']}, {report['begun']}, "
+             f"{counted(report['rounds'], 'round')}"]
     if report["status"] != "ok":
         lines.append(f"{report['status']}: fewer samples than asked for")
     lines.append(f"load {report['load_at_start']:.2f} at the start")
@@ -134,7 +139,7 @@ def notes(report):
             d = p["dot_gmac_per_s"]
             parts.append(f"{p['dot_instruction']} {d['median']:.1f} GMAC/s "
                          f"({d['min']:.1f}..{d['max']:.1f})")
-        lines.append(f"{p['n_threads']} thread(s): " + ", ".join(parts))
+        lines.append(f"{counted(p['n_threads'], 'thread')}: " + ", ".join(parts))
     for row in report["rows"]:
         ours = row["programs"].get("axiom", {})
         if len(ours.get("logits_hashes", [])) > 1:
