@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <thread>
 
 #include "core/team.h"
@@ -96,8 +97,8 @@ std::vector<Dot> measure_dots(const CpuFeatures& features, size_t n_threads) {
             // Also the time in which a core gets its wide units going.
             uint64_t n_rounds = 10000;
             while (n_rounds < (uint64_t{1} << 32) && run(n_rounds) < kDotSeconds) n_rounds *= 2;
-            std::vector<double> seconds;
-            for (int i = 0; i < kDotPasses; i++) seconds.push_back(run(n_rounds));
+            std::vector<double> seconds(kDotPasses);
+            for (double& s : seconds) s = run(n_rounds);
             const Rates r = rates_of(
                 seconds, double(n_rounds) * double(dot.macs_per_round) * double(n_threads) * 1e-9);
             out.push_back({dot.name, n_threads, r.best, r.median});
@@ -130,23 +131,23 @@ Result<Read> measure_read(const CpuFeatures& features, size_t n_threads, host::P
                        n_streams, prefetch_bytes);
         });
     };
-    const Loops* loops = nullptr;
+    const Loops* loops = &kSseLoops;
     size_t n_streams = 0, prefetch_bytes = 0;
-    double fastest = 0;
+    double fastest = std::numeric_limits<double>::infinity();
     for (const Loops* l : usable_loops(features)) {
         if (l->read == nullptr) continue;
         for (const size_t n : kStreamCounts) {
             for (const size_t distance : kPrefetchBytes) {
                 for (int i = 0; i < kTrialPasses; i++) {
                     const double seconds = pass(*l, n, distance);
-                    if (loops != nullptr && seconds >= fastest) continue;
+                    if (seconds >= fastest) continue;
                     loops = l, n_streams = n, prefetch_bytes = distance, fastest = seconds;
                 }
             }
         }
     }
-    std::vector<double> seconds;
-    for (int i = 0; i < kPasses; i++) seconds.push_back(pass(*loops, n_streams, prefetch_bytes));
+    std::vector<double> seconds(kPasses);
+    for (double& s : seconds) s = pass(*loops, n_streams, prefetch_bytes);
     const Rates r = rates_of(seconds, double(n_bytes) * 1e-9);
     read.best_gb_per_s = std::max(r.best, double(n_bytes) * 1e-9 / fastest);
     read.median_gb_per_s = r.median;
