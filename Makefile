@@ -46,7 +46,7 @@ $(BUILD)/host/model/%.o: model/%.cpp Makefile
 	$(CXX) $(COMMON) $(ENGINE_FLAGS) -c $< -o $@
 $(BUILD)/host/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
-	$(CXX) $(COMMON) -pthread -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@
+	$(CXX) $(COMMON) -pthread $(ISA_$*) -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@
 
 # A new commit is a new name in every program that carries it.
 $(BUILD)/host/bench/axiom_host.o $(BUILD)/host/packer/main.o: $(BUILD)/commit

@@ -85,6 +85,10 @@ Status tokenize(const Weights& weights, std::string_view text) {
     return {};
 }
 
+host::PageSize pages_of(const Options& options) {
+    return options.small_pages ? host::PageSize::small : host::PageSize::huge;
+}
+
 std::string time_utc() {
     const time_t now = time(nullptr);
     tm utc;
@@ -126,7 +130,7 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     Result<MemoryNeed> need = memory_needed(weights, options, n_workers, text.value().size());
     if (!need.ok()) return need.status();
     host::HostMachine host;
-    if (Status s = host.start(n_workers, need.value().wanted); !s.ok()) return s;
+    if (Status s = host.start(n_workers, need.value().wanted, pages_of(options)); !s.ok()) return s;
     host.machine.entry_ticks = entry_ticks;
 
     OutputFile json, logits;
@@ -153,6 +157,7 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     record.n_cpus = uint32_t(host::HostMachine::n_cores());
     record.machine = machine;
     record.test_time = test_time;
+    record.huge_page_bytes = host::huge_page_bytes();
     record.load_bytes = model.n_bytes;
     record.phase_load_ns = model.seconds * 1e9;
 
@@ -206,7 +211,7 @@ Status main_status(int argc, char** argv) {
 
     const std::string path(options.model);
     Result<host::LoadedModel> model =
-        host::load_model(path, !options.quiet && isatty(STDERR_FILENO));
+        host::load_model(path, pages_of(options), !options.quiet && isatty(STDERR_FILENO));
     if (!model.ok()) return model.status();
     Result<Weights> weights =
         Weights::open(path, model.value().memory.first(size_t(model.value().n_bytes)));

@@ -67,17 +67,22 @@ void relax(uint32_t n_spins) {
     if (n_spins % 1024 == 1023) sched_yield();
 }
 
-// What Linux says can be had without swapping; ~0 where it does not say.
-uint64_t available_bytes() {
-    FILE* const file = fopen("/proc/meminfo", "r");
-    if (file == nullptr) return ~uint64_t{0};
+// The value of a "Name: 123 kB" line of a file in /proc, in bytes; `unknown` where there is none.
+uint64_t proc_bytes(const char* path, const char* format, uint64_t unknown) {
+    FILE* const file = fopen(path, "r");
+    if (file == nullptr) return unknown;
     char line[128];
-    unsigned long long kib = ~0ull >> 10;
-    while (fgets(line, sizeof line, file) != nullptr) {
-        if (sscanf(line, "MemAvailable: %llu", &kib) == 1) break;
-    }
+    unsigned long long kib = 0;
+    bool found = false;
+    while (!found && fgets(line, sizeof line, file) != nullptr)
+        found = sscanf(line, format, &kib) == 1;
     fclose(file);
-    return uint64_t{kib} << 10;
+    return found ? uint64_t{kib} << 10 : unknown;
+}
+
+// What Linux says can be had without swapping.
+uint64_t available_bytes() {
+    return proc_bytes("/proc/meminfo", "MemAvailable: %llu", ~uint64_t{0});
 }
 
 void write_all(int fd, const char* data, size_t n) {
@@ -104,7 +109,7 @@ Status system_error(std::string_view path, std::string_view what) {
 
 }  // namespace
 
-Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what) {
+Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what, PageSize pages) {
     // Linux grants any mapping and ends the program when it is used.
     if (const uint64_t have = available_bytes(); n_bytes > have) {
         return error(Code::no_memory, what, ": needs ", Bytes{n_bytes}, " (", n_bytes,
@@ -124,7 +129,7 @@ Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what) {
     m.n_bytes_ = round_up(n_bytes, kHugePage);
     if (const size_t tail = begin + padded - (aligned + m.n_bytes_); tail > 0)
         munmap(m.data_ + m.n_bytes_, tail);
-    madvise(m.data_, m.n_bytes_, MADV_HUGEPAGE);
+    madvise(m.data_, m.n_bytes_, pages == PageSize::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     return m;
 }
 
@@ -142,7 +147,7 @@ Memory::~Memory() {
     if (data_ != nullptr) munmap(data_, n_bytes_);
 }
 
-Result<LoadedModel> load_model(const std::string& path, bool show_progress) {
+Result<LoadedModel> load_model(const std::string& path, PageSize pages, bool show_progress) {
     File file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
     if (file.fd < 0) return system_error(path, "cannot open");
     struct stat info;
@@ -152,7 +157,7 @@ Result<LoadedModel> load_model(const std::string& path, bool show_progress) {
     LoadedModel model;
     model.n_bytes = uint64_t(info.st_size);
     const uint64_t begin_ns = monotonic_raw_ns();
-    Result<Memory> memory = Memory::map(std::max<uint64_t>(model.n_bytes, 1), path);
+    Result<Memory> memory = Memory::map(std::max<uint64_t>(model.n_bytes, 1), path, pages);
     if (!memory.ok()) return memory.status();
     model.memory = std::move(memory.value());
 
@@ -192,6 +197,10 @@ Result<LoadedModel> load_model(const std::string& path, bool show_progress) {
     return model;
 }
 
+uint64_t huge_page_bytes() {
+    return proc_bytes("/proc/self/smaps_rollup", "AnonHugePages: %llu", 0);
+}
+
 Result<std::string> read_text(const std::string& path) {
     FILE* const file = fopen(path.c_str(), "rb");
     if (file == nullptr) return system_error(path, "cannot open");
@@ -210,13 +219,13 @@ size_t HostMachine::n_cores() {
     return std::clamp<size_t>(size_t(CPU_COUNT(&set)), 1, Team::kMaxWorkers);
 }
 
-Status HostMachine::start(size_t n_workers, uint64_t slab_bytes) {
+Status HostMachine::start(size_t n_workers, uint64_t slab_bytes, PageSize pages) {
     if (n_workers == 0) n_workers = n_cores();
     if (n_workers > Team::kMaxWorkers) {
         return error(Code::bad_option, "option -t: found ", uint64_t(n_workers), ", allowed 1..",
                      uint64_t{Team::kMaxWorkers});
     }
-    Result<Memory> memory = Memory::map(slab_bytes, "engine memory");
+    Result<Memory> memory = Memory::map(slab_bytes, "engine memory", pages);
     if (!memory.ok()) return memory.status();
     memory_ = std::move(memory.value());
     const uintptr_t begin = reinterpret_cast<uintptr_t>(memory_.data());

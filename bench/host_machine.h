@@ -20,11 +20,15 @@
 
 namespace axiom::host {
 
-// Anonymous memory, 2 MiB-aligned, huge pages asked for. Unmapped on destruction.
+enum class PageSize : uint8_t { small, huge };  // 4 KiB; 2 MiB as far as Linux has them
+
+// Anonymous memory, 2 MiB-aligned, unmapped on destruction. `pages` is advice that Linux follows
+// where transparent huge pages are not switched off; huge_page_bytes() says what came of it.
 class Memory {
   public:
     Memory() = default;
-    static Result<Memory> map(uint64_t n_bytes, std::string_view what);
+    static Result<Memory> map(uint64_t n_bytes, std::string_view what,
+                              PageSize pages = PageSize::huge);
     Memory(Memory&& other) noexcept;
     Memory& operator=(Memory&& other) noexcept;
     ~Memory();
@@ -45,7 +49,11 @@ struct LoadedModel {
     uint64_t n_bytes = 0;
     double seconds = 0;
 };
-Result<LoadedModel> load_model(const std::string& path, bool show_progress);
+Result<LoadedModel> load_model(const std::string& path, PageSize pages, bool show_progress);
+
+// Bytes of this program's anonymous memory that are in huge pages now (/proc/self/smaps_rollup);
+// 0 where Linux does not say.
+uint64_t huge_page_bytes();
 
 // Reads a whole text file.
 Result<std::string> read_text(const std::string& path);
@@ -53,7 +61,7 @@ Result<std::string> read_text(const std::string& path);
 class HostMachine {
   public:
     // Starts n_workers - 1 threads (0 = one per available core) and maps slab_bytes.
-    Status start(size_t n_workers, uint64_t slab_bytes);
+    Status start(size_t n_workers, uint64_t slab_bytes, PageSize pages);
     ~HostMachine();
 
     Machine machine;  // ready for generate() after start()

@@ -1,9 +1,34 @@
-# axiom-host: the engine as a Linux program.
-BENCH_HOST := $(BUILD)/host/bench/axiom_host.o $(BUILD)/host/bench/host_machine.o
+# axiom-host: the engine as a Linux program. axiom-bench-kernels: its kernels beside the machine's
+# peaks. bench-peers: both beside other engines.
+BENCH_HOST    := $(BUILD)/host/bench/axiom_host.o $(BUILD)/host/bench/host_machine.o
+BENCH_PEAKS   := $(wildcard bench/peak_*.cpp)
+BENCH_KERNELS := $(patsubst %.cpp,$(BUILD)/host/%.o,bench/bench_kernels.cpp bench/kernel_cases.cpp \
+                 bench/peaks.cpp bench/host_machine.cpp $(BENCH_PEAKS))
+
+# Loops that only measure: no part of the engine, and not in the image.
+ISA_bench/peak_avx2    := -mavx2
+ISA_bench/peak_avxvnni := -mavx2
+ISA_bench/peak_avx512  := $(ISA_core/kernels/avx512)
 
 host: $(BUILD)/axiom-host ## build/axiom-host, the same engine as a Linux program
 
 $(BUILD)/axiom-host: $(BENCH_HOST) $(HOST_ENGINE)
 	$(CXX) -pthread $^ -o $@
+$(BUILD)/axiom-bench-kernels: $(BENCH_KERNELS) $(HOST_ENGINE)
+	$(CXX) -pthread $^ -o $@
 
-.PHONY: host
+bench-kernels: $(BUILD)/axiom-bench-kernels ## every kernel, set and shape beside the machine's peaks, ARGS="--help"
+	$(BUILD)/axiom-bench-kernels $(ARGS)
+
+# What is compared, and with whom; the defaults stand in bench/peers.py.
+PEERS_OPTIONS = $(if $(SHAPES),--shapes '$(SHAPES)') $(if $(FORMATS),--formats '$(FORMATS)') \
+                $(if $(THREADS),--threads '$(THREADS)') $(if $(PP),--pp '$(PP)') \
+                $(if $(TG),--tg '$(TG)') $(if $(ROUNDS),--rounds '$(ROUNDS)') \
+                $(if $(LLAMA_BIN),--llama-bin '$(LLAMA_BIN)') $(if $(PEER),--peer '$(PEER)') \
+                $(if $(PEER_ARGS),--peer-args='$(PEER_ARGS)') \
+                $(if $(PEER_NAME),--peer-name '$(PEER_NAME)')
+
+bench-peers: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels ## AXIOM beside llama.cpp and PEER=llama-bench, taking turns
+	@$(PYTHON) -B bench/peers.py --build $(BUILD) $(PEERS_OPTIONS)
+
+.PHONY: host bench-kernels bench-peers

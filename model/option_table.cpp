@@ -64,6 +64,8 @@ constexpr OptionSpec kTable[] = {
      "before tg"},
     {{"-q", "--quiet"}, K::flag, &O::quiet, 0, 0, false, kEverywhere, "",
      "no progress and no timing table"},
+    {{"--pages"}, K::pages, {}, 0, 0, false, kOnHost, "SIZE",
+     "of the pages that weights and state are in: 4k, or 2m where Linux has them (default 2m)"},
     {{"--json"}, K::path, &O::json, 0, 0, false, kOnHost, "FILE",
      "write the benchmark record to FILE"},
     {{"--logits"}, K::path, &O::logits, 0, 0, false, kOnHost, "FILE",
@@ -247,6 +249,10 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             return set_isa(spec, shown, value, options);
         case OptionKind::on_exit:
             return set_on_exit(shown, value, options);
+        case OptionKind::pages:
+            if (value != "4k" && value != "2m") return value_error(shown, value, "4k or 2m");
+            options->small_pages = value == "4k";
+            return {};
         case OptionKind::bench:
             return parse_bench(shown, value, &options->bench);
         case OptionKind::wide:

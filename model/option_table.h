@@ -22,6 +22,7 @@ enum class OptionKind : uint8_t {
     isa,      // a kernel set's name
     on_exit,  // shutdown, reboot, halt
     bench,    // key=number pairs
+    pages,    // 4k, 2m
 };
 
 inline constexpr uint8_t kOnEfi = 1;     // axiom.efi's command line
@@ -42,7 +43,7 @@ struct OptionTarget {
     float Options::*number = nullptr;
     std::string_view Options::*text = nullptr;
 
-    constexpr OptionTarget() = default;  // on_exit, bench
+    constexpr OptionTarget() = default;  // on_exit, bench, pages
     constexpr OptionTarget(bool Options::*m) : flag(m) {}
     constexpr OptionTarget(uint32_t Options::*m) : count(m) {}
     constexpr OptionTarget(uint64_t Options::*m) : wide(m) {}

@@ -53,6 +53,7 @@ struct Options {
     bool version = false;
     BenchPlan bench;  // --bench "pp=128 tg=32"
     // axiom-host only
+    bool small_pages = false;        // --pages 4k: weights and state in 4 KiB pages
     std::string_view json;           // --json FILE
     std::string_view logits;         // --logits FILE: f32 rows, one per hashed logits vector
     std::string_view tokenize;       // --tokenize TEXT

@@ -232,6 +232,7 @@ constexpr Field kFields[] = {
     {"gmac_per_s", &R::gmac_per_s, 3},
     {"tsc_hz", &R::tsc_hz},
     {"memory_bytes", &R::memory_bytes},
+    {"huge_page_bytes", &R::huge_page_bytes},
     {"avg_of",
      +[](const R& r, JsonOut& out) {
          const Samples s(r);

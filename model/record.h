@@ -53,7 +53,8 @@ struct Record {
     uint32_t n_cpus = 0;  // cores the machine has, computing or not; 0 = not known
     uint32_t n_prompt = 0, n_gen = 0;
     uint64_t tsc_hz = 0;
-    uint64_t memory_bytes = 0;  // what the slab was given
+    uint64_t memory_bytes = 0;     // what the slab was given
+    uint64_t huge_page_bytes = 0;  // linux: of weights and state, in 2 MiB pages after loading
     // prefill and decode apart; each the time of the whole of it
     double prefill_ns = 0, prefill_ts = 0;
     double decode_ns = 0, decode_ts = 0;  // n_gen - 1 passes (the first token comes from prefill)

@@ -62,11 +62,14 @@ asan: $(BUILD)/asan/unit-tests $(UNIT_DATA) ## unit tests under AddressSanitizer
 # --- checks of sources and binaries
 ISA_SOURCES := $(foreach s,$(ENGINE:%.cpp=%),$(if $(ISA_$s),$s.cpp))
 
+TOOL_ISA_SOURCES = $(foreach s,$(BENCH_PEAKS:%.cpp=%),$(if $(ISA_$s),$s.cpp))
+
 check-layers: ## includes point one way, core/ and model/ know no platform
 	@$(PYTHON) -B test/checks/check_layers.py
 
-check-isa: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom.efi ## no wide instruction outside the kernels, none fused
+check-isa: $(BUILD)/axiom-host $(BUILD)/axiom-bench-kernels $(BUILD)/axiom-pack $(BUILD)/axiom.efi ## no wide instruction outside the kernels, none fused
 	@$(PYTHON) -B test/checks/check_isa.py --isa-sources $(ISA_SOURCES) \
+	    --tool-sources $(TOOL_ISA_SOURCES) \
 	    --objects $(BUILD)/host/core $(BUILD)/host/model $(BUILD)/host/bench $(BUILD)/host/packer \
 	    --objects $(BUILD)/efi --linked $(BUILD)/axiom-host $(BUILD)/axiom.so \
 	    --efi $(BUILD)/axiom.so $(BUILD)/axiom.efi
@@ -129,6 +132,6 @@ test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends
 	    "boot tests=$(TEST_MAKE) boot-tests"
 
 test-built: $(BUILD)/unit-tests $(BUILD)/asan/unit-tests $(UNIT_DATA) \
-            $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom.efi
+            $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels $(BUILD)/axiom.efi
 
 .PHONY: test test-built unit asan bad-input check-layers check-isa check-self-test fuzz format lint

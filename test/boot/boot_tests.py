@@ -231,6 +231,41 @@ def interrupted(suite):
     return run
 
 
+def benches(suite):
+    """--bench on a model without a vocabulary: the tests' records, with axiom-host's hashes."""
+    plan = "pp=70 tg=5 d=9 reps=2 warmup=1"
+
+    def run(results, name):
+        model = suite.folder / "files" / "no-vocabulary.axm"
+        model.parent.mkdir(parents=True, exist_ok=True)
+        command = [str(suite.build / "axiom-pack"), "--synthetic", "64,2,4,2,160,200", "-o"]
+        subprocess.run([*command, str(model)], check=True, capture_output=True)
+        image_path = suite.image(
+            "bench",
+            {
+                "EFI/BOOT/BOOTX64.EFI": suite.efi,
+                "axiom/model.axm": model,
+                "axiom/axiom.conf": suite.source("bench.conf", f"bench {plan}\nb 32\n"),
+            },
+        )
+        outcome = guest.boot(suite.folder / "bench", image_path, 120)
+        command = [str(suite.build / "axiom-host"), "-m", str(model), "--bench", plan, "--quiet"]
+        host = subprocess.run(command, check=True, capture_output=True, timeout=120)
+        expected = [json.loads(line) for line in host.stdout.splitlines()]
+        failure = judge_run(outcome, None)
+        for field in ("test", "n_prompt", "n_gen", "n_depth", "n_warmup", "logits_hash"):
+            found = [r.get(field) for r in outcome.records]
+            allowed = [r[field] for r in expected]
+            if failure is None and found != allowed:
+                failure = f"{field} in the records: found {found}, axiom-host's {allowed}"
+        n_samples = [len(r.get("samples_ns", [])) for r in outcome.records]
+        if failure is None and n_samples != [2, 2]:
+            failure = f"samples_ns: found {n_samples} of them, allowed 2 in each of 2 records"
+        results.result(name, failure)
+
+    return run
+
+
 class BadInput:
     """Many failing starts in one boot through startup.nsh, each with its error and status, and the
     shell in control after each; at the end a good one."""
@@ -475,6 +510,7 @@ def scenarios(suite):
     )
     yield "after every refused input the shell starts a good run", BadInput(suite).run
     yield "Ctrl-C on the serial port ends generation with a record that says so", interrupted(suite)
+    yield "--bench gives a record a test with axiom-host's hashes, without a vocabulary", benches(suite)
     yield "a refused model gives control back to the next boot option", returns_to_firmware(suite)
     for kind in FAULTS:
         yield breaks(suite, kind)

@@ -22,6 +22,7 @@ SHELL_PROMPT = (re.compile(rb"Press ESC in"), b"\r")
 class Outcome:
     text: str  # serial output without escape sequences
     record: dict | None  # the last record line
+    records: list  # all of them, in order
     failure: str | None  # why the boot as such failed: time, QEMU's status
     log: pathlib.Path
 
@@ -62,11 +63,11 @@ def boot(folder, image, timeout_s, reactions=(), **machine):
     if failure is None and status != 0:
         failure = f"QEMU ended with status {status}: {guest.errors()}"
     text = console.EscapeFilter().feed(bytes(raw)).decode(errors="replace")
-    record = None
+    records = []
     for line in text.splitlines():
         if line.startswith(console.RECORD_START.decode()):
             try:
-                record = json.loads(line)
+                records.append(json.loads(line))
             except ValueError as error:
                 failure = failure or f"a record line is not JSON: {error}: {line[:200]}"
-    return Outcome(text, record, failure, log)
+    return Outcome(text, records[-1] if records else None, records, failure, log)

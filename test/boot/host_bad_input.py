@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Runs every bad packed file and bad options through axiom-host: an error that names file, field,
 # offset, found and allowed, exit status 1 (2 for options), nothing on standard output, never a signal.
+import json
 import re
+import signal
 import subprocess
 import sys
 
@@ -70,8 +72,49 @@ BAD_OPTIONS = [
     (["-c", "99999999"], ["-c", "99999999", "allowed"]),
     (["--isa", "avx9"], ["--isa", "avx9", "allowed"]),
     (["--on-exit", "halt"], ["--on-exit"]),
+    (["--pages", "1g"], ["--pages", '"1g"', "4k or 2m"]),
+    (["--bench", "pp=x"], ["--bench", "pp", '"x"', "allowed"]),
+    (["--bench", "ngl=1"], ["--bench", "ngl=1", "allowed pp, tg, reps"]),
+    (["--bench", "threads=2"], ["--bench", "threads=2", "allowed 1 as -t says"]),
+    (["--bench", "pp=1025"], ["--bench", "1025", "allowed at most 1024"]),
     (["-c", "4", "-p", "a prompt that is longer than four positions"], ["prompt has", "allowed at most 3"]),
 ]
+
+
+# --bench on the tiny model: options, exit status, tests in the records.
+BENCHES = [
+    (["--bench", "pp=8 tg=4 reps=2"], 0, ["pp8", "tg4"]),
+    (["--bench", "pp=0 tg=4 d=6 reps=1 warmup=0"], 0, ["tg4 @ d6"]),
+    (["--bench=tg=0,pp=70,reps=1", "-b", "7", "--pages", "4k"], 0, ["pp70"]),
+]
+
+
+def bench_problem(host, path, folder, options, status, tests):
+    """Records on standard output, one a line, and the same in --json."""
+    out = folder / "bench.json"
+    done = run(host, path, *options, "--json", str(out))
+    if done.returncode != status:
+        return f"exit status: found {done.returncode}, allowed {status}; {done.stderr.decode()}"
+    if done.stdout != out.read_bytes():
+        return f"--json: found {out.read_bytes()[:200]!r}, allowed what stands on standard output"
+    found = [json.loads(line)["test"] for line in done.stdout.splitlines()]
+    return None if found == tests else f"tests in the records: found {found}, allowed {tests}"
+
+
+def interrupted_problem(host, path):
+    """Ctrl-C once the first test's record is out, in a second test that would take minutes."""
+    command = [host, "-m", str(path), "-t", "1", "--quiet"]
+    command += ["--bench", "pp=8 tg=1000 reps=1000 warmup=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        first = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    if process.returncode != 130:
+        return f"exit status: found {process.returncode}, allowed 130; {errors.decode()}"
+    second = json.loads(rest)
+    found = [(r["test"], r["status"]) for r in (first, second)]
+    allowed = [("pp8", "ok"), ("tg1000", "interrupted")]
+    return None if found == allowed else f"records: found {found}, allowed {allowed}"
 
 
 def option_problem(host, path, options, parts):
@@ -108,6 +151,15 @@ def main():
     check(
         "axiom-host refuses a model larger than memory",
         lambda: too_large_problem(host, tiny.read_bytes(), folder / "too-large.axm"),
+    )
+    for options, status, tests in BENCHES:
+        check(
+            f"axiom-host {' '.join(options)} gives the records of {', '.join(tests)}",
+            lambda: bench_problem(host, tiny, folder, options, status, tests),
+        )
+    check(
+        "axiom-host interrupted in a bench keeps what was measured and exits with 130",
+        lambda: interrupted_problem(host, tiny),
     )
     for options, parts in BAD_OPTIONS:
         check(

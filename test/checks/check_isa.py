@@ -21,6 +21,7 @@ BEYOND_BASELINE = re.compile(
     r"pextr[bdq]|pinsr[bdq]|phmin|pm(ax|in)(sb|sd|ud|uw)|pmov[sz]x|pmuldq|pmulld|ptest|round[ps][sd]|"
     r"crc32|popcnt|(andn|bextr|bls(r|i|msk)|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx)[lq]?$)")
 TABLE = re.compile(r"^axiom::k\w+Kernels$")
+TOOL_TABLE = re.compile(r"^axiom::peak::k\w+Loops$")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(.*)$")
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.*)>:$")
 PREFIXES = {"rep", "repz", "repnz", "lock", "data16", "cs", "ds", "es", "fs", "gs", "notrack", "bnd",
@@ -100,12 +101,12 @@ def code_problems(binary, allowed):
     return wide, fused
 
 
-def export_problems(binary):
+def export_problems(binary, table=TABLE):
     """What an ISA object defines beyond its table: any of it could be the copy the linker keeps."""
     problems, tables = [], 0
     for line in output("nm", "-C", "--defined-only", "--extern-only", binary).splitlines():
         _, kind, name = line.split(maxsplit=2)
-        if kind in "RDB" and TABLE.match(name):
+        if kind in "RDB" and table.match(name):
             tables += 1
         else:
             problems.append(f"{binary}: found exported symbol {name} ({kind}), allowed its table only")
@@ -118,12 +119,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--isa-sources", nargs="*", default=[], metavar="FILE",
                         help="sources compiled for a wider set, e.g. core/kernels/avx2.cpp")
+    parser.add_argument("--tool-sources", nargs="*", default=[], metavar="FILE",
+                        help="the same for sources of measuring tools, e.g. bench/peak_avx2.cpp: their "
+                             "objects may be wide, what is given as --linked or --efi may not hold them")
     parser.add_argument("--objects", nargs="+", action="append", default=[], metavar="FOLDER",
                         help="folders whose objects are one program's, e.g. build/host/core")
     parser.add_argument("--linked", nargs="*", default=[], help="linked ELF files with symbols")
     parser.add_argument("--efi", nargs=2, metavar=("ELF", "PE"), help="the image and the ELF it came from")
     args = parser.parse_args()
     isa_objects = tuple(f"/{os.path.splitext(s)[0]}.o" for s in args.isa_sources)
+    tool_objects = tuple(f"/{os.path.splitext(s)[0]}.o" for s in args.tool_sources)
     isa_names = {os.path.basename(s) for s in args.isa_sources}
     report = Report()
 
@@ -134,11 +139,14 @@ def main():
         wide, fused, exported, n_isa = [], [], [], 0
         for binary in binaries:
             is_isa = binary.endswith(isa_objects) if isa_objects else False
+            is_tool = binary.endswith(tool_objects) if tool_objects else False
             n_isa += is_isa
-            new_wide, new_fused = code_problems(binary, lambda _, is_isa=is_isa: is_isa)
+            may_be_wide = is_isa or is_tool
+            new_wide, new_fused = code_problems(binary, lambda _, allowed=may_be_wide: allowed)
             wide += new_wide
             fused += new_fused
             exported += export_problems(binary) if is_isa else []
+            exported += export_problems(binary, TOOL_TABLE) if is_tool else []
         where = " ".join(folders)
         if not binaries or n_isa != len(isa_objects):
             wide.append(f"{where}: found {len(binaries)} objects, {n_isa} of ISA kernels, allowed "

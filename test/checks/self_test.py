@@ -157,6 +157,49 @@ def _(tmp):
     expect(linked[0] == 0 and linked[1].endswith("\n2 passed, 0 failed\n"), linked[1])
 
 
+# What a measuring tool of bench/ may have and the engine may not.
+TOOL = """#include <immintrin.h>
+namespace axiom::peak {
+struct Loops { void (*read)(float*, const float*, int); };
+extern const Loops kWideLoops;
+namespace {
+void read(float* x, const float* y, int n) {
+    for (int i = 0; i < n; i += 8)
+        _mm256_storeu_ps(x + i, _mm256_add_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i)));
+}
+}
+const Loops kWideLoops = {read};
+}
+"""
+
+
+def tool_with(tmp, text, *arguments):
+    build(tmp, isa_sources({"bench/peak_wide.cpp": (text, ["-mavx2"])}))
+    given = ["--isa-sources", "core/kernels/avx2.cpp", *arguments]
+    return [run("check_isa.py", *given, "--objects", os.path.join(tmp, "o")),
+            run("check_isa.py", *given, "--linked", os.path.join(tmp, "program"))]
+
+
+@test("wide loops of a measuring tool pass check-isa as objects, not in a program of the engine")
+def _(tmp):
+    objects, linked = tool_with(tmp, TOOL, "--tool-sources", "bench/peak_wide.cpp")
+    expect(objects[0] == 0 and objects[1].endswith("\n3 passed, 0 failed\n"), objects[1])
+    expect(linked[0] == 1, linked[1])
+
+
+@test("check-isa refuses a wide tool that is not named")
+def _(tmp):
+    objects, _ = tool_with(tmp, TOOL)
+    expect(objects[0] == 1, objects[1])
+
+
+@test("check-isa refuses a wide tool that exports more than its table")
+def _(tmp):
+    more = TOOL + "void axiom_peak_helper() {}\n"
+    objects, _ = tool_with(tmp, more, "--tool-sources", "bench/peak_wide.cpp")
+    expect(objects[0] == 1 and "axiom_peak_helper" in objects[1], objects[1])
+
+
 def expect_refused(results, word):
     for status, text in results:
         expect(status == 1 and word in text, text)

@@ -331,6 +331,13 @@ TEST_CASE("--bench refuses what it does not know by key, found and allowed") {
     }
 }
 
+TEST_CASE("--pages is 4k or 2m") {
+    CHECK_FALSE(parse({}).options.small_pages);
+    CHECK(parse({"--pages", "4k"}).options.small_pages);
+    CHECK_FALSE(parse({"--pages", "4k", "--pages", "2m"}).options.small_pages);
+    CHECK(contains(failure({"--pages", "4K"}), "allowed 4k or 2m"));
+}
+
 TEST_CASE("threads= and -t are one setting") {
     CHECK(parse({"--bench", "pp=1", "-t", "2"}).options.bench.n_threads == 2);
     CHECK(parse({"-t", "2", "--bench", "threads=2"}).options.n_threads == 2);

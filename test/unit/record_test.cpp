@@ -70,6 +70,7 @@ struct FullRun {
         r.n_gen = 4;
         r.tsc_hz = 2400000000;
         r.memory_bytes = 900000000;
+        r.huge_page_bytes = 800000000;
         r.prefill_ns = 2e9;
         r.prefill_ts = 18.5;
         r.decode_ns = 600000000;

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+#include "bench/kernel_cases.h"
+
+#include <cstring>
+#include <numeric>
+#include <random>
+
+namespace axiom::kernel_bench {
+namespace {
+
+struct ModelShape {
+    const char* name;
+    size_t n_embd, n_head, n_head_kv, n_ff, n_vocab;
+    size_t head_dim() const { return n_embd / n_head; }
+};
+constexpr ModelShape kModels[] = {
+    {"smollm2-135m", 576, 9, 3, 1536, 49152},
+    {"tinyllama-1.1b", 2048, 32, 4, 5632, 32000},
+};
+constexpr size_t kTokenCounts[] = {1, 8, 32, 128};
+constexpr size_t kPositions = 512;  // that attention looks back on
+
+// What the arena's second half is laid out as, by whoever prepared it last.
+float* floats(Arena& arena, size_t offset_floats = 0) {
+    return reinterpret_cast<float*>(arena.acts.data()) + offset_floats;
+}
+
+void fill_floats(Arena& arena, size_t n) {
+    std::minstd_rand random(1);
+    for (size_t i = 0; i < n; i++) floats(arena)[i] = float(int(random() % 2001) - 1000) * 0.002f;
+}
+
+// ---- matrix products ------------------------------------------------------------------------
+
+// Tiles the weights with some random blocks of the type; kept while the type stays the same.
+void fill_weights(Arena& arena, StoredType type) {
+    constexpr size_t kDistinct = 61;  // so that rows differ
+    static StoredType filled = StoredType::f32;
+    if (filled == type) return;
+    filled = type;
+    const size_t n = block_bytes(type);
+    std::vector<uint8_t> blocks(kDistinct * n);
+    std::minstd_rand random(7);
+    for (size_t i = 0; i < kDistinct; i++) {
+        BlockSource source{};
+        for (auto& row : source.q) {
+            for (int16_t& q : row)
+                q = type == StoredType::q8 ? int16_t(int(random() % 255) - 127)
+                                           : int16_t(random() % 16);
+        }
+        for (uint16_t& scale : source.scale)
+            scale = f32_to_f16(0.001f + float(random() % 8) / 1e4f);
+        for (uint16_t& minimum : source.minimum) minimum = f32_to_f16(-0.01f);
+        pack_block(type, source, blocks.data() + i * n);
+    }
+    uint8_t* const to = arena.weights.data();
+    for (size_t at = 0; at < arena.weights_bytes; at += blocks.size())
+        memcpy(to + at, blocks.data(), std::min(blocks.size(), arena.weights_bytes - at));
+}
+
+struct Matmul {
+    StoredType type;
+    size_t n_rows, n_cols, n_tokens;
+    size_t matrix_bytes, step_bytes;  // a step keeps blocks whole and 64-byte aligned
+    size_t n_windows = 1, window = 0;
+    QuantizedActs acts{};
+    float* y = nullptr;
+
+    void prepare(Arena& arena) {
+        fill_weights(arena, type);
+        n_windows = arena.cached ? 1 : std::max<size_t>(1, arena.weights_bytes / step_bytes);
+        const size_t acts_bytes = round_up(quantized_acts_bytes(n_cols, n_tokens), 64);
+        fill_floats(arena, n_cols);
+        acts = quantized_acts_in(arena.acts.data() + round_up(n_cols * 4, 64), n_cols, n_tokens);
+        y = floats(arena, (round_up(n_cols * 4, 64) + acts_bytes) / 4);
+        for (size_t t = 0; t < n_tokens; t++) {
+            floats(arena)[t % n_cols] += 0.1f;  // tokens differ
+            kScalarKernels.quantize(floats(arena), n_cols, acts, t);
+        }
+    }
+    void call(const Kernels& kernels, Arena& arena) {
+        const uint8_t* const matrix = arena.weights.data() + window * step_bytes;
+        window = (window + 1) % n_windows;
+        matmul_for(kernels, type)(matrix, acts, n_tokens, y, round_up(n_rows, 16), 0, n_rows);
+    }
+};
+
+void add_matmuls(const ModelShape& m, std::vector<Case>& out) {
+    const size_t n_kv = m.n_head_kv * m.head_dim();
+    const struct {
+        const char* name;
+        size_t n_rows, n_cols;
+        bool one_token;  // logits of one position
+    } matrices[] = {{"attn_q", m.n_embd, m.n_embd, false},
+                    {"attn_k", n_kv, m.n_embd, false},
+                    {"ffn_gate", m.n_ff, m.n_embd, false},
+                    {"ffn_down", m.n_embd, m.n_ff, false},
+                    {"output", m.n_vocab, m.n_embd, true}};
+    for (uint32_t i = 0; i < kNStoredTypes; i++) {
+        const StoredType type = StoredType(i);
+        if (!is_quantized(type)) continue;
+        for (const auto& matrix : matrices) {
+            for (const size_t n_tokens : kTokenCounts) {
+                if (matrix.one_token && n_tokens > 1) continue;
+                Case c;
+                c.op = "matmul";
+                c.type = stored_type_name(type);
+                c.model = m.name;
+                c.shape = std::string(matrix.name) + " " + std::to_string(matrix.n_rows) + "x" +
+                          std::to_string(matrix.n_cols);
+                c.n_tokens = n_tokens;
+                uint64_t bytes = 0;
+                AXIOM_CHECK(stored_bytes(type, matrix.n_rows, matrix.n_cols, &bytes));
+                c.weight_bytes = double(bytes);
+                c.macs = double(matrix.n_rows) * double(matrix.n_cols) * double(n_tokens);
+                const size_t whole = std::lcm(block_bytes(type), size_t{64});
+                const auto run = std::make_shared<Matmul>(Matmul{
+                    type, matrix.n_rows, matrix.n_cols, n_tokens, bytes, round_up(bytes, whole)});
+                c.prepare = [run](Arena& arena) { run->prepare(arena); };
+                c.call = [run](const Kernels& k, Arena& arena) { run->call(k, arena); };
+                out.push_back(std::move(c));
+            }
+        }
+    }
+}
+
+// ---- everything else works on one token's floats, in the caches
+// ----------------------------------
+
+Case float_case(const ModelShape& m, const char* op, std::string shape, size_t n_floats) {
+    Case c;
+    c.op = op;
+    c.model = m.name;
+    c.shape = std::move(shape);
+    c.elements = double(n_floats);
+    return c;
+}
+
+void add_rms_norm(const ModelShape& m, std::vector<Case>& out) {
+    const size_t n = m.n_embd;
+    Case c = float_case(m, "rms_norm", std::to_string(n), n);
+    c.prepare = [n](Arena& a) { fill_floats(a, 3 * n); };
+    c.call = [n](const Kernels& k, Arena& a) {
+        k.rms_norm(floats(a), floats(a, n), n, 1e-5f, floats(a, 2 * n));
+    };
+    out.push_back(std::move(c));
+}
+
+void add_quantize(const ModelShape& m, std::vector<Case>& out) {
+    for (const size_t n : {m.n_embd, m.n_ff}) {
+        Case c = float_case(m, "quantize", std::to_string(n), n);
+        c.prepare = [n](Arena& a) { fill_floats(a, n); };
+        c.call = [n](const Kernels& k, Arena& a) {
+            k.quantize(floats(a), n, quantized_acts_in(a.acts.data() + round_up(n * 4, 64), n, 1),
+                       0);
+        };
+        out.push_back(std::move(c));
+    }
+}
+
+void add_silu_mul(const ModelShape& m, std::vector<Case>& out) {
+    const size_t n = m.n_ff;
+    Case c = float_case(m, "silu_mul", std::to_string(n), n);
+    c.prepare = [n](Arena& a) { fill_floats(a, 3 * n); };
+    c.call = [n](const Kernels& k, Arena& a) {
+        memcpy(floats(a, 2 * n), floats(a), n * 4);  // it works in place and must not drift to zero
+        k.silu_mul(floats(a, 2 * n), floats(a, n), n);
+    };
+    out.push_back(std::move(c));
+}
+
+void add_add(const ModelShape& m, std::vector<Case>& out) {
+    const size_t n = m.n_embd;
+    Case c = float_case(m, "add", std::to_string(n), n);
+    c.prepare = [n](Arena& a) {
+        fill_floats(a, n);
+        memset(floats(a, n), 0, n * 4);
+    };
+    c.call = [n](const Kernels& k, Arena& a) { k.add(floats(a), floats(a, n), n); };
+    out.push_back(std::move(c));
+}
+
+void add_to_f16(const ModelShape& m, std::vector<Case>& out) {
+    const size_t n = m.head_dim();
+    Case c = float_case(m, "to_f16", std::to_string(n), n);
+    c.prepare = [n](Arena& a) { fill_floats(a, n); };
+    c.call = [n](const Kernels& k, Arena& a) {
+        k.to_f16(floats(a), reinterpret_cast<uint16_t*>(floats(a, n)), n);
+    };
+    out.push_back(std::move(c));
+}
+
+void add_softmax(const ModelShape& m, std::vector<Case>& out) {
+    const size_t n = kPositions;
+    Case c = float_case(m, "softmax", std::to_string(n) + " positions", n);
+    c.prepare = [n](Arena& a) { fill_floats(a, n); };
+    c.call = [n](const Kernels& k, Arena& a) {
+        memcpy(floats(a, n), floats(a), n * 4);
+        k.softmax(floats(a, n), n);
+    };
+    out.push_back(std::move(c));
+}
+
+// One head over kPositions, in one block: the cache as f16 after the query and the scores.
+std::string attention_shape(const ModelShape& m) {
+    return "head_dim " + std::to_string(m.head_dim()) + ", " + std::to_string(kPositions) +
+           " positions";
+}
+void prepare_attention(Arena& a, size_t head_dim) {
+    fill_floats(a, 2 * head_dim + kPositions);
+    uint16_t* const cache = reinterpret_cast<uint16_t*>(floats(a, 2 * head_dim + kPositions));
+    for (size_t i = 0; i < head_dim * kPositions; i++)
+        cache[i] = f32_to_f16(float(int(i * 37 % 101) - 50) * 0.02f);
+}
+
+void add_attention_scores(const ModelShape& m, std::vector<Case>& out) {
+    const size_t n = m.head_dim();
+    Case c = float_case(m, "attention_scores", attention_shape(m), 0);
+    c.macs = double(n * kPositions);
+    c.prepare = [n](Arena& a) { prepare_attention(a, n); };
+    c.call = [n](const Kernels& k, Arena& a) {
+        const auto* const keys = reinterpret_cast<uint16_t*>(floats(a, 2 * n + kPositions));
+        k.attention_scores(floats(a), keys, n, kPositions, 0.125f, floats(a, 2 * n));
+    };
+    out.push_back(std::move(c));
+}
+
+void add_attention_values(const ModelShape& m, std::vector<Case>& out) {
+    const size_t n = m.head_dim();
+    Case c = float_case(m, "attention_values", attention_shape(m), 0);
+    c.macs = double(n * kPositions);
+    c.prepare = [n](Arena& a) { prepare_attention(a, n); };
+    c.call = [n](const Kernels& k, Arena& a) {
+        const auto* const values = reinterpret_cast<uint16_t*>(floats(a, 2 * n + kPositions));
+        memset(floats(a, n), 0, n * 4);
+        k.attention_values(floats(a, 2 * n), values, n, kPositions, floats(a, n));
+    };
+    out.push_back(std::move(c));
+}
+
+using AddCases = void (*)(const ModelShape&, std::vector<Case>&);
+constexpr AddCases kOperations[] = {
+    add_matmuls, add_rms_norm, add_quantize,         add_silu_mul,         add_add,
+    add_to_f16,  add_softmax,  add_attention_scores, add_attention_values,
+};
+
+}  // namespace
+
+std::vector<Case> all_cases() {
+    std::vector<Case> cases;
+    for (const AddCases add : kOperations) {
+        for (const ModelShape& m : kModels) add(m, cases);
+    }
+    return cases;
+}
+
+}  // namespace axiom::kernel_bench
