@@ -154,7 +154,6 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     record.backend = "linux";
     record.build_commit = AXIOM_COMMIT;
     record.cpu_info = cpu.brand;
-    record.n_cpus = uint32_t(host::HostMachine::n_cores());
     record.machine = machine;
     record.test_time = test_time;
     record.huge_page_bytes = host::huge_page_bytes();

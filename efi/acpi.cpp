@@ -66,7 +66,6 @@ class Reader {
     void read_fadt(ByteView t);
     void read_spcr(ByteView t);
     void read_madt(ByteView t);
-    void add_cpu(uint32_t apic_id);
     static Register gas(ByteView t, size_t at);
 
     const PhysicalView& memory_;
@@ -190,10 +189,8 @@ void Reader::read_spcr(ByteView t) {
     if (!facts_.uart.io) facts_.uart_baud = 0;
 }
 
-// Section 5.2.12. A processor that is only online-capable is not there yet; one may be listed by
-// its xAPIC and by its x2APIC id.
 void Reader::read_madt(ByteView t) {
-    constexpr uint32_t kEnabled = 1;
+    uint32_t n = 0;
     for (size_t at = 44; has(t, at, 2);) {
         const uint8_t type = t[at], length = t[at + 1];
         if (length < 2 || !has(t, at, length)) {
@@ -201,19 +198,13 @@ void Reader::read_madt(ByteView t) {
                  t.size() - at);
             break;
         }
-        if (type == 0 && length >= 8 && (load<uint32_t>(t, at + 4) & kEnabled) != 0)
-            add_cpu(t[at + 3]);
-        if (type == 9 && length >= 16 && (load<uint32_t>(t, at + 8) & kEnabled) != 0)
-            add_cpu(load<uint32_t>(t, at + 4));
+        uint32_t flags = 0;  // bit 0 enabled, bit 1 can be brought online
+        if (type == 0 && length >= 8) flags = load<uint32_t>(t, at + 4);
+        if (type == 9 && length >= 16) flags = load<uint32_t>(t, at + 8);
+        if ((flags & 3) != 0) n++;
         at += length;
     }
-}
-
-void Reader::add_cpu(uint32_t apic_id) {
-    const std::span<const uint32_t> known(facts_.apic_ids, facts_.n_apic_ids);
-    if (std::find(known.begin(), known.end(), apic_id) != known.end()) return;
-    facts_.n_cpus++;
-    if (facts_.n_apic_ids < kMaxCores) facts_.apic_ids[facts_.n_apic_ids++] = apic_id;
+    facts_.n_cpus = n;
 }
 
 }  // namespace

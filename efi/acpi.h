@@ -14,12 +14,6 @@
 
 namespace axiom::efi {
 
-// Cores one image can use. The tests build one with fewer.
-#ifndef AXIOM_MAX_CORES
-#define AXIOM_MAX_CORES 256
-#endif
-inline constexpr uint32_t kMaxCores = AXIOM_MAX_CORES;
-
 // Physical memory as far as it may be read: nullptr for a range that is not all in the memory map.
 struct PhysicalView {
     const uint8_t* (*at)(const void* context, uint64_t address, uint64_t n_bytes) = nullptr;
@@ -42,11 +36,7 @@ struct AcpiFacts {
     uint8_t reset_value = 0;
     Register uart;           // SPCR: a 16550-compatible console
     uint32_t uart_baud = 0;  // 0 = leave as firmware set it; always so for one in memory
-    // Enabled processors of the MADT, in its order: how many there are, and the local APIC ids of
-    // the first kMaxCores. 0 = no MADT.
-    uint32_t n_cpus = 0;
-    uint32_t apic_ids[kMaxCores] = {};
-    uint32_t n_apic_ids = 0;
+    uint32_t n_cpus = 0;     // usable or startable processors of the MADT; 0 = no MADT
     Text<192> note{""};      // the first thing that was wrong, for people; empty if nothing was
 };
 

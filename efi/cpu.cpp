@@ -33,13 +33,6 @@ void write_cr4(uint64_t v) {
     asm volatile("mov %0, %%cr4" ::"r"(v) : "memory");
 }
 
-uint32_t extended_edx(uint32_t leaf) {
-    uint32_t a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid(leaf, &a, &b, &c, &d) ? d : 0;
-}
-
-}  // namespace
-
 uint64_t read_msr(uint32_t msr) {
     uint32_t lo, hi;
     asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
@@ -49,15 +42,12 @@ void write_msr(uint32_t msr, uint64_t v) {
     asm volatile("wrmsr" ::"c"(msr), "a"(uint32_t(v)), "d"(uint32_t(v >> 32)) : "memory");
 }
 
-uint32_t cr4_for_start() {
-    return uint32_t(kCr4PhysicalExtension | kCr4FxSave | kCr4SimdExceptions |
-                    (read_cr4() & kCr4FiveLevels));
+uint32_t extended_edx(uint32_t leaf) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(leaf, &a, &b, &c, &d) ? d : 0;
 }
 
-uint32_t efer_for_start() {
-    constexpr uint32_t kLongMode = 1 << 8;
-    return kLongMode | (paging_features().no_execute ? uint32_t(kEferNoExecute) : 0);
-}
+}  // namespace
 
 PageTables::Features paging_features() {
     const uint32_t edx = extended_edx(0x80000001);

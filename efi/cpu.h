@@ -25,13 +25,6 @@ void switch_page_tables(uint64_t root);
 
 [[noreturn]] void halt_forever();
 
-uint64_t read_msr(uint32_t msr);
-void write_msr(uint32_t msr, uint64_t v);
-// What another core needs before it can take the page tables over and execute compiled code, which
-// uses SSE: CR4, and EFER with long mode and, where there is one, the no-execute bit.
-uint32_t cr4_for_start();
-uint32_t efer_for_start();
-
 inline void mask_interrupts() {
     asm volatile("cli" ::: "memory");
 }

@@ -12,7 +12,9 @@ namespace {
 alignas(16) constinit unsigned char data[16] = {0xc3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
                                                 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90};
 
-void break_here(std::string_view kind) {
+}  // namespace
+
+void provoke_fault(std::string_view kind) {
     constexpr uint64_t kMark = 0x1122334455667788;
     uint64_t result = 0;
     if (kind == "null") {
@@ -20,29 +22,12 @@ void break_here(std::string_view kind) {
     } else if (kind == "stack") {
         asm volatile("1: push %%rax\n\tjmp 1b" ::"a"(kMark));
     } else if (kind == "text") {
-        asm volatile("mov %%ecx, (%%rax)" ::"a"(&break_here), "c"(kMark) : "memory");
+        asm volatile("mov %%ecx, (%%rax)" ::"a"(&provoke_fault), "c"(kMark) : "memory");
     } else if (kind == "nx") {
         asm volatile("jmp *%%rax" ::"a"(data), "c"(kMark));
     } else if (kind == "panic") {
         AXIOM_PANIC("provoked");
     }
-}
-
-
-}  // namespace
-
-void provoke_fault(std::string_view kind, Team& team) {
-    constexpr std::string_view kOnLast = "core-";
-    if (kind.starts_with(kOnLast)) {
-        std::string_view rest = kind.substr(kOnLast.size());
-        team.run(
-            [](const Worker& worker, void* context) {
-                if (worker.rank + 1 != worker.count) return;
-                break_here(*static_cast<const std::string_view*>(context));
-            },
-            &rest);
-    }
-    break_here(kind);
 }
 
 }  // namespace axiom::efi

@@ -2,8 +2,6 @@
 #include "efi/interrupts.h"
 
 #include <algorithm>
-#include <atomic>
-#include <cstddef>
 
 #include "efi/console.h"
 #include "efi/cpu.h"
@@ -32,21 +30,11 @@ struct [[gnu::packed]] TablePointer {
     uint64_t base;
 };
 
+constinit uint64_t gdt[5] = {};
 constinit Gate idt[kNVectors] = {};
+constinit TaskState task_state{};
 constinit CrashContext crash{};
 constinit bool in_exception = false;
-constinit std::atomic<bool> has_reporter{false};
-constinit uint32_t reporter = 0;
-using Stop = void (*)();
-constinit Stop stop_others = nullptr;
-
-// A core is known by its GDT.
-const CoreTables& this_core() {
-    TablePointer pointer;
-    asm volatile("sgdt %0" : "=m"(pointer));
-    return *reinterpret_cast<const CoreTables*>(pointer.base);
-}
-static_assert(offsetof(CoreTables, gdt) == 0);
 
 unsigned stack_of(size_t vector) {
     switch (vector) {
@@ -83,10 +71,10 @@ void say_page_fault(const Frame& f) {
         : (f.error & 2) != 0 ? "write"
                              : "read",
         " at ", Hex{address, 16}, ", ", (f.error & 1) != 0 ? "protected" : "not mapped",
-        address < 4096 ? " (null page)"
-        : address + 4096 >= this_core().stack_begin && address < this_core().stack_begin
-            ? " (stack guard: stack overflow)"
-            : "");
+        address < 4096                                                       ? " (null page)"
+        : address + 4096 >= crash.stack_begin && address < crash.stack_begin ? " (stack guard: "
+                                                                               "stack overflow)"
+                                                                             : "");
 }
 
 void say_registers(const Frame& f) {
@@ -120,8 +108,8 @@ void say_code(uint64_t rip) {
 void say_callers(uint64_t rsp) {
     console.write("  callers, newest first, some may be stale:");
     size_t n_shown = 0;
-    rsp = std::max(rsp, this_core().stack_begin) / 8 * 8;
-    for (uint64_t at = rsp; at < this_core().stack_end && n_shown < 12 && readable(at, 8); at += 8) {
+    rsp = std::max(rsp, crash.stack_begin) / 8 * 8;
+    for (uint64_t at = rsp; at < crash.stack_end && n_shown < 12 && readable(at, 8); at += 8) {
         const uint64_t word = *reinterpret_cast<const uint64_t*>(at);
         if (word < crash.text_begin || word >= crash.text_end) continue;
         console.write(Text<48>(n_shown % 4 == 0 ? "\n    " : " ", place(word).view()));
@@ -134,7 +122,6 @@ void say_callers(uint64_t rsp) {
 
 extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_exception(const Frame* frame);
 [[noreturn]] void axiom_exception(const Frame* frame) {
-    become_reporter();
     // Firmware that faults while it turns the machine off leaves the next way of doing so.
     if (is_leaving()) leave_machine();
     if (in_exception) {
@@ -143,7 +130,7 @@ extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_exception(const
         leave_machine();
     }
     in_exception = true;
-    say("\naxiom: exception on core ", core_number(), ": ", exception_name(frame->vector), " (vector ", frame->vector,
+    say("\naxiom: exception: ", exception_name(frame->vector), " (vector ", frame->vector,
         "), error code ", Hex{frame->error}, ", at ", place(frame->rip).view());
     if (frame->vector == kPageFault) say_page_fault(*frame);
     say_registers(*frame);
@@ -152,42 +139,21 @@ extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_exception(const
     leave_machine();
 }
 
-void become_reporter() {
-    if (has_reporter.exchange(true)) {
-        // Its own fault while reporting comes back here too, and goes on.
-        if (core_number() != reporter) halt_forever();
-        return;
-    }
-    reporter = core_number();
-    if (stop_others != nullptr) stop_others();
-}
-
-void stop_others_by(void (*how)()) {
-    stop_others = how;
-}
-
-uint32_t core_number() {
-    return this_core().number;
-}
-
-void prepare_interrupts(const CrashContext& context) {
+void install_interrupts(uint64_t exception_stacks, const CrashContext& context) {
     crash = context;
+    for (unsigned i = 0; i < kNExceptionStacks; i++) {
+        task_state.ist[i] = exception_stacks + (i + 1) * kExceptionStackBytes;
+    }
+    const TaskDescriptor task = task_descriptor(uint64_t(&task_state));
+    gdt[1] = kCodeDescriptor;
+    gdt[2] = kDataDescriptor;
+    gdt[3] = task.low;
+    gdt[4] = task.high;
     const auto entries = uint64_t(axiom_exception_entries);
     for (size_t i = 0; i < kNVectors; i++) {
         idt[i] = interrupt_gate(entries + i * kEntryBytes, kCodeSelector, stack_of(i));
     }
-}
-
-void load_tables(CoreTables* tables, uint64_t exception_stacks) {
-    for (unsigned i = 0; i < kNExceptionStacks; i++) {
-        tables->task.ist[i] = exception_stacks + (i + 1) * kExceptionStackBytes;
-    }
-    const TaskDescriptor task = task_descriptor(uint64_t(&tables->task));
-    tables->gdt[1] = kCodeDescriptor;
-    tables->gdt[2] = kDataDescriptor;
-    tables->gdt[3] = task.low;
-    tables->gdt[4] = task.high;
-    const TablePointer gdt_pointer{sizeof tables->gdt - 1, uint64_t(tables->gdt)};
+    const TablePointer gdt_pointer{sizeof gdt - 1, uint64_t(gdt)};
     const TablePointer idt_pointer{sizeof idt - 1, uint64_t(idt)};
     asm volatile(
         "lgdt %0\n\t"

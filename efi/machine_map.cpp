@@ -157,28 +157,8 @@ Status WorkArea::allocate_tables(const Firmware& firmware, const MemoryMap& map,
     return {};
 }
 
-Status WorkArea::allocate_cores(const Firmware& firmware, size_t n_others) {
-    cores = {};
-    if (n_others == 0) return {};
-    EFI_PHYSICAL_ADDRESS low = (1 << 20) - 1;
-    if (EFI_ERROR(firmware.boot->AllocatePages(AllocateMaxAddress, EfiLoaderData,
-                                               CoreArea::kTrampolinePages, &low))) {
-        return {};
-    }
-    cores.trampoline = low;
-    const Result<uint64_t> stacks = allocate_pages(
-        firmware, "stacks of the cores", n_others * CoreArea::kCoreBytes, kPageBytes);
-    if (!stacks.ok()) return stacks.status();
-    cores.stacks = stacks.value();
-    cores.n_cores = n_others;
-    return {};
-}
-
 void WorkArea::release(const Firmware& firmware) {
-    const AddressRange trampoline{
-        cores.trampoline, cores.trampoline + CoreArea::kTrampolinePages * kPageBytes};
-    for (const AddressRange& part :
-         {range(), tables_range(), text_range(), cores_range(), trampoline}) {
+    for (const AddressRange& part : {range(), tables_range(), text_range()}) {
         if (part.begin != 0) free_pages(firmware, part.begin, part.size());
     }
     *this = {};
@@ -203,12 +183,14 @@ AddressRange model_range(const LoadedModel& model) {
     return {model.address, model.address + model.reserved_bytes};
 }
 
-CrashContext crash_context(const AddressRange& image) {
+CrashContext crash_context(const AddressRange& image, const WorkArea& area) {
     CrashContext context;
     context.image_begin = image.begin;
     context.image_end = image.end;
     context.text_begin = address_of(image_text_begin);
     context.text_end = address_of(image_text_end);
+    context.stack_begin = area.stack_begin;
+    context.stack_end = area.stack_end;
     return context;
 }
 
@@ -242,15 +224,6 @@ Status map_machine(const MappingPlan& plan, const PageTables::Features& features
     mapper.map(0, kPageBytes, Access::none);
     mapper.map(plan.area.exception_guard, plan.area.exception_guard + kPageBytes, Access::none);
     mapper.map(plan.area.stack_guard, plan.area.stack_guard + kPageBytes, Access::none);
-    const CoreArea& cores = plan.area.cores;
-    for (size_t i = 0; i < cores.n_cores; i++) {
-        for (const uint64_t guard : {cores.stack_guard(i), cores.exception_guard(i)})
-            mapper.map(guard, guard + kPageBytes, Access::none);
-    }
-    if (cores.n_cores != 0) {
-        mapper.map(cores.trampoline, cores.trampoline + kPageBytes, Access::read_execute);
-        mapper.map(plan.apic, plan.apic + kPageBytes, Access::read_write, Cache::uncached);
-    }
     return mapper.status();
 }
 

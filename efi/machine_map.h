@@ -9,7 +9,6 @@
 
 #include "core/slab.h"
 #include "efi/acpi.h"
-#include "efi/cores.h"
 #include "efi/firmware.h"
 #include "efi/interrupts.h"
 #include "efi/loader.h"
@@ -29,23 +28,16 @@ struct WorkArea {
     uint64_t stack_begin = 0, stack_end = 0;
     std::span<char> option_text;  // allocated by main, before anything else
     std::span<PageTable> tables;
-    CoreArea cores;
 
     // no_memory when the firmware has none left.
     Status allocate(const Firmware& firmware);
     // Enough tables for any final map that grows a little beyond `map`.
     Status allocate_tables(const Firmware& firmware, const MemoryMap& map,
                            const PageTables::Features& features);
-    // Stacks for n_others cores beside the first, and the low pages they start in. Without low
-    // memory the area stays empty: then there is one core.
-    Status allocate_cores(const Firmware& firmware, size_t n_others);
     void release(const Firmware& firmware);
 
-    // Everything above lies in these, and in the trampoline below 1 MiB.
+    // Everything above lies in these three.
     AddressRange range() const { return {base, base + bytes}; }
-    AddressRange cores_range() const {
-        return {cores.stacks, cores.stacks + cores.n_cores * CoreArea::kCoreBytes};
-    }
     AddressRange tables_range() const;
     AddressRange text_range() const;
 
@@ -54,7 +46,7 @@ struct WorkArea {
 
 AddressRange image_range(const Firmware& firmware);
 AddressRange model_range(const LoadedModel& model);
-CrashContext crash_context(const AddressRange& image);
+CrashContext crash_context(const AddressRange& image, const WorkArea& area);
 
 // Reading what the memory map describes, and nothing else. `map` outlives the view.
 PhysicalView readable_memory(const MemoryMap& map);
@@ -65,7 +57,6 @@ struct MappingPlan {
     AddressRange model, image;
     const AcpiFacts& acpi;
     uint64_t memory_attributes_table;  // 0: none
-    uint64_t apic;                     // the local APIC's registers
 };
 // Builds the tables in plan.area.tables. no_memory when they do not suffice.
 Status map_machine(const MappingPlan& plan, const PageTables::Features& features, PageTables* out);

@@ -4,10 +4,8 @@
 #include <new>
 
 #include "efi/acpi.h"
-#include "efi/apic.h"
 #include "efi/calibrate.h"
 #include "efi/console.h"
-#include "efi/cores.h"
 #include "efi/cpu.h"
 #include "efi/exit.h"
 #include "efi/fault.h"
@@ -26,6 +24,7 @@ namespace axiom::efi {
 namespace {
 
 constexpr char kVersion[] = "AXIOM 0.1.0 (" AXIOM_COMMIT ")";
+constexpr size_t kNWorkers = 1;
 
 // What the boot gathers. One object, because after the exit it is all there is.
 struct Boot {
@@ -47,10 +46,6 @@ struct Boot {
     AddressRange free[Slab::kMaxRanges];
     size_t n_free = 0;
     CpuWords cpu;
-    uint32_t other_ids[kMaxCores] = {};  // APIC ids of the cores to start
-    size_t n_others = 0;
-    CoreTables tables_of_first;
-    StartedCores cores;
 
     Serial serial;
     Keys keys;
@@ -65,7 +60,7 @@ alignas(Boot) constinit unsigned char boot_storage[sizeof(Boot)] = {};
 // What the slab may have once boot services are gone, by the map at hand.
 void find_free_memory(Boot& b) {
     const AddressRange kept[] = {b.area.range(), b.area.tables_range(), b.area.text_range(),
-                                 b.area.cores_range(), model_range(b.model), b.image};
+                                 model_range(b.model), b.image};
     b.n_free = free_ranges(b.map.regions, kept, b.free);
 }
 
@@ -87,9 +82,7 @@ Status gather_facts(Boot& b) {
     if (!rate.ok()) return rate.status();
     b.rate = rate.value();
     b.clock.ticks_per_second = b.rate.hz;
-    b.n_others = cores_to_start({b.acpi.apic_ids, b.acpi.n_apic_ids}, own_apic_id(),
-                                b.options.n_threads, b.other_ids);
-    return b.area.allocate_cores(b.firmware, b.n_others);
+    return {};
 }
 
 void say_facts(const Boot& b) {
@@ -98,14 +91,11 @@ void say_facts(const Boot& b) {
         ", spread ", Fixed{b.rate.spread * 100, 3}, " %",
         has_invariant_tsc() ? ", invariant" : ", not invariant",
         b.rate.spread > kMaxSpread ? " (unsteady: times are less exact than usual)" : "");
-    say("acpi      ", b.acpi.found ? "found, " : "none, ", b.acpi.n_cpus, " cores, console ",
+    say("acpi      ", b.acpi.found ? "found, " : "none, ", b.acpi.n_cpus, " CPUs, console ",
         b.acpi.uart.address != 0 ? "by SPCR" : "COM1");
     if (!b.acpi.note.view().empty()) say("note      ", b.acpi.note.view());
-    if (b.options.n_threads > b.n_others + 1) {
-        say("note      -t ", b.options.n_threads, ": the machine has ", b.n_others + 1,
-            " cores for this image");
-    } else if (b.options.n_threads == 0 && b.acpi.n_cpus > kMaxCores) {
-        say("note      ", b.acpi.n_cpus, " cores found, this image uses at most ", kMaxCores);
+    if (b.options.n_threads > kNWorkers) {
+        say("note      -t ", b.options.n_threads, ": this image computes on one core");
     }
 }
 
@@ -122,7 +112,7 @@ Status check_options(const Boot& b) {
 }
 
 Status check_memory(Boot& b) {
-    const Result<MemoryNeed> need = memory_needed(b.weights, b.options, b.n_others + 1);
+    const Result<MemoryNeed> need = memory_needed(b.weights, b.options, kNWorkers);
     if (!need.ok()) return need.status();
     Status status = read_memory_map(b.firmware, b.area.raw_map, b.area.regions, &b.map);
     if (!status.ok()) return status;
@@ -176,7 +166,6 @@ void describe_machine(Boot& b, const Status& outcome) {
     r.phase_entry_ns = double(b.clock.ns(b.entry_ticks));
     r.phase_load_ns = double(b.clock.ns(b.model.load_ticks));
     r.load_bytes = b.model.file_bytes;
-    r.n_cpus = b.acpi.n_cpus;
     r.phase_exit_ns = double(b.clock.ns(b.exit_ticks - b.entry_ticks));
     if (r.tsc_hz == 0) r.tsc_hz = b.rate.hz;
     if (r.memory_bytes == 0) r.memory_bytes = total_bytes({b.free, b.n_free});
@@ -215,49 +204,30 @@ void do_run(Boot& b, const Machine& machine) {
     print_json(b.record, Console::sink, &console);
 }
 
-// Every core that answers joins the team.
-void gather_cores(Boot& b) {
-    b.cores = start_cores(b.area.cores, {b.other_ids, b.n_others}, b.clock, &b.team);
-    if (b.cores.trouble != nullptr) {
-        say("note      only this core computes: ", b.cores.trouble);
-    } else if (b.cores.n_silent != 0) {
-        say("note      ", b.cores.n_silent, " of ", b.n_others,
-            " other cores did not answer in ", kCorePatienceMs, " ms, the first of them APIC id ",
-            b.cores.first_silent_id);
-    }
-    if (b.options.quiet) return;
-    const uint64_t page = b.tables.find(b.model.address + b.model.reserved_bytes / 2).page_bytes;
-    say("cores     ", b.cores.n_workers, " of ", b.acpi.n_cpus,
-        b.n_others == 0 ? "" : b.cores.x2apic ? ", x2APIC" : ", xAPIC", "; weights in pages of ",
-        Bytes{page});
-}
-
 // On our own stack, under our own tables: the machine is AXIOM's.
 [[noreturn]] void run(void* context) {
     Boot& b = *static_cast<Boot*>(context);
     Status status = map_machine(
-        {b.map, b.area, model_range(b.model), b.image, b.acpi, memory_attributes_table(b.firmware),
-         Apic::registers()},
+        {b.map, b.area, model_range(b.model), b.image, b.acpi, memory_attributes_table(b.firmware)},
         paging_features(), &b.tables);
     if (!status.ok()) fail(status);
-    write_trampoline(b.area.cores, b.tables.root());
     switch_page_tables(b.tables.root());
     set_crash_tables(&b.tables);
     b.cpu = read_cpu_words();
 
     find_free_memory(b);
     b.slab.init({b.free, b.n_free});
-    gather_cores(b);
+    b.team.init(kNWorkers);
     b.keys.init(&b.serial);
     b.loop.add({.name = "console", .poll = Console::task, .context = &console});
     b.loop.add({.name = "keys", .poll = Keys::task, .context = &b.keys});
 
 #ifdef AXIOM_TEST_FAULT
-    provoke_fault(b.options.prompt, b.team);
+    provoke_fault(b.options.prompt);
 #endif
     Machine machine;
     machine.clock = b.clock;
-    machine.features = b.cores.features;
+    machine.features = decode_features(b.cpu);
     machine.team = &b.team;
     machine.loop = &b.loop;
     machine.slab = &b.slab;
@@ -266,7 +236,6 @@ void gather_cores(Boot& b) {
     machine.write_context = &console;
     machine.entry_ticks = b.entry_ticks;
     do_run(b, machine);
-    b.team.stop();
     leave_machine();
 }
 
@@ -279,11 +248,7 @@ void gather_cores(Boot& b) {
     enable_vector_state();
     const bool has_spcr = b.acpi.uart.address != 0;
     // First, so that a fault at a wrong register address ends in a machine left as configured.
-    prepare_interrupts(crash_context(b.image));
-    b.tables_of_first.number = own_apic_id();
-    b.tables_of_first.stack_begin = b.area.stack_begin;
-    b.tables_of_first.stack_end = b.area.stack_end;
-    load_tables(&b.tables_of_first, b.area.exception_stacks);
+    install_interrupts(b.area.exception_stacks, crash_context(b.image, b.area));
     b.serial.init(has_spcr ? b.acpi.uart : Serial::kCom1, has_spcr ? b.acpi.uart_baud : 115200);
     console.use_serial(&b.serial, b.area.ring);
     if (!status.ok()) fail(status);

@@ -7,15 +7,10 @@ EFI_PURE    := efi/text.cpp efi/memory.cpp efi/paging.cpp efi/acpi.cpp efi/descr
                efi/rate.cpp
 EFI_SOURCES := $(filter-out efi/fault.cpp,$(wildcard efi/*.cpp))
 EFI_OBJECTS := $(ENGINE:%.cpp=$(BUILD)/efi/%.o) $(EFI_SOURCES:%.cpp=$(BUILD)/efi/%.o) \
-               $(BUILD)/efi/efi/interrupt_stubs.o $(BUILD)/efi/efi/cores_start.o
+               $(BUILD)/efi/efi/interrupt_stubs.o
 # build/axiom-fault.efi, for the boot tests: the same image, whose prompt names a way to break.
 FAULT_OBJECTS := $(filter-out $(BUILD)/efi/efi/main.o,$(EFI_OBJECTS)) \
                  $(BUILD)/efi-fault/efi/main.o $(BUILD)/efi-fault/efi/fault.o
-# build/axiom-silent.efi and build/axiom-two.efi: one core never gets its start-up interrupt; two
-# cores are the most there may be.
-CORE_SOURCES   := $(patsubst %.cpp,%.o,$(shell grep -l -E 'kMaxCores|is_silenced|efi/(acpi|cores|machine_map)\.h' efi/*.cpp))
-SILENT_OBJECTS := $(filter-out $(CORE_SOURCES:%=$(BUILD)/efi/%),$(EFI_OBJECTS)) $(CORE_SOURCES:%=$(BUILD)/efi-silent/%)
-TWO_OBJECTS    := $(filter-out $(CORE_SOURCES:%=$(BUILD)/efi/%),$(EFI_OBJECTS)) $(CORE_SOURCES:%=$(BUILD)/efi-two/%)
 
 GNU_EFI_INC := /usr/include/efi
 GNU_EFI_LIB := $(firstword $(wildcard /usr/lib/crt0-efi-x86_64.o /usr/lib/*/crt0-efi-x86_64.o))
@@ -35,12 +30,6 @@ $(BUILD)/efi/%.o: %.cpp Makefile efi/module.mk
 $(BUILD)/efi-fault/%.o: %.cpp Makefile efi/module.mk
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) $(EFI_FLAGS) $(EFI_EXTRA_$*) -DAXIOM_TEST_FAULT -c $< -o $@
-$(BUILD)/efi-silent/%.o: %.cpp Makefile efi/module.mk
-	@mkdir -p $(@D)
-	$(CXX) $(COMMON) $(EFI_FLAGS) $(EFI_EXTRA_$*) -DAXIOM_TEST_SILENT_CORE=1 -c $< -o $@
-$(BUILD)/efi-two/%.o: %.cpp Makefile efi/module.mk
-	@mkdir -p $(@D)
-	$(CXX) $(COMMON) $(EFI_FLAGS) $(EFI_EXTRA_$*) -DAXIOM_MAX_CORES=2 -c $< -o $@
 $(BUILD)/efi/%.o: %.S
 	@mkdir -p $(@D)
 	$(CXX) -g -c $< -o $@
@@ -49,14 +38,11 @@ $(BUILD)/efi/%.o: %.S
 EFI_EXTRA_efi/libc := -fno-builtin -fno-tree-loop-distribute-patterns
 EFI_EXTRA_efi/main := -DAXIOM_COMMIT='"$(COMMIT)"'
 # A new commit is a new main.o, as the image carries its name.
-$(BUILD)/efi/efi/main.o $(BUILD)/efi-fault/efi/main.o $(BUILD)/efi-silent/efi/main.o \
-    $(BUILD)/efi-two/efi/main.o: $(BUILD)/commit
+$(BUILD)/efi/efi/main.o $(BUILD)/efi-fault/efi/main.o: $(BUILD)/commit
 
 $(BUILD)/axiom.so: $(EFI_OBJECTS)
 $(BUILD)/axiom-fault.so: $(FAULT_OBJECTS)
-$(BUILD)/axiom-silent.so: $(SILENT_OBJECTS)
-$(BUILD)/axiom-two.so: $(TWO_OBJECTS)
-$(BUILD)/axiom.so $(BUILD)/axiom-fault.so $(BUILD)/axiom-silent.so $(BUILD)/axiom-two.so: efi/axiom.lds
+$(BUILD)/axiom.so $(BUILD)/axiom-fault.so: efi/axiom.lds
 	ld -nostdlib -pie --no-dynamic-linker -z text --no-undefined -Bsymbolic --build-id=none \
 	   --no-warn-rwx-segments -T efi/axiom.lds $(GNU_EFI_LIB)/crt0-efi-x86_64.o $(filter %.o,$^) \
 	   -L$(GNU_EFI_LIB) -lgnuefi -o $@

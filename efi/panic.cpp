@@ -3,7 +3,6 @@
 
 #include "efi/console.h"
 #include "efi/cpu.h"
-#include "efi/interrupts.h"
 #include "efi/power.h"
 
 namespace axiom {
@@ -21,11 +20,8 @@ void panics_return_to(const Firmware* firmware) {
 }  // namespace efi
 
 void panic_handler(const char* file, int line, const char* what) {
-    if (efi::return_to == nullptr) {
-        efi::become_reporter();
-        efi::say("\naxiom: panic on core ", efi::core_number(), ": ", file, ":", line, ": ", what);
-    } else {
-        efi::say("\naxiom: panic: ", file, ":", line, ": ", what);
+    efi::say("\naxiom: panic: ", file, ":", line, ": ", what);
+    if (efi::return_to != nullptr) {
         efi::return_to->boot->Exit(efi::return_to->image, EFI_ABORTED, 0, nullptr);
         efi::halt_forever();
     }

@@ -50,7 +50,6 @@ struct Record {
     uint64_t model_size = 0;        // bytes of tensors as stored
     uint64_t model_n_params = 0;
     uint32_t n_threads = 0, n_batch = 0, n_ctx = 0;
-    uint32_t n_cpus = 0;  // cores the machine has, computing or not; 0 = not known
     uint32_t n_prompt = 0, n_gen = 0;
     uint64_t tsc_hz = 0;
     uint64_t memory_bytes = 0;     // what the slab was given
