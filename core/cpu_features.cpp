@@ -35,6 +35,18 @@ CpuFeatures decode_features(const CpuWords& w) {
     return f;
 }
 
+CpuWords common_words(const CpuWords& a, const CpuWords& b) {
+    CpuWords both = a;
+    both.max_leaf = a.max_leaf < b.max_leaf ? a.max_leaf : b.max_leaf;
+    both.leaf1_ecx &= b.leaf1_ecx;
+    both.leaf1_edx &= b.leaf1_edx;
+    both.leaf7_ebx &= b.leaf7_ebx;
+    both.leaf7_ecx &= b.leaf7_ecx;
+    both.leaf7_1_eax &= b.leaf7_1_eax;
+    both.xcr0 &= b.xcr0;
+    return both;
+}
+
 CpuWords read_cpu_words() {
     CpuWords w;
     uint32_t a, b, c, d;

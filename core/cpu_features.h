@@ -27,6 +27,8 @@ struct CpuFeatures {
 };
 
 CpuFeatures decode_features(const CpuWords& words);
+// What two cores both have; the brand is the first one's.
+CpuWords common_words(const CpuWords& a, const CpuWords& b);
 // Reads CPUID and, where OSXSAVE is on, XCR0. Unprivileged: the same on Linux and in the EFI image.
 CpuWords read_cpu_words();
 // The XCR0 value worth setting on this CPU: x87|SSE, plus AVX, plus AVX-512, as CPUID leaf 0xD

@@ -66,10 +66,12 @@ class Reader {
     void read_fadt(ByteView t);
     void read_spcr(ByteView t);
     void read_madt(ByteView t);
+    void add_cpu(uint32_t apic_id, uint32_t flags, uint32_t broadcast, size_t at);
     static Register gas(ByteView t, size_t at);
 
     const PhysicalView& memory_;
     AcpiFacts& facts_;
+    bool has_madt_ = false;
 };
 
 // A whole table whose length and checksum are right, or nothing.
@@ -189,8 +191,29 @@ void Reader::read_spcr(ByteView t) {
     if (!facts_.uart.io) facts_.uart_baud = 0;
 }
 
+void Reader::add_cpu(uint32_t apic_id, uint32_t flags, uint32_t broadcast, size_t at) {
+    constexpr uint32_t kEnabled = 1, kOnlineCapable = 2;
+    if ((flags & kEnabled) == 0) {
+        if ((flags & kOnlineCapable) != 0) facts_.cpus.n_offline++;
+        return;
+    }
+    if (apic_id == broadcast) {
+        note("MADT: entry at offset ", Hex{at}, ": APIC id: found ", Hex{apic_id},
+             ", allowed below it");
+        return;
+    }
+    // Some firmware lists a processor twice, once as each kind of entry.
+    CpuList& cpus = facts_.cpus;
+    const auto listed = cpus.listed();
+    if (std::find(listed.begin(), listed.end(), apic_id) != listed.end()) return;
+    if (cpus.n_found < CpuList::kMaxListed) cpus.apic_ids[cpus.n_found] = apic_id;
+    cpus.n_found++;
+}
+
 void Reader::read_madt(ByteView t) {
-    uint32_t n = 0;
+    if (t.empty()) return;
+    if (has_madt_) return note("MADT: found a second one, allowed one; the first is used");
+    has_madt_ = true;
     for (size_t at = 44; has(t, at, 2);) {
         const uint8_t type = t[at], length = t[at + 1];
         if (length < 2 || !has(t, at, length)) {
@@ -198,13 +221,13 @@ void Reader::read_madt(ByteView t) {
                  t.size() - at);
             break;
         }
-        uint32_t flags = 0;  // bit 0 enabled, bit 1 can be brought online
-        if (type == 0 && length >= 8) flags = load<uint32_t>(t, at + 4);
-        if (type == 9 && length >= 16) flags = load<uint32_t>(t, at + 8);
-        if ((flags & 3) != 0) n++;
+        // Processor local APIC and local x2APIC structures (sections 5.2.12.2 and 5.2.12.12).
+        if (type == 0 && length >= 8) add_cpu(t[at + 3], load<uint32_t>(t, at + 4), 0xff, at);
+        if (type == 9 && length >= 16) {
+            add_cpu(load<uint32_t>(t, at + 4), load<uint32_t>(t, at + 8), 0xffffffff, at);
+        }
         at += length;
     }
-    facts_.n_cpus = n;
 }
 
 }  // namespace

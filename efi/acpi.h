@@ -28,6 +28,18 @@ struct Register {
     uint8_t access_bytes = 0;  // 0 = undefined
 };
 
+// Processors of the MADT that firmware has enabled, in its order, each APIC id once.
+struct CpuList {
+    static constexpr uint32_t kMaxListed = 256;
+    uint32_t n_found = 0;                // those beyond kMaxListed are counted as they come
+    uint32_t n_offline = 0;              // could be brought online, which is not ours to do
+    uint32_t apic_ids[kMaxListed] = {};  // of the first min(n_found, kMaxListed)
+
+    std::span<const uint32_t> listed() const {
+        return {apic_ids, n_found < kMaxListed ? n_found : kMaxListed};
+    }
+};
+
 struct AcpiFacts {
     bool found = false;  // an RSDP with a valid checksum and a readable root table
     Register pm_timer;   // 3.579545 MHz counter
@@ -36,7 +48,7 @@ struct AcpiFacts {
     uint8_t reset_value = 0;
     Register uart;           // SPCR: a 16550-compatible console
     uint32_t uart_baud = 0;  // 0 = leave as firmware set it; always so for one in memory
-    uint32_t n_cpus = 0;     // usable or startable processors of the MADT; 0 = no MADT
+    CpuList cpus;            // empty without a MADT
     Text<192> note{""};      // the first thing that was wrong, for people; empty if nothing was
 };
 

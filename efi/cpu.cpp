@@ -4,12 +4,14 @@
 #include <cpuid.h>
 
 #include "core/cpu_features.h"
+#include "efi/msr.h"
 
 namespace axiom::efi {
 namespace {
 
 constexpr uint64_t kCr0MonitorCoprocessor = 1 << 1, kCr0Emulation = 1 << 2,
-                   kCr0TaskSwitched = 1 << 3, kCr0NumericError = 1 << 5, kCr0WriteProtect = 1 << 16;
+                   kCr0TaskSwitched = 1 << 3, kCr0NumericError = 1 << 5, kCr0WriteProtect = 1 << 16,
+                   kCr0NotWriteThrough = 1 << 29, kCr0CacheDisable = 1 << 30;
 constexpr uint64_t kCr4PhysicalExtension = 1 << 5, kCr4MachineCheck = 1 << 6,
                    kCr4GlobalPages = 1 << 7, kCr4FxSave = 1 << 9, kCr4SimdExceptions = 1 << 10,
                    kCr4FiveLevels = 1 << 12, kCr4XSave = 1 << 18;
@@ -33,13 +35,8 @@ void write_cr4(uint64_t v) {
     asm volatile("mov %0, %%cr4" ::"r"(v) : "memory");
 }
 
-uint64_t read_msr(uint32_t msr) {
-    uint32_t lo, hi;
-    asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
-    return uint64_t{hi} << 32 | lo;
-}
-void write_msr(uint32_t msr, uint64_t v) {
-    asm volatile("wrmsr" ::"c"(msr), "a"(uint32_t(v)), "d"(uint32_t(v >> 32)) : "memory");
+void flush_translations() {
+    asm volatile("mov %%cr3, %%rax\n\tmov %%rax, %%cr3" ::: "rax", "memory");
 }
 
 uint32_t extended_edx(uint32_t leaf) {
@@ -82,6 +79,35 @@ void switch_page_tables(uint64_t root) {
     asm volatile("mov %0, %%cr3" ::"r"(root) : "memory");
     write_cr4(cr4);
     write_cr0(read_cr0() | kCr0WriteProtect);
+}
+
+PagingState paging_state() {
+    constexpr uint64_t kEferLongMode = 1 << 8;
+    const uint64_t efer = read_msr(kEferMsr) & kEferNoExecute;
+    const uint64_t depth = read_cr4() & kCr4FiveLevels;
+    PagingState state;
+    state.cr0 = uint32_t(read_cr0());
+    // The rest of CR4 is enable_vector_state()'s; SSE is for the compiler, which may use it
+    // anywhere.
+    state.cr4 = uint32_t(depth | kCr4PhysicalExtension | kCr4FxSave | kCr4SimdExceptions);
+    state.efer = uint32_t(efer | kEferLongMode);
+    state.needed_edx = 1u << 29 | (efer != 0 ? 1u << 20 : 0);
+    state.needed_ecx = depth != 0 ? 1u << 16 : 0;
+    return state;
+}
+
+CachesOff::CachesOff() : cr0_(read_cr0()), cr4_(read_cr4()) {
+    write_cr0((cr0_ | kCr0CacheDisable) & ~kCr0NotWriteThrough);
+    asm volatile("wbinvd" ::: "memory");
+    write_cr4(cr4_ & ~kCr4GlobalPages);
+    flush_translations();
+}
+
+CachesOff::~CachesOff() {
+    asm volatile("wbinvd" ::: "memory");
+    flush_translations();
+    write_cr0(cr0_);
+    write_cr4(cr4_);
 }
 
 void run_on_stack(uint64_t top, void (*function)(void*), void* context) {

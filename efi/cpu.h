@@ -20,6 +20,33 @@ void enable_vector_state();
 // Whatever runs next, and its stack, must be mapped by `root`.
 void switch_page_tables(uint64_t root);
 
+// What a core needs to be given of this one's control registers to reach 64-bit mode under the same
+// page tables.
+struct PagingState {
+    uint32_t cr0 = 0, cr4 = 0, efer = 0;
+    // CPUID bits that these rely on: leaf 0x80000001 EDX, leaf 7 ECX.
+    uint32_t needed_edx = 0, needed_ecx = 0;
+};
+PagingState paging_state();
+
+// While it lives this core reads and writes past its caches, which are empty, and so are its
+// translations before and after (Intel SDM vol. 3A, section 11.11.8).
+class CachesOff {
+  public:
+    CachesOff();
+    ~CachesOff();
+    CachesOff(const CachesOff&) = delete;
+    CachesOff& operator=(const CachesOff&) = delete;
+
+  private:
+    uint64_t cr0_, cr4_;
+};
+
+// Forgets how this core translated the page of `address`.
+inline void forget_translation(uint64_t address) {
+    asm volatile("invlpg (%0)" ::"r"(address) : "memory");
+}
+
 // Continues in function(context) on a stack that grows down from `top` (16-byte aligned).
 [[noreturn]] void run_on_stack(uint64_t top, void (*function)(void*), void* context);
 

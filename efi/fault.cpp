@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/status.h"
+#include "efi/apic.h"
 
 namespace axiom::efi {
 namespace {
@@ -12,9 +13,7 @@ namespace {
 alignas(16) constinit unsigned char data[16] = {0xc3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
                                                 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90};
 
-}  // namespace
-
-void provoke_fault(std::string_view kind) {
+void break_this_core(std::string_view kind) {
     constexpr uint64_t kMark = 0x1122334455667788;
     uint64_t result = 0;
     if (kind == "null") {
@@ -22,11 +21,46 @@ void provoke_fault(std::string_view kind) {
     } else if (kind == "stack") {
         asm volatile("1: push %%rax\n\tjmp 1b" ::"a"(kMark));
     } else if (kind == "text") {
-        asm volatile("mov %%ecx, (%%rax)" ::"a"(&provoke_fault), "c"(kMark) : "memory");
+        asm volatile("mov %%ecx, (%%rax)" ::"a"(&break_this_core), "c"(kMark) : "memory");
     } else if (kind == "nx") {
         asm volatile("jmp *%%rax" ::"a"(data), "c"(kMark));
     } else if (kind == "panic") {
         AXIOM_PANIC("provoked");
+    }
+}
+
+constexpr uint32_t kNobody = 0xee;
+constinit uint32_t real_id = kNobody;
+
+}  // namespace
+
+void distort_cpus(std::string_view kind, CpuList* cpus) {
+    if (kind == "x2apic") {
+        match_apic({.usable = true, .x2apic = true, .base = local_apic().base});
+        cpus->n_found = 2;
+        cpus->apic_ids[0] = 0;
+        cpus->apic_ids[1] = 1;
+    } else if ((kind == "silent" || kind == "late") && cpus->n_found > 1) {
+        uint32_t& last = cpus->apic_ids[cpus->n_found - 1];
+        real_id = last;
+        last = kNobody;
+    }
+}
+
+void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores) {
+    if (kind == "late" && real_id != kNobody) {
+        send_startup(real_id, uint8_t(cores.trampoline / kPageBytes));
+    } else if (kind.starts_with("ap-")) {
+        kind.remove_prefix(3);
+        team.run(
+            [](const Worker& worker, void* what) {
+                if (worker.rank + 1 == worker.count) {
+                    break_this_core(*static_cast<std::string_view*>(what));
+                }
+            },
+            &kind);
+    } else {
+        break_this_core(kind);
     }
 }
 

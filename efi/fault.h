@@ -5,9 +5,19 @@
 
 #include <string_view>
 
+#include "core/team.h"
+#include "efi/acpi.h"
+#include "efi/core_memory.h"
+
 namespace axiom::efi {
 
-// `kind`: null, stack, text, nx or panic. Does not return from these; any other does nothing.
-void provoke_fault(std::string_view kind);
+// Before cores are planned. `kind` silent: the last processor gets an APIC id that nobody has.
+// late: the same, and provoke_fault() starts the real one when it should no longer come. x2apic:
+// this core goes into that mode, and the processors are 0 and 1 whatever firmware listed.
+void distort_cpus(std::string_view kind, CpuList* cpus);
+
+// Once all cores run. `kind`: null, stack, text, nx or panic, on this core; or ap-null, ap-stack,
+// ap-panic on the last of the team. Does not return from these; any other does nothing here.
+void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores);
 
 }  // namespace axiom::efi

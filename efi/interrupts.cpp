@@ -7,6 +7,7 @@
 #include "efi/cpu.h"
 #include "efi/descriptors.h"
 #include "efi/power.h"
+#include "efi/stop.h"
 
 extern "C" const char axiom_exception_entries[];  // 16 bytes per vector
 
@@ -23,18 +24,16 @@ namespace {
 
 constexpr size_t kNVectors = 32;
 constexpr uint64_t kEntryBytes = 16;
-constexpr uint64_t kPageFault = 14;
+constexpr uint64_t kNmi = 2, kPageFault = 14;
 
 struct [[gnu::packed]] TablePointer {
     uint16_t limit;
     uint64_t base;
 };
 
-constinit uint64_t gdt[5] = {};
 constinit Gate idt[kNVectors] = {};
-constinit TaskState task_state{};
 constinit CrashContext crash{};
-constinit bool in_exception = false;
+constinit bool in_exception = false;  // of the core that reports
 
 unsigned stack_of(size_t vector) {
     switch (vector) {
@@ -64,17 +63,17 @@ Text<48> place(uint64_t address) {
     return Text<48>(Hex{address, 16});
 }
 
-void say_page_fault(const Frame& f) {
+void say_page_fault(const Frame& f, const CoreState& core) {
     const uint64_t address = read_cr2();
     say("axiom: page fault: ",
         (f.error & 16) != 0  ? "execute"
         : (f.error & 2) != 0 ? "write"
                              : "read",
         " at ", Hex{address, 16}, ", ", (f.error & 1) != 0 ? "protected" : "not mapped",
-        address < 4096                                                       ? " (null page)"
-        : address + 4096 >= crash.stack_begin && address < crash.stack_begin ? " (stack guard: "
-                                                                               "stack overflow)"
-                                                                             : "");
+        address < 4096                                                     ? " (null page)"
+        : address + 4096 >= core.stack_begin && address < core.stack_begin ? " (stack guard: "
+                                                                             "stack overflow)"
+                                                                           : "");
 }
 
 void say_registers(const Frame& f) {
@@ -105,11 +104,11 @@ void say_code(uint64_t rip) {
 }
 
 // Without frame pointers the best trace is every word on the stack that points into our code.
-void say_callers(uint64_t rsp) {
+void say_callers(uint64_t rsp, const CoreState& core) {
     console.write("  callers, newest first, some may be stale:");
     size_t n_shown = 0;
-    rsp = std::max(rsp, crash.stack_begin) / 8 * 8;
-    for (uint64_t at = rsp; at < crash.stack_end && n_shown < 12 && readable(at, 8); at += 8) {
+    rsp = std::max(rsp, core.stack_begin) / 8 * 8;
+    for (uint64_t at = rsp; at < core.stack_end && n_shown < 12 && readable(at, 8); at += 8) {
         const uint64_t word = *reinterpret_cast<const uint64_t*>(at);
         if (word < crash.text_begin || word >= crash.text_end) continue;
         console.write(Text<48>(n_shown % 4 == 0 ? "\n    " : " ", place(word).view()));
@@ -122,6 +121,9 @@ void say_callers(uint64_t rsp) {
 
 extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_exception(const Frame* frame);
 [[noreturn]] void axiom_exception(const Frame* frame) {
+    if (frame->vector == kNmi) stop_if_told();
+    take_the_end();
+    const CoreState& core = this_core();
     // Firmware that faults while it turns the machine off leaves the next way of doing so.
     if (is_leaving()) leave_machine();
     if (in_exception) {
@@ -131,29 +133,34 @@ extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_exception(const
     }
     in_exception = true;
     say("\naxiom: exception: ", exception_name(frame->vector), " (vector ", frame->vector,
-        "), error code ", Hex{frame->error}, ", at ", place(frame->rip).view());
-    if (frame->vector == kPageFault) say_page_fault(*frame);
+        "), error code ", Hex{frame->error}, ", at ", place(frame->rip).view(), ", ",
+        core_name(core).view());
+    if (frame->vector == kPageFault) say_page_fault(*frame, core);
     say_registers(*frame);
     say_code(frame->rip);
-    say_callers(frame->rsp);
+    say_callers(frame->rsp, core);
     leave_machine();
 }
 
-void install_interrupts(uint64_t exception_stacks, const CrashContext& context) {
+void install_interrupts(CoreState& core, const CrashContext& context) {
     crash = context;
-    for (unsigned i = 0; i < kNExceptionStacks; i++) {
-        task_state.ist[i] = exception_stacks + (i + 1) * kExceptionStackBytes;
-    }
-    const TaskDescriptor task = task_descriptor(uint64_t(&task_state));
-    gdt[1] = kCodeDescriptor;
-    gdt[2] = kDataDescriptor;
-    gdt[3] = task.low;
-    gdt[4] = task.high;
     const auto entries = uint64_t(axiom_exception_entries);
     for (size_t i = 0; i < kNVectors; i++) {
         idt[i] = interrupt_gate(entries + i * kEntryBytes, kCodeSelector, stack_of(i));
     }
-    const TablePointer gdt_pointer{sizeof gdt - 1, uint64_t(gdt)};
+    load_interrupts(core);
+}
+
+void load_interrupts(CoreState& core) {
+    for (unsigned i = 0; i < kNExceptionStacks; i++) {
+        core.task.ist[i] = core.exception_stacks + (i + 1) * kExceptionStackBytes;
+    }
+    const TaskDescriptor task = task_descriptor(uint64_t(&core.task));
+    core.gdt[1] = kCodeDescriptor;
+    core.gdt[2] = kDataDescriptor;
+    core.gdt[3] = task.low;
+    core.gdt[4] = task.high;
+    const TablePointer gdt_pointer{sizeof core.gdt - 1, uint64_t(core.gdt)};
     const TablePointer idt_pointer{sizeof idt - 1, uint64_t(idt)};
     asm volatile(
         "lgdt %0\n\t"

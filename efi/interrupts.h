@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Our GDT, TSS and IDT, and what happens on a CPU exception: everything a person needs to find the
-// cause goes to the console, then the machine leaves as configured. Interrupts stay masked.
+// cause goes to the console, then the machine leaves as configured. Interrupts stay masked. Where
+// other cores run, they are stopped first.
 #pragma once
 
 #include <cstdint>
 
+#include "efi/core_state.h"
 #include "efi/paging.h"
 
 namespace axiom::efi {
@@ -18,12 +20,13 @@ inline constexpr uint64_t kExceptionStackBytes = 16384;
 struct CrashContext {
     uint64_t image_begin = 0, image_end = 0;
     uint64_t text_begin = 0, text_end = 0;
-    uint64_t stack_begin = 0, stack_end = 0;  // the guard page lies just below stack_begin
-    const PageTables* tables = nullptr;       // nullptr: trust no address
+    const PageTables* tables = nullptr;  // nullptr: trust no address
 };
 
-// Loads all three tables on this core. `exception_stacks`: kNExceptionStacks of them, mapped.
-void install_interrupts(uint64_t exception_stacks, const CrashContext& context);
+// On the boot processor, first: fills the IDT, which all cores share, and loads it as below.
+void install_interrupts(CoreState& core, const CrashContext& context);
+// Loads this core's own GDT and TSS and the IDT. core.exception_stacks are mapped.
+void load_interrupts(CoreState& core);
 // The tables that addresses in a report are checked against, once they are in use.
 void set_crash_tables(const PageTables* tables);
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/quant.h"
+#include "efi/trampoline.h"
 
 // Set by axiom.lds; between text and the end of .data.rel.ro everything is read-only.
 extern "C" {
@@ -118,6 +119,19 @@ void map_image(Mapper& mapper, const AddressRange& image) {
     mapper.map(address_of(image_relro_end), address_of(image_end), Access::read_write);
 }
 
+void map_cores(Mapper& mapper, const MappingPlan& plan) {
+    const CoreMemory& cores = plan.area.cores;
+    if (cores.n_places == 0) return;
+    for (uint64_t i = 0; i < cores.n_places; i++) {
+        for (const uint64_t guard : {cores.exception_guard(i), cores.stack_guard(i)}) {
+            mapper.map(guard, guard + kPageBytes, Access::none);
+        }
+    }
+    if (plan.apic.x2apic) return;
+    mapper.map(plan.apic.base, plan.apic.base + kApicPageBytes, Access::read_write,
+               Cache::uncached);
+}
+
 }  // namespace
 
 Status WorkArea::allocate(const Firmware& firmware) {
@@ -145,6 +159,7 @@ Status WorkArea::allocate_tables(const Firmware& firmware, const MemoryMap& map,
     // A range's two ends each cost a table per level below the root; the fixed part is the image,
     // guards and registers, and room for descriptors that appear until the exit.
     uint64_t n_tables = 64 + 4 * (map.regions.size() + 16);
+    n_tables += cores.range().size() / kLargePageBytes + 4;  // one for each large page with guards
     if (!features.gib_pages) {
         for (const MemoryRegion& region : map.regions) {
             if (is_memory(region.type)) n_tables += (region.end - region.begin) / kGib;
@@ -157,8 +172,28 @@ Status WorkArea::allocate_tables(const Firmware& firmware, const MemoryMap& map,
     return {};
 }
 
+Status WorkArea::allocate_cores(const Firmware& firmware, size_t n_others) {
+    if (n_others == 0) return {};
+    EFI_PHYSICAL_ADDRESS low = kTrampolineEnd - 1;
+    const EFI_STATUS status =
+        firmware.boot->AllocatePages(AllocateMaxAddress, EfiLoaderData, kTrampolinePages, &low);
+    if (EFI_ERROR(status)) {
+        return error(Code::no_memory, "CPU start-up: needs ", kTrampolinePages, " pages below ",
+                     Hex{kTrampolineEnd}, ", found none free: ", status_name(status).view());
+    }
+    const uint64_t n_bytes = n_others * CoreMemory::kPlaceBytes;
+    const Result<uint64_t> address = allocate_pages(firmware, "CPU stacks", n_bytes, kPageBytes);
+    if (!address.ok()) {
+        free_pages(firmware, low, kTrampolinePages * kPageBytes);
+        return address.status();
+    }
+    cores = {address.value(), n_others, low};
+    return {};
+}
+
 void WorkArea::release(const Firmware& firmware) {
-    for (const AddressRange& part : {range(), tables_range(), text_range()}) {
+    const AddressRange low{cores.trampoline, cores.trampoline + kTrampolinePages * kPageBytes};
+    for (const AddressRange& part : {range(), tables_range(), text_range(), cores.range(), low}) {
         if (part.begin != 0) free_pages(firmware, part.begin, part.size());
     }
     *this = {};
@@ -183,14 +218,12 @@ AddressRange model_range(const LoadedModel& model) {
     return {model.address, model.address + model.reserved_bytes};
 }
 
-CrashContext crash_context(const AddressRange& image, const WorkArea& area) {
+CrashContext crash_context(const AddressRange& image) {
     CrashContext context;
     context.image_begin = image.begin;
     context.image_end = image.end;
     context.text_begin = address_of(image_text_begin);
     context.text_end = address_of(image_text_end);
-    context.stack_begin = area.stack_begin;
-    context.stack_end = area.stack_end;
     return context;
 }
 
@@ -224,7 +257,22 @@ Status map_machine(const MappingPlan& plan, const PageTables::Features& features
     mapper.map(0, kPageBytes, Access::none);
     mapper.map(plan.area.exception_guard, plan.area.exception_guard + kPageBytes, Access::none);
     mapper.map(plan.area.stack_guard, plan.area.stack_guard + kPageBytes, Access::none);
+    map_cores(mapper, plan);
     return mapper.status();
+}
+
+PageCounts count_pages(const PageTables& tables, const AddressRange& range) {
+    PageCounts counts;
+    for (uint64_t at = range.begin; at < range.end;) {
+        const uint64_t bytes = tables.find(at).page_bytes;
+        if (bytes == 0) break;
+        uint64_t& n = bytes == kGib         ? counts.n_gib
+                      : bytes == kPageBytes ? counts.n_kib4
+                                            : counts.n_mib2;
+        n++;
+        at = (at / bytes + 1) * bytes;
+    }
+    return counts;
 }
 
 }  // namespace axiom::efi

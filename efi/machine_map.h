@@ -9,6 +9,8 @@
 
 #include "core/slab.h"
 #include "efi/acpi.h"
+#include "efi/apic.h"
+#include "efi/core_memory.h"
 #include "efi/firmware.h"
 #include "efi/interrupts.h"
 #include "efi/loader.h"
@@ -28,15 +30,19 @@ struct WorkArea {
     uint64_t stack_begin = 0, stack_end = 0;
     std::span<char> option_text;  // allocated by main, before anything else
     std::span<PageTable> tables;
+    CoreMemory cores;  // of the cores beside this one
 
     // no_memory when the firmware has none left.
     Status allocate(const Firmware& firmware);
     // Enough tables for any final map that grows a little beyond `map`.
     Status allocate_tables(const Firmware& firmware, const MemoryMap& map,
                            const PageTables::Features& features);
+    // Stacks for `n_others` cores and the pages they begin in. Without them the boot processor is
+    // alone, and the status says why.
+    Status allocate_cores(const Firmware& firmware, size_t n_others);
     void release(const Firmware& firmware);
 
-    // Everything above lies in these three.
+    // Everything above lies in these, in cores.range(), and below 1 MiB.
     AddressRange range() const { return {base, base + bytes}; }
     AddressRange tables_range() const;
     AddressRange text_range() const;
@@ -46,7 +52,7 @@ struct WorkArea {
 
 AddressRange image_range(const Firmware& firmware);
 AddressRange model_range(const LoadedModel& model);
-CrashContext crash_context(const AddressRange& image, const WorkArea& area);
+CrashContext crash_context(const AddressRange& image);
 
 // Reading what the memory map describes, and nothing else. `map` outlives the view.
 PhysicalView readable_memory(const MemoryMap& map);
@@ -56,9 +62,16 @@ struct MappingPlan {
     const WorkArea& area;
     AddressRange model, image;
     const AcpiFacts& acpi;
+    const LocalApic& apic;
     uint64_t memory_attributes_table;  // 0: none
 };
 // Builds the tables in plan.area.tables. no_memory when they do not suffice.
 Status map_machine(const MappingPlan& plan, const PageTables::Features& features, PageTables* out);
+
+// How many pages of each size translate [begin, end).
+struct PageCounts {
+    uint64_t n_gib = 0, n_mib2 = 0, n_kib4 = 0;
+};
+PageCounts count_pages(const PageTables& tables, const AddressRange& range);
 
 }  // namespace axiom::efi

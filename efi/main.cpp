@@ -4,6 +4,7 @@
 #include <new>
 
 #include "efi/acpi.h"
+#include "efi/apic.h"
 #include "efi/calibrate.h"
 #include "efi/console.h"
 #include "efi/cpu.h"
@@ -17,6 +18,8 @@
 #include "efi/options.h"
 #include "efi/panic.h"
 #include "efi/power.h"
+#include "efi/smp.h"
+#include "efi/stop.h"
 #include "model/bench.h"
 #include "model/generate.h"
 
@@ -24,7 +27,6 @@ namespace axiom::efi {
 namespace {
 
 constexpr char kVersion[] = "AXIOM 0.1.0 (" AXIOM_COMMIT ")";
-constexpr size_t kNWorkers = 1;
 
 // What the boot gathers. One object, because after the exit it is all there is.
 struct Boot {
@@ -45,7 +47,10 @@ struct Boot {
     PageTables tables;
     AddressRange free[Slab::kMaxRanges];
     size_t n_free = 0;
-    CpuWords cpu;
+    LocalApic apic;
+    CorePlan core_plan;
+    CoreState core;  // this one, the boot processor
+    StartedCores cores;
 
     Serial serial;
     Keys keys;
@@ -59,12 +64,32 @@ alignas(Boot) constinit unsigned char boot_storage[sizeof(Boot)] = {};
 
 // What the slab may have once boot services are gone, by the map at hand.
 void find_free_memory(Boot& b) {
-    const AddressRange kept[] = {b.area.range(), b.area.tables_range(), b.area.text_range(),
-                                 model_range(b.model), b.image};
+    const AddressRange kept[] = {b.area.range(),       b.area.tables_range(), b.area.text_range(),
+                                 b.area.cores.range(), model_range(b.model),  b.image};
     b.n_free = free_ranges(b.map.regions, kept, b.free);
 }
 
 // ---- before the exit -----------------------------------------------------------------------
+
+// How many cores there will be, at most, and memory for them. Whatever is missing costs cores only.
+void plan_start(Boot& b) {
+    b.apic = local_apic();
+    const uint32_t highest_id = b.apic.has_x2apic ? 0xfffffffe : kMaxXapicId;
+#ifdef AXIOM_TEST_FAULT
+    distort_cpus(b.options.prompt, &b.acpi.cpus);
+#endif
+    b.core_plan = plan_cores(b.acpi.cpus, own_apic_id(), b.options.n_threads, highest_id);
+    Status status;
+    if (!b.apic.usable && b.core_plan.n_others != 0) {
+        status = error(Code::unsupported, "local APIC: found off, or at ", Hex{b.apic.base},
+                       ", allowed on and below 2^47");
+    } else {
+        status = b.area.allocate_cores(b.firmware, b.core_plan.n_others);
+    }
+    if (status.ok()) return;
+    b.core_plan.n_others = 0;
+    say("note      ", status.text(), "; one CPU is used");
+}
 
 Status gather_facts(Boot& b) {
     Status status = b.area.allocate(b.firmware);
@@ -72,6 +97,7 @@ Status gather_facts(Boot& b) {
     if (!status.ok()) return status;
     b.acpi = read_acpi(readable_memory(b.map), acpi_rsdp(b.firmware));
     drop_impossible_registers(b.map.regions, &b.acpi);
+    plan_start(b);
     b.firmware_name = firmware_name(b.firmware);
     b.test_time = utc_now(b.firmware);
 
@@ -91,11 +117,11 @@ void say_facts(const Boot& b) {
         ", spread ", Fixed{b.rate.spread * 100, 3}, " %",
         has_invariant_tsc() ? ", invariant" : ", not invariant",
         b.rate.spread > kMaxSpread ? " (unsteady: times are less exact than usual)" : "");
-    say("acpi      ", b.acpi.found ? "found, " : "none, ", b.acpi.n_cpus, " CPUs, console ",
+    say("acpi      ", b.acpi.found ? "found, " : "none, ", b.acpi.cpus.n_found, " CPUs, console ",
         b.acpi.uart.address != 0 ? "by SPCR" : "COM1");
     if (!b.acpi.note.view().empty()) say("note      ", b.acpi.note.view());
-    if (b.options.n_threads > kNWorkers) {
-        say("note      -t ", b.options.n_threads, ": this image computes on one core");
+    for (const Text<192>& note : b.core_plan.notes) {
+        if (!note.view().empty()) say("note      ", note.view());
     }
 }
 
@@ -112,7 +138,7 @@ Status check_options(const Boot& b) {
 }
 
 Status check_memory(Boot& b) {
-    const Result<MemoryNeed> need = memory_needed(b.weights, b.options, kNWorkers);
+    const Result<MemoryNeed> need = memory_needed(b.weights, b.options, b.core_plan.n_cores());
     if (!need.ok()) return need.status();
     Status status = read_memory_map(b.firmware, b.area.raw_map, b.area.regions, &b.map);
     if (!status.ok()) return status;
@@ -161,7 +187,9 @@ void describe_machine(Boot& b, const Status& outcome) {
     r.build_commit = AXIOM_COMMIT;
     r.backend = "uefi";
     r.machine = b.firmware_name;
-    r.cpu_info = b.cpu.brand;
+    r.cpu_info = b.cores.common.brand;
+    r.n_cpus = b.core_plan.n_found;
+    r.n_cpus_started = uint32_t(b.cores.n_started);
     r.test_time = b.test_time;
     r.phase_entry_ns = double(b.clock.ns(b.entry_ticks));
     r.phase_load_ns = double(b.clock.ns(b.model.load_ticks));
@@ -204,30 +232,37 @@ void do_run(Boot& b, const Machine& machine) {
     print_json(b.record, Console::sink, &console);
 }
 
+void say_pages(const Boot& b) {
+    const PageCounts pages = count_pages(b.tables, model_range(b.model));
+    say("pages     weights in ", pages.n_gib, " of 1 GiB, ", pages.n_mib2, " of 2 MiB, ",
+        pages.n_kib4, " of 4 KiB");
+}
+
 // On our own stack, under our own tables: the machine is AXIOM's.
 [[noreturn]] void run(void* context) {
     Boot& b = *static_cast<Boot*>(context);
-    Status status = map_machine(
-        {b.map, b.area, model_range(b.model), b.image, b.acpi, memory_attributes_table(b.firmware)},
-        paging_features(), &b.tables);
+    Status status = map_machine({b.map, b.area, model_range(b.model), b.image, b.acpi, b.apic,
+                                 memory_attributes_table(b.firmware)},
+                                paging_features(), &b.tables);
     if (!status.ok()) fail(status);
     switch_page_tables(b.tables.root());
     set_crash_tables(&b.tables);
-    b.cpu = read_cpu_words();
+    if (!b.options.quiet) say_pages(b);
+    b.cores = start_team(
+        {b.core_plan, b.area.cores, &b.tables, b.clock, b.options.isa, b.options.quiet}, &b.team);
 
     find_free_memory(b);
     b.slab.init({b.free, b.n_free});
-    b.team.init(kNWorkers);
     b.keys.init(&b.serial);
     b.loop.add({.name = "console", .poll = Console::task, .context = &console});
     b.loop.add({.name = "keys", .poll = Keys::task, .context = &b.keys});
 
 #ifdef AXIOM_TEST_FAULT
-    provoke_fault(b.options.prompt);
+    provoke_fault(b.options.prompt, b.team, b.area.cores);
 #endif
     Machine machine;
     machine.clock = b.clock;
-    machine.features = decode_features(b.cpu);
+    machine.features = decode_features(b.cores.common);
     machine.team = &b.team;
     machine.loop = &b.loop;
     machine.slab = &b.slab;
@@ -248,7 +283,14 @@ void do_run(Boot& b, const Machine& machine) {
     enable_vector_state();
     const bool has_spcr = b.acpi.uart.address != 0;
     // First, so that a fault at a wrong register address ends in a machine left as configured.
-    install_interrupts(b.area.exception_stacks, crash_context(b.image, b.area));
+    b.core.apic_id = own_apic_id();
+    b.core.exception_stacks = b.area.exception_stacks;
+    b.core.stack_begin = b.area.stack_begin;
+    b.core.stack_end = b.area.stack_end;
+    b.core.reachable = true;
+    set_stop_clock(b.clock);
+    add_core(&b.core);
+    install_interrupts(b.core, crash_context(b.image));
     b.serial.init(has_spcr ? b.acpi.uart : Serial::kCom1, has_spcr ? b.acpi.uart_baud : 115200);
     console.use_serial(&b.serial, b.area.ring);
     if (!status.ok()) fail(status);

@@ -4,10 +4,10 @@
 
 # Logic without firmware or hardware, which the unit tests link on Linux.
 EFI_PURE    := efi/text.cpp efi/memory.cpp efi/paging.cpp efi/acpi.cpp efi/descriptors.cpp \
-               efi/rate.cpp
+               efi/rate.cpp efi/smp_plan.cpp
 EFI_SOURCES := $(filter-out efi/fault.cpp,$(wildcard efi/*.cpp))
 EFI_OBJECTS := $(ENGINE:%.cpp=$(BUILD)/efi/%.o) $(EFI_SOURCES:%.cpp=$(BUILD)/efi/%.o) \
-               $(BUILD)/efi/efi/interrupt_stubs.o
+               $(BUILD)/efi/efi/interrupt_stubs.o $(BUILD)/efi/efi/trampoline.o
 # build/axiom-fault.efi, for the boot tests: the same image, whose prompt names a way to break.
 FAULT_OBJECTS := $(filter-out $(BUILD)/efi/efi/main.o,$(EFI_OBJECTS)) \
                  $(BUILD)/efi-fault/efi/main.o $(BUILD)/efi-fault/efi/fault.o

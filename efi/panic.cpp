@@ -2,8 +2,10 @@
 #include "efi/panic.h"
 
 #include "efi/console.h"
+#include "efi/core_state.h"
 #include "efi/cpu.h"
 #include "efi/power.h"
+#include "efi/stop.h"
 
 namespace axiom {
 namespace efi {
@@ -20,11 +22,14 @@ void panics_return_to(const Firmware* firmware) {
 }  // namespace efi
 
 void panic_handler(const char* file, int line, const char* what) {
-    efi::say("\naxiom: panic: ", file, ":", line, ": ", what);
     if (efi::return_to != nullptr) {
+        efi::say("\naxiom: panic: ", file, ":", line, ": ", what);
         efi::return_to->boot->Exit(efi::return_to->image, EFI_ABORTED, 0, nullptr);
         efi::halt_forever();
     }
+    efi::take_the_end();
+    efi::say("\naxiom: panic: ", file, ":", line, ": ", what, ", ",
+             efi::core_name(efi::this_core()).view());
     efi::leave_machine();
 }
 

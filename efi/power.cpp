@@ -4,6 +4,7 @@
 #include "efi/console.h"
 #include "efi/cpu.h"
 #include "efi/ports.h"
+#include "efi/stop.h"
 
 namespace axiom::efi {
 namespace {
@@ -57,6 +58,7 @@ bool is_leaving() {
 }
 
 void leave_machine() {
+    take_the_end();
     if (n_tried == 0) console.flush();
     for (;;) {
         switch (n_tried++) {

@@ -11,8 +11,8 @@ namespace axiom::efi {
 // Before the exit. Only the runtime services' address is kept of `firmware`.
 void prepare_power(const Firmware& firmware, const AcpiFacts& acpi, OnExit on_exit);
 
-// After the exit: sends what the console holds and leaves as prepare_power() was told. Ways are
-// tried in turn; a fault in one of them goes on with the next.
+// After the exit: stops the other cores, sends what the console holds and leaves as prepare_power()
+// was told. Ways are tried in turn; a fault in one of them goes on with the next.
 [[noreturn]] void leave_machine();
 bool is_leaving();
 

@@ -220,6 +220,8 @@ constexpr Field kFields[] = {
     {"model_n_params", &R::model_n_params},
     {"n_batch", &R::n_batch},
     {"n_threads", &R::n_threads},
+    {"n_cpus", &R::n_cpus},
+    {"n_cpus_started", &R::n_cpus_started},
     {"n_ctx", &R::n_ctx},
     {"n_prompt", &R::n_prompt, 0, true},
     {"n_gen", &R::n_gen, 0, true},

@@ -84,6 +84,7 @@ void print_facts(const Record& r, Table& t) {
         p.add(!r.backend.empty(), r.backend);
         p.add(!r.machine.empty(), r.machine);
         p.add(!r.cpu_info.empty(), r.cpu_info);
+        p.add(r.n_cpus != 0, r.n_cpus_started, " of ", r.n_cpus, r.n_cpus == 1 ? " CPU" : " CPUs");
         t.end();
     }
     if (!r.kernel_set.empty()) {

@@ -64,6 +64,8 @@ struct FullRun {
         r.model_size = 98000000;
         r.model_n_params = 134515008;
         r.n_threads = 1;
+        r.n_cpus = 4;
+        r.n_cpus_started = 2;
         r.n_batch = 64;
         r.n_ctx = 2048;
         r.n_prompt = 37;
