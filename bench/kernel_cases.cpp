@@ -32,30 +32,10 @@ void fill_floats(Arena& arena, size_t n) {
 
 // ---- matrix products ------------------------------------------------------------------------
 
-// Tiles the weights with some random blocks of the type; kept while the type stays the same.
-void fill_weights(Arena& arena, StoredType type) {
-    constexpr size_t kDistinct = 61;  // so that rows differ
-    static StoredType filled = StoredType::f32;
-    if (filled == type) return;
-    filled = type;
-    const size_t n = block_bytes(type);
-    std::vector<uint8_t> blocks(kDistinct * n);
-    std::minstd_rand random(7);
-    for (size_t i = 0; i < kDistinct; i++) {
-        BlockSource source{};
-        for (auto& row : source.q) {
-            for (int16_t& q : row)
-                q = type == StoredType::q8 ? int16_t(int(random() % 255) - 127)
-                                           : int16_t(random() % 16);
-        }
-        for (uint16_t& scale : source.scale)
-            scale = f32_to_f16(0.001f + float(random() % 8) / 1e4f);
-        for (uint16_t& minimum : source.minimum) minimum = f32_to_f16(-0.01f);
-        pack_block(type, source, blocks.data() + i * n);
-    }
-    uint8_t* const to = arena.weights.data();
-    for (size_t at = 0; at < arena.weights_bytes; at += blocks.size())
-        memcpy(to + at, blocks.data(), std::min(blocks.size(), arena.weights_bytes - at));
+// Bytes of 0x3c are plausible in every field of every type: nibbles 12 and 3, a q8 value of 60, an
+// f16 scale of 1.06.
+void fill_weights(Arena& arena) {
+    memset(arena.weights.data(), 0x3c, arena.weights_bytes);
 }
 
 struct Matmul {
@@ -67,7 +47,7 @@ struct Matmul {
     float* y = nullptr;
 
     void prepare(Arena& arena) {
-        fill_weights(arena, type);
+        fill_weights(arena);
         n_windows = arena.cached ? 1 : std::max<size_t>(1, arena.weights_bytes / step_bytes);
         const size_t acts_bytes = round_up(quantized_acts_bytes(n_cols, n_tokens), 64);
         fill_floats(arena, n_cols);
@@ -75,7 +55,7 @@ struct Matmul {
         y = floats(arena, (round_up(n_cols * 4, 64) + acts_bytes) / 4);
         for (size_t t = 0; t < n_tokens; t++) {
             floats(arena)[t % n_cols] += 0.1f;  // tokens differ
-            kScalarKernels.quantize(floats(arena), n_cols, acts, t);
+            kScalarKernels.quantize(floats(arena), n_cols, acts, t, 0, acts.n_cols / kBlockCols);
         }
     }
     void call(const Kernels& kernels, Arena& arena) {
@@ -102,6 +82,7 @@ void add_matmuls(const ModelShape& m, std::vector<Case>& out) {
         for (const auto& matrix : matrices) {
             for (const size_t n_tokens : kTokenCounts) {
                 if (matrix.one_token && n_tokens > 1) continue;
+                if (is_k_quant(type) && matrix.n_cols % (kHeadBlocks * kBlockCols) != 0) continue;
                 Case c;
                 c.op = "matmul";
                 c.type = stored_type_name(type);
@@ -113,7 +94,8 @@ void add_matmuls(const ModelShape& m, std::vector<Case>& out) {
                 AXIOM_CHECK(stored_bytes(type, matrix.n_rows, matrix.n_cols, &bytes));
                 c.weight_bytes = double(bytes);
                 c.macs = double(matrix.n_rows) * double(matrix.n_cols) * double(n_tokens);
-                const size_t whole = std::lcm(block_bytes(type), size_t{64});
+                const size_t n_blocks = is_k_quant(type) ? kHeadBlocks : 1;
+                const size_t whole = std::lcm(group_bytes(type, n_blocks), size_t{64});
                 const auto run = std::make_shared<Matmul>(Matmul{
                     type, matrix.n_rows, matrix.n_cols, n_tokens, bytes, round_up(bytes, whole)});
                 c.prepare = [run](Arena& arena) { run->prepare(arena); };
@@ -151,8 +133,9 @@ void add_quantize(const ModelShape& m, std::vector<Case>& out) {
         Case c = float_case(m, "quantize", std::to_string(n), n);
         c.prepare = [n](Arena& a) { fill_floats(a, n); };
         c.call = [n](const Kernels& k, Arena& a) {
-            k.quantize(floats(a), n, quantized_acts_in(a.acts.data() + round_up(n * 4, 64), n, 1),
-                       0);
+            const QuantizedActs acts =
+                quantized_acts_in(a.acts.data() + round_up(n * 4, 64), n, 1);
+            k.quantize(floats(a), n, acts, 0, 0, n / kBlockCols);
         };
         out.push_back(std::move(c));
     }
@@ -201,47 +184,78 @@ void add_softmax(const ModelShape& m, std::vector<Case>& out) {
     out.push_back(std::move(c));
 }
 
-// One head over kPositions, in one block: the cache as f16 after the query and the scores.
-std::string attention_shape(const ModelShape& m) {
-    return "head_dim " + std::to_string(m.head_dim()) + ", " + std::to_string(kPositions) +
-           " positions";
-}
-void prepare_attention(Arena& a, size_t head_dim) {
-    fill_floats(a, 2 * head_dim + kPositions);
-    uint16_t* const cache = reinterpret_cast<uint16_t*>(floats(a, 2 * head_dim + kPositions));
-    for (size_t i = 0; i < head_dim * kPositions; i++)
-        cache[i] = f32_to_f16(float(int(i * 37 % 101) - 50) * 0.02f);
-}
-
-void add_attention_scores(const ModelShape& m, std::vector<Case>& out) {
+void add_rope(const ModelShape& m, std::vector<Case>& out) {
     const size_t n = m.head_dim();
-    Case c = float_case(m, "attention_scores", attention_shape(m), 0);
-    c.macs = double(n * kPositions);
-    c.prepare = [n](Arena& a) { prepare_attention(a, n); };
+    Case c = float_case(m, "rope", std::to_string(n), n);
+    c.prepare = [n](Arena& a) { fill_floats(a, 4 * n); };
     c.call = [n](const Kernels& k, Arena& a) {
-        const auto* const keys = reinterpret_cast<uint16_t*>(floats(a, 2 * n + kPositions));
-        k.attention_scores(floats(a), keys, n, kPositions, 0.125f, floats(a, 2 * n));
+        memcpy(floats(a, 3 * n), floats(a), n * 4);
+        k.rope(floats(a, 3 * n), floats(a, n), floats(a, 2 * n), n);
     };
     out.push_back(std::move(c));
 }
 
-void add_attention_values(const ModelShape& m, std::vector<Case>& out) {
-    const size_t n = m.head_dim();
-    Case c = float_case(m, "attention_values", attention_shape(m), 0);
-    c.macs = double(n * kPositions);
-    c.prepare = [n](Arena& a) { prepare_attention(a, n); };
-    c.call = [n](const Kernels& k, Arena& a) {
-        const auto* const values = reinterpret_cast<uint16_t*>(floats(a, 2 * n + kPositions));
-        memset(floats(a, n), 0, n * 4);
-        k.attention_values(floats(a, 2 * n), values, n, kPositions, floats(a, n));
-    };
-    out.push_back(std::move(c));
+// Queries of one KV head over kPositions: queries, scores and results as floats, then the cache.
+struct Attention {
+    size_t head_dim, n_queries;
+    const float* q[kMaxQueries] = {};
+    float* scores[kMaxQueries] = {};
+    float* out[kMaxQueries] = {};
+    uint16_t* cache = nullptr;
+
+    void prepare(Arena& a) {
+        const size_t each = 2 * head_dim + kPositions;
+        fill_floats(a, each * n_queries);
+        for (size_t j = 0; j < n_queries; j++) {
+            q[j] = floats(a, j * each);
+            out[j] = floats(a, j * each + head_dim);
+            scores[j] = floats(a, j * each + 2 * head_dim);
+        }
+        cache = reinterpret_cast<uint16_t*>(floats(a, each * n_queries));
+        for (size_t i = 0; i < head_dim * kPositions; i++)
+            cache[i] = f32_to_f16(float(int(i * 37 % 101) - 50) * 0.02f);
+    }
+    void call_scores(const Kernels& k) {
+        for (size_t p = 0; p < kPositions; p += kKvPositions) {
+            float* at[kMaxQueries];
+            for (size_t j = 0; j < n_queries; j++) at[j] = scores[j] + p;
+            k.attention_scores(q, n_queries, cache + p * head_dim, head_dim, 0.125f, at);
+        }
+    }
+    void call_values(const Kernels& k) {
+        for (size_t j = 0; j < n_queries; j++) memset(out[j], 0, head_dim * 4);
+        for (size_t p = 0; p < kPositions; p += kKvPositions) {
+            const float* at[kMaxQueries];
+            for (size_t j = 0; j < n_queries; j++) at[j] = scores[j] + p;
+            k.attention_values(at, n_queries, cache + p * head_dim, head_dim, kKvPositions, out);
+        }
+    }
+};
+
+void add_attention(const ModelShape& m, std::vector<Case>& out) {
+    static_assert(kPositions % kKvPositions == 0);
+    for (const size_t n_queries : {size_t{1}, kMaxQueries}) {
+        const auto run = std::make_shared<Attention>(Attention{m.head_dim(), n_queries});
+        for (const bool is_scores : {true, false}) {
+            Case c = float_case(m, is_scores ? "attention_scores" : "attention_values",
+                                "head_dim " + std::to_string(m.head_dim()) + ", " +
+                                    std::to_string(kPositions) + " positions",
+                                0);
+            c.n_tokens = n_queries;
+            c.macs = double(m.head_dim() * kPositions * n_queries);
+            c.prepare = [run](Arena& a) { run->prepare(a); };
+            c.call = [run, is_scores](const Kernels& k, Arena&) {
+                is_scores ? run->call_scores(k) : run->call_values(k);
+            };
+            out.push_back(std::move(c));
+        }
+    }
 }
 
 using AddCases = void (*)(const ModelShape&, std::vector<Case>&);
 constexpr AddCases kOperations[] = {
     add_matmuls, add_rms_norm, add_quantize,         add_silu_mul,         add_add,
-    add_to_f16,  add_softmax,  add_attention_scores, add_attention_values,
+    add_to_f16,  add_softmax,  add_rope,     add_attention,
 };
 
 }  // namespace
