@@ -15,6 +15,7 @@
 
 #include "core/cpu_features.h"
 #include "core/quant.h"
+#include "core/team.h"
 
 namespace axiom {
 
@@ -181,5 +182,13 @@ const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& 
 inline constexpr size_t kSelectScratchBytes = 512 * 1024;
 const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
                               std::span<uint64_t> ticks);
+
+// Times a small matmul on every worker at once and gives the team the speeds, if the slowest is
+// below kSameSpeed of the fastest: cores of one kind are left with equal shares, whatever disturbed
+// the measurement. `scratch` as above, after select_kernels() or not. Returns slowest/fastest.
+inline constexpr double kSameSpeed = 0.75;
+double balance_team(Team& team, const Kernels& kernels, void* scratch);
+// What of it is arithmetic: the speeds to set for these times, all 1 where cores are of one kind.
+double speeds_from_times(std::span<const uint64_t> ticks, std::span<uint32_t> speeds);
 
 }  // namespace axiom

@@ -222,6 +222,7 @@ constexpr Field kFields[] = {
     {"n_threads", &R::n_threads},
     {"n_cpus", &R::n_cpus},
     {"n_cpus_started", &R::n_cpus_started},
+    {"core_balance", &R::core_balance, 3},
     {"n_ctx", &R::n_ctx},
     {"n_prompt", &R::n_prompt, 0, true},
     {"n_gen", &R::n_gen, 0, true},

@@ -93,6 +93,7 @@ Status RunBase::choose_kernels() {
         kernels_ = kernels.value();
     }
     r_->kernel_set = kernels_->name;
+    r_->core_balance = balance_team(*m_.team, *kernels_, scratch.data());
     return {};
 }
 

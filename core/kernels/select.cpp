@@ -98,4 +98,59 @@ const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
     return fastest;
 }
 
+namespace {
+
+struct Balance {
+    const Kernels& kernels;
+    const uint8_t* weights;
+    QuantizedActs acts;
+    uint64_t best[Team::kMaxWorkers];
+};
+
+// All workers at once, as they will work. The best of many short trials is the one undisturbed.
+void time_worker(const Worker& worker, void* context) {
+    Balance& b = *static_cast<Balance*>(context);
+    alignas(64) float y[kTrialRows];
+    uint64_t best = ~uint64_t{0};
+    for (int i = 0; i < 4 * kTrialRepeats; i++) {
+        const uint64_t begin = ticks_now();
+        matmul_for(b.kernels, StoredType::q4)(b.weights, b.acts, 1, y, kTrialRows, 0, kTrialRows);
+        const uint64_t took = ticks_now() - begin;
+        best = took < best ? took : best;
+    }
+    b.best[worker.rank] = best;
+}
+
+}  // namespace
+
+double speeds_from_times(std::span<const uint64_t> ticks, std::span<uint32_t> speeds) {
+    uint64_t fastest = ~uint64_t{0}, slowest = 1;
+    for (const uint64_t t : ticks) {
+        fastest = t < fastest ? t : fastest;
+        slowest = t > slowest ? t : slowest;
+    }
+    fastest = fastest == 0 ? 1 : fastest;
+    const double ratio = double(fastest) / double(slowest);
+    for (size_t i = 0; i < ticks.size(); i++) {
+        const double speed = 100.0 * double(fastest) / double(ticks[i] == 0 ? 1 : ticks[i]);
+        speeds[i] = ratio >= kSameSpeed ? 1 : speed < 1 ? 1 : uint32_t(speed + 0.5);
+    }
+    return ratio;
+}
+
+double balance_team(Team& team, const Kernels& kernels, void* scratch) {
+    if (team.size() == 1) return 1;
+    uint8_t* const bytes = static_cast<uint8_t*>(scratch);
+    memset(bytes, 0x3c, kTrialWeightBytes);
+    Balance b{kernels, bytes, quantized_acts_in(bytes + kTrialWeightBytes, kTrialCols, 1), {}};
+    float x[kTrialCols];
+    for (size_t i = 0; i < kTrialCols; i++) x[i] = float(int(i * 37 % 101) - 50) * 0.02f;
+    kernels.quantize(x, kTrialCols, b.acts, 0, 0, kTrialCols / kBlockCols);
+    team.run(time_worker, &b);
+    uint32_t speeds[Team::kMaxWorkers];
+    const double ratio = speeds_from_times({b.best, team.size()}, {speeds, team.size()});
+    team.set_speeds({speeds, team.size()});
+    return ratio;
+}
+
 }  // namespace axiom

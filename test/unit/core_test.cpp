@@ -9,6 +9,7 @@
 
 #include "core/fmt.h"
 #include "core/hash.h"
+#include "core/kernels.h"
 #include "core/layer_loop.h"
 #include "core/mathf.h"
 #include "core/quant.h"
@@ -276,6 +277,68 @@ TEST_CASE("row shares are contiguous, cover everything and differ by at most one
             REQUIRE(next == n);
         }
     }
+}
+
+TEST_CASE("row shares follow the speeds a team was given, in order and without gaps") {
+    Team team;
+    team.init(3);
+    const uint32_t speeds[] = {100, 25, 75};
+    team.set_speeds(speeds);
+    for (const size_t n : {0u, 1u, 8u, 97u, 400u}) {
+        size_t next = 0;
+        for (size_t rank = 0; rank < 3; rank++) {
+            const auto [begin, end] = Worker{rank, 3, &team}.split(n);
+            REQUIRE(begin == next);
+            REQUIRE(std::abs(double(end - begin) - double(n) * speeds[rank] / 200) <= 1);
+            next = end;
+        }
+        REQUIRE(next == n);
+    }
+}
+
+TEST_CASE("speeds follow the times where cores differ and are equal where they hardly do") {
+    uint32_t speeds[3];
+    const uint64_t alike[] = {100, 130, 101};
+    REQUIRE(speeds_from_times(alike, speeds) == Approx(100.0 / 130));
+    REQUIRE((speeds[0] == 1 && speeds[1] == 1 && speeds[2] == 1));
+    const uint64_t unlike[] = {100, 200, 400};
+    REQUIRE(speeds_from_times(unlike, speeds) == Approx(0.25));
+    REQUIRE((speeds[0] == 100 && speeds[1] == 50 && speeds[2] == 25));
+    const uint64_t none[] = {0, 0, 0};  // a clock that stood still
+    speeds_from_times(none, speeds);
+    for (const uint32_t s : speeds) REQUIRE(s >= 1);
+}
+
+TEST_CASE("at a barrier rank 0 acts after everybody has come and before anybody goes") {
+    Team team;
+    team.init(4, [](uint32_t) { std::this_thread::yield(); });
+    std::vector<std::thread> threads;
+    for (size_t rank = 1; rank < 4; rank++)
+        threads.emplace_back([&team, rank] { team.serve(rank); });
+    struct Shared {
+        std::atomic<int> arrived{0}, wrong{0}, acted{0};
+    } shared;
+    team.run(
+        [](const Worker& w, void* context) {
+            Shared& s = *static_cast<Shared*>(context);
+            for (int round = 1; round <= 50; round++) {
+                s.arrived++;
+                w.barrier(
+                    [](void* c) {
+                        Shared& at = *static_cast<Shared*>(c);
+                        at.acted++;
+                        at.wrong += at.arrived != 4 * at.acted;
+                    },
+                    &s);
+                s.wrong += s.acted != round;
+                w.barrier();
+            }
+        },
+        &shared);
+    team.stop();
+    for (std::thread& t : threads) t.join();
+    REQUIRE(shared.acted == 50);
+    REQUIRE(shared.wrong == 0);
 }
 
 TEST_CASE("the layer loop runs layers in order and its tasks once at every boundary") {

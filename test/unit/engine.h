@@ -115,6 +115,7 @@ class Engine {
         });
         return hash.digest();
     }
+    void set_speeds(std::span<const uint32_t> speeds) { team_.set_speeds(speeds); }
     Slab& slab() { return slab_; }
     State& state() { return state_; }
 

@@ -49,6 +49,27 @@ TEST_CASE("logits have the same bits on every kernel set, worker count and batch
     }
 }
 
+TEST_CASE("logits keep their bits in batches of 512, with heads of whole blocks and unequal cores") {
+    // head_dim 32: attention quantizes its own heads. 530 tokens are 17 KV blocks.
+    const AlignedBytes file = synthetic_model("128,2,4,1,160,200", StoredType::q4);
+    const Weights weights = open(file);
+    const std::vector<TokenId> tokens = some_tokens(530, weights.config.n_vocab);
+    Engine reference(weights, kScalarKernels, 1, 530, 512);
+    const uint64_t expected = reference.hash(tokens, 64);
+    for (const KernelSet& set : kernel_sets(decode_features(read_cpu_words()))) {
+        if (!set.usable) continue;
+        for (const size_t n_workers : {1u, 3u}) {
+            Engine engine(weights, *set.kernels, n_workers, 530, 512);
+            if (n_workers == 3) engine.set_speeds(std::vector<uint32_t>{100, 37, 61});
+            for (const size_t n_at_once : {1u, 7u, 64u, 512u}) {
+                INFO(set.kernels->name << ", " << n_workers << " workers, batches of "
+                                       << n_at_once);
+                REQUIRE(engine.hash(tokens, n_at_once) == expected);
+            }
+        }
+    }
+}
+
 TEST_CASE("different tokens and different weights give different logits hashes") {
     const AlignedBytes a = synthetic_model("64,1,2,1,64,64", StoredType::q4, 1);
     const AlignedBytes b = synthetic_model("64,1,2,1,64,64", StoredType::q4, 2);
