@@ -10,7 +10,6 @@ namespace axiom {
 namespace {
 
 constexpr size_t kNibbleBytes = kGroupRows * kBlockCols / 2;
-constexpr size_t kValueBytes = kGroupRows * kBlockCols;
 
 // Where column `col` of row `row` stands: byte index, and for nibbles which half.
 constexpr size_t nibble_index(size_t row, size_t col) {
@@ -21,6 +20,88 @@ constexpr bool in_high_nibble(size_t col) {
 }
 constexpr size_t value_index(size_t row, size_t col) {
     return 64 * (col / 4) + 4 * row + col % 4;
+}
+
+constexpr bool has_fifth_bit(StoredType t) {
+    return t == StoredType::q5 || t == StoredType::q5k;
+}
+
+// Bytes of a block before its scales.
+constexpr size_t quant_bytes(StoredType t) {
+    return block_bytes(t) - (t == StoredType::q4m ? 64 : 32);
+}
+
+// Adds one row to a block of zeros.
+void pack_row(StoredType t, const int16_t* q, size_t row, uint8_t* block) {
+    if (t == StoredType::q8) {
+        for (size_t col = 0; col < kBlockCols; col++)
+            block[value_index(row, col)] = uint8_t(q[col]);
+        return;
+    }
+    uint8_t* const high = block + kNibbleBytes;
+    for (size_t col = 0; col < kBlockCols; col++) {
+        const int low = q[col] & 15;
+        block[nibble_index(row, col)] |= uint8_t(in_high_nibble(col) ? low << 4 : low);
+        if (has_fifth_bit(t)) {
+            high[4 * row + col % 4] |= uint8_t((q[col] >> 4 & 1) << col / 4);
+        } else if (t == StoredType::q6k) {
+            high[64 * (col / 16) + 4 * row + col % 4] |=
+                uint8_t((q[col] >> 4 & 3) << 2 * (col % 16 / 4));
+        }
+    }
+}
+
+void unpack_row(StoredType t, const uint8_t* block, size_t row, int16_t* q) {
+    if (t == StoredType::q8) {
+        for (size_t col = 0; col < kBlockCols; col++) q[col] = int8_t(block[value_index(row, col)]);
+        return;
+    }
+    const uint8_t* const high = block + kNibbleBytes;
+    for (size_t col = 0; col < kBlockCols; col++) {
+        const uint8_t byte = block[nibble_index(row, col)];
+        int value = in_high_nibble(col) ? byte >> 4 : byte & 15;
+        if (has_fifth_bit(t)) {
+            value |= (high[4 * row + col % 4] >> col / 4 & 1) << 4;
+        } else if (t == StoredType::q6k) {
+            value |= (high[64 * (col / 16) + 4 * row + col % 4] >> 2 * (col % 16 / 4) & 3) << 4;
+        }
+        q[col] = int16_t(value);
+    }
+}
+
+float half_at(const uint8_t* halves, size_t i) {
+    uint16_t bits;
+    memcpy(&bits, halves + 2 * i, sizeof bits);
+    return f16_to_f32(bits);
+}
+
+// The first n columns of one row of a block.
+void dequantize_block(StoredType t, const uint8_t* head, const uint8_t* block, size_t row, size_t n,
+                      float* out) {
+    int16_t q[kBlockCols];
+    unpack_row(t, block, row, q);
+    const uint8_t* const scales = block + quant_bytes(t);
+    if (t == StoredType::q6k) {
+        const float d = half_at(head, row);
+        for (size_t col = 0; col < n; col++) {
+            out[col] = d * float(int8_t(scales[col / 16 * kGroupRows + row]) * (q[col] - 32));
+        }
+        return;
+    }
+    if (is_k_quant(t)) {
+        const float scale = half_at(head, row) * float(scales[row]);
+        const float minimum = half_at(head, kGroupRows + row) * float(scales[kGroupRows + row]);
+        for (size_t col = 0; col < n; col++) out[col] = scale * float(q[col]) - minimum;
+        return;
+    }
+    const float scale = half_at(scales, row);
+    if (t == StoredType::q4m) {
+        const float minimum = half_at(scales, kGroupRows + row);
+        for (size_t col = 0; col < n; col++) out[col] = float(q[col]) * scale + minimum;
+        return;
+    }
+    const int offset = t == StoredType::q4 ? 8 : t == StoredType::q5 ? 16 : 0;
+    for (size_t col = 0; col < n; col++) out[col] = float(q[col] - offset) * scale;
 }
 
 }  // namespace
@@ -63,42 +144,50 @@ bool stored_bytes(StoredType t, uint64_t n_rows, uint64_t n_cols, uint64_t* out)
 }
 
 void pack_block(StoredType t, const BlockSource& source, uint8_t* block) {
-    const size_t quant_bytes = t == StoredType::q8 ? kValueBytes : kNibbleBytes;
-    memset(block, 0, quant_bytes);
-    for (size_t row = 0; row < kGroupRows; row++) {
-        for (size_t col = 0; col < kBlockCols; col++) {
-            const int q = source.q[row][col];
-            if (t == StoredType::q8) {
-                block[value_index(row, col)] = uint8_t(q);
-            } else {
-                block[nibble_index(row, col)] |= uint8_t(in_high_nibble(col) ? q << 4 : q);
-            }
+    memset(block, 0, quant_bytes(t));
+    for (size_t row = 0; row < kGroupRows; row++) pack_row(t, source.q[row], row, block);
+    uint8_t* const scales = block + quant_bytes(t);
+    if (is_k_quant(t)) {
+        for (size_t row = 0; row < kGroupRows; row++) {
+            scales[row] = uint8_t(source.small[0][row]);
+            scales[kGroupRows + row] = uint8_t(source.small[1][row]);
         }
+        return;
     }
-    memcpy(block + quant_bytes, source.scale, sizeof source.scale);
+    memcpy(scales, source.scale, sizeof source.scale);
     if (t == StoredType::q4m) {
-        memcpy(block + quant_bytes + sizeof source.scale, source.minimum, sizeof source.minimum);
+        memcpy(scales + sizeof source.scale, source.minimum, sizeof source.minimum);
     }
 }
 
 void unpack_block(StoredType t, const uint8_t* block, BlockSource* out) {
-    const size_t quant_bytes = t == StoredType::q8 ? kValueBytes : kNibbleBytes;
-    for (size_t row = 0; row < kGroupRows; row++) {
-        for (size_t col = 0; col < kBlockCols; col++) {
-            if (t == StoredType::q8) {
-                out->q[row][col] = int8_t(block[value_index(row, col)]);
-            } else {
-                const uint8_t byte = block[nibble_index(row, col)];
-                out->q[row][col] = in_high_nibble(col) ? byte >> 4 : byte & 15;
+    memset(out, 0, sizeof *out);
+    for (size_t row = 0; row < kGroupRows; row++) unpack_row(t, block, row, out->q[row]);
+    const uint8_t* const scales = block + quant_bytes(t);
+    if (is_k_quant(t)) {
+        for (size_t row = 0; row < kGroupRows; row++) {
+            for (size_t i = 0; i < 2; i++) {
+                const uint8_t byte = scales[i * kGroupRows + row];
+                out->small[i][row] = t == StoredType::q6k ? int8_t(byte) : int16_t(byte);
             }
         }
+        return;
     }
-    memcpy(out->scale, block + quant_bytes, sizeof out->scale);
+    memcpy(out->scale, scales, sizeof out->scale);
     if (t == StoredType::q4m) {
-        memcpy(out->minimum, block + quant_bytes + sizeof out->scale, sizeof out->minimum);
-    } else {
-        memset(out->minimum, 0, sizeof out->minimum);
+        memcpy(out->minimum, scales + sizeof out->scale, sizeof out->minimum);
     }
+}
+
+void pack_head(StoredType t, const HeadSource& source, uint8_t* head) {
+    memcpy(head, source.d, sizeof source.d);
+    if (t != StoredType::q6k) memcpy(head + sizeof source.d, source.dmin, sizeof source.dmin);
+}
+
+void unpack_head(StoredType t, const uint8_t* head, HeadSource* out) {
+    memset(out, 0, sizeof *out);
+    memcpy(out->d, head, sizeof out->d);
+    if (t != StoredType::q6k) memcpy(out->dmin, head + sizeof out->d, sizeof out->dmin);
 }
 
 void dequantize_row(StoredType t, const void* matrix, size_t n_cols, size_t row, float* out) {
@@ -109,27 +198,11 @@ void dequantize_row(StoredType t, const void* matrix, size_t n_cols, size_t row,
     }
     if (!is_quantized(t)) AXIOM_PANIC("dequantize_row: not a matrix type");
     const size_t n_blocks = (n_cols + kBlockCols - 1) / kBlockCols;
-    const size_t lane = row % kGroupRows;
-    const uint8_t* block = bytes + row / kGroupRows * n_blocks * block_bytes(t);
-    for (size_t b = 0; b < n_blocks; b++, block += block_bytes(t)) {
-        const size_t quant_bytes = t == StoredType::q8 ? kValueBytes : kNibbleBytes;
-        uint16_t scale_bits, minimum_bits = 0;
-        memcpy(&scale_bits, block + quant_bytes + 2 * lane, 2);
-        if (t == StoredType::q4m) memcpy(&minimum_bits, block + quant_bytes + 32 + 2 * lane, 2);
-        const float scale = f16_to_f32(scale_bits);
-        const float minimum = f16_to_f32(minimum_bits);
-        const size_t n =
-            n_cols - b * kBlockCols < kBlockCols ? n_cols - b * kBlockCols : kBlockCols;
-        for (size_t col = 0; col < n; col++) {
-            if (t == StoredType::q8) {
-                out[b * kBlockCols + col] = float(int8_t(block[value_index(lane, col)])) * scale;
-                continue;
-            }
-            const uint8_t byte = block[nibble_index(lane, col)];
-            const int q = in_high_nibble(col) ? byte >> 4 : byte & 15;
-            out[b * kBlockCols + col] =
-                t == StoredType::q4 ? float(q - 8) * scale : float(q) * scale + minimum;
-        }
+    const uint8_t* const group = bytes + row / kGroupRows * group_bytes(t, n_blocks);
+    for (size_t b = 0; b < n_blocks; b++) {
+        const size_t left = n_cols - b * kBlockCols;
+        dequantize_block(t, group + head_offset(t, b), group + block_offset(t, b), row % kGroupRows,
+                         left < kBlockCols ? left : kBlockCols, out + b * kBlockCols);
     }
 }
 

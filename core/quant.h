@@ -15,7 +15,8 @@
 //
 //   q4k  f16 d[16], dmin[16]; 8 x { uint8 nibbles[256]; uint8 scale[16], minimum[16] }
 //        w = (d * scale) * q - dmin * minimum
-//   q5k  f16 d[16], dmin[16]; 8 x { uint8 nibbles[256]; uint8 high[64]; uint8 scale[16], minimum[16] }
+//   q5k  f16 d[16], dmin[16]; 8 x { uint8 nibbles[256]; uint8 high[64]; uint8 scale[16],
+//   minimum[16] }
 //        w = (d * scale) * q - dmin * minimum
 //   q6k  f16 d[16]; 8 x { uint8 nibbles[256]; uint8 high[128]; int8 scale[2][16] }
 //        w = d * (scale[column / 16] * (q - 32))
@@ -48,10 +49,13 @@ enum class StoredType : uint32_t {
     q6k = 8
 };
 inline constexpr uint32_t kNStoredTypes = 9;
+inline constexpr StoredType kQuantizedTypes[] = {StoredType::q4, StoredType::q4m, StoredType::q8,
+                                                 StoredType::q5, StoredType::q4k, StoredType::q5k,
+                                                 StoredType::q6k};
 
 const char* stored_type_name(StoredType t);  // "q4"
-constexpr bool is_quantized(StoredType t) {
-    return t != StoredType::f32 && t != StoredType::f64;
+constexpr bool is_quantized(StoredType t) {  // false for numbers that are no type at all
+    return t >= StoredType::q4 && t <= StoredType::q6k;
 }
 constexpr bool is_k_quant(StoredType t) {
     return t == StoredType::q4k || t == StoredType::q5k || t == StoredType::q6k;
@@ -90,21 +94,42 @@ constexpr size_t round_up(size_t n, size_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }
 
-// Bytes of a stored tensor; false if they do not fit 64 bits. Plain types are row-major, unpadded.
+// Bytes of a stored tensor; false if they do not fit 64 bits, or if n_cols is not a multiple of 256
+// for a K format. Plain types are row-major, unpadded.
 [[nodiscard]] bool stored_bytes(StoredType t, uint64_t n_rows, uint64_t n_cols, uint64_t* out);
 
-// One weight of a 16 x 32 block before interleaving: what quantization decided. For q4 and q4m
-// 0 <= q <= 15; for q8 -128 <= q <= 127. `minimum` is used by q4m only.
+// Where block b of a group of 16 rows stands, and the head it belongs to (K formats only).
+constexpr size_t head_offset(StoredType t, size_t b) {
+    return group_bytes(t, b / kHeadBlocks * kHeadBlocks);
+}
+constexpr size_t block_offset(StoredType t, size_t b) {
+    return head_offset(t, b) + head_bytes(t) + b % kHeadBlocks * block_bytes(t);
+}
+
+// A 16 x 32 block before interleaving: what quantization decided. q is as stored, offset included:
+// 0..15 for q4, q4m, q4k; 0..31 for q5, q5k; 0..63 for q6k; -128..127 for q8.
 struct BlockSource {
     int16_t q[kGroupRows][kBlockCols];
-    uint16_t scale[kGroupRows];    // f16 bits
-    uint16_t minimum[kGroupRows];  // f16 bits
+    uint16_t scale[kGroupRows];    // f16 bits; not of K formats
+    uint16_t minimum[kGroupRows];  // f16 bits; q4m only
+    // K formats: scale (0..255) and minimum (0..255) of q4k and q5k, or the scales (-128..127) of
+    // columns 0..15 and 16..31 of q6k.
+    int16_t small[2][kGroupRows];
 };
 void pack_block(StoredType t, const BlockSource& source, uint8_t* block);
-void unpack_block(StoredType t, const uint8_t* block, BlockSource* out);
+void unpack_block(StoredType t, const uint8_t* block, BlockSource* out);  // unused fields are 0
 
-// Row `row` of a stored matrix as floats, out[n_cols]. Each weight is rounded as the kernels round
-// it: float(q) * scale (+ minimum).
+// The head of eight blocks of a K format, f16 bits.
+struct HeadSource {
+    uint16_t d[kGroupRows];
+    uint16_t dmin[kGroupRows];  // q4k and q5k only
+};
+void pack_head(StoredType t, const HeadSource& source, uint8_t* head);
+void unpack_head(StoredType t, const uint8_t* head, HeadSource* out);  // unused fields are 0
+
+// Row `row` of a stored matrix as floats, out[n_cols], by the formulas above: integers are exact,
+// each product and sum of floats is rounded to binary32. Of the K formats only the difference of
+// q4k and q5k ever rounds.
 void dequantize_row(StoredType t, const void* matrix, size_t n_cols, size_t row, float* out);
 
 // IEEE binary16 <-> binary32 without F16C. To half: round to nearest even; overflow to infinity.

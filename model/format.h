@@ -107,7 +107,7 @@ const char* role_name(Role role);  // GGUF's stem: "attn_q", "token_embd"
 struct TensorEntry {
     Role role;
     uint32_t extent;  // index into the extent table
-    StoredType type;
+    StoredType type;  // of a matrix: any quantized one; a K format needs n_cols a multiple of 256
     uint32_t source_type;  // ggml_type of the source tensor
     uint64_t n_rows, n_cols;
     uint64_t offset;  // within the extent, 64-byte aligned

@@ -373,7 +373,8 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
         const Expected expected = expected_tensor(role, w.config);
         if (expected.quantized ? !is_quantized(entry.type) : entry.type != expected.plain) {
             return wrong("type", offsetof(TensorEntry, type), uint32_t(entry.type),
-                         expected.quantized                  ? "2 (q4), 3 (q4m) or 4 (q8)"
+                         expected.quantized ? "2 (q4), 3 (q4m), 4 (q8), 5 (q5), 6 (q4k), 7 (q5k) "
+                                              "or 8 (q6k)"
                          : expected.plain == StoredType::f32 ? "0 (f32)"
                                                              : "1 (f64)");
         }
@@ -382,6 +383,12 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
         }
         if (entry.n_cols != expected.n_cols) {
             return wrong("n_cols", offsetof(TensorEntry, n_cols), entry.n_cols, expected.n_cols);
+        }
+        constexpr uint64_t kHeadCols = kHeadBlocks * kBlockCols;
+        if (is_k_quant(entry.type) && entry.n_cols % kHeadCols != 0) {
+            return wrong(
+                "n_cols", offsetof(TensorEntry, n_cols), entry.n_cols,
+                Text<64>("a multiple of ", kHeadCols, " for ", stored_type_name(entry.type)));
         }
         uint64_t bytes_expected = 0;
         if (!stored_bytes(entry.type, entry.n_rows, entry.n_cols, &bytes_expected)) {

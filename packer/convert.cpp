@@ -7,6 +7,7 @@
 #include <set>
 
 #include "packer/dequant.h"
+#include "packer/keep.h"
 #include "packer/llama_keys.h"
 #include "packer/requant.h"
 #include "packer/sections.h"
@@ -46,17 +47,24 @@ void copy_group(const PlannedTensor& tensor, uint64_t group, uint8_t* out) {
     const auto type = TensorType(tensor.source->type);
     const gguf::BlockShape shape = gguf::block_shape(tensor.source->type);
     const uint64_t row_bytes = tensor.n_cols / shape.n_cols * shape.n_bytes;
-    for (size_t i = 0; i < tensor.n_cols / kBlockCols; i++, out += block_bytes(tensor.type)) {
+    const uint64_t first_row = group * kGroupRows;
+    const uint8_t* const rows = tensor.source->data.data() + first_row * row_bytes;
+    const size_t n_rows = size_t(std::min<uint64_t>(kGroupRows, tensor.n_rows - first_row));
+    for (size_t i = 0; i < tensor.n_cols / kBlockCols; i++) {
         BlockSource block{};
         for (size_t lane = 0; lane < kGroupRows; lane++) {
-            const uint64_t row = group * kGroupRows + lane;
-            if (row < tensor.n_rows) {
-                copy_32(type, tensor.source->data.data() + row * row_bytes, i, &block, lane);
+            if (lane < n_rows) {
+                copy_32(type, rows + lane * row_bytes, i, &block, lane);
             } else {
                 zero_32(tensor.type, &block, lane);
             }
         }
-        pack_block(tensor.type, block, out);
+        pack_block(tensor.type, block, out + block_offset(tensor.type, i));
+        if (!is_k_quant(tensor.type) || i % kHeadBlocks != 0) continue;
+        HeadSource head{};
+        for (size_t lane = 0; lane < n_rows; lane++)
+            copy_head(type, rows + lane * row_bytes, i, &head, lane);
+        pack_head(tensor.type, head, out + head_offset(tensor.type, i));
     }
 }
 
@@ -70,20 +78,13 @@ Status fill_matrix(std::string_view file, const PlannedTensor& tensor, uint64_t 
             !s.ok()) {
             return s;
         }
-        if (keeps_integers(TensorType(tensor.source_type), tensor.type)) {
+        if (keeps_source(TensorType(tensor.source_type), tensor.type)) {
             copy_group(tensor, group, out);
         } else if (Status s = store_group(file, tensor, Search::rms, group, rows.data(), out);
                    !s.ok()) {
             return s;
         }
         measure_group(tensor, rows.data(), n_rows, out, errors);
-        if (!std::isfinite(errors->max) || !std::isfinite(errors->sum_of_squares)) {
-            return error(Code::unsupported, file, ": tensor ", Quoted{tensor.name}, " rows from ",
-                         group * kGroupRows,
-                         ": found block scales beyond binary16, "
-                         "allowed up to 65504 as ",
-                         stored_type_name(tensor.type));
-        }
     }
     return {};
 }
@@ -92,7 +93,8 @@ Status fill_matrix(std::string_view file, const PlannedTensor& tensor, uint64_t 
 StoredType stored_type(const PlannedTensor& tensor, const ConvertOptions& options) {
     const bool vocabulary = tensor.role == Role::token_embd || tensor.role == Role::output;
     const std::optional<StoredType> forced = vocabulary ? options.output_type : options.type;
-    return forced ? *forced : natural_type(TensorType(tensor.source_type));
+    return forced ? fitting_type(*forced, tensor.n_cols)
+                  : natural_type(TensorType(tensor.source_type));
 }
 
 // Finds and checks the source of every planned tensor.

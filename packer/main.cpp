@@ -47,9 +47,13 @@ constexpr const char* kHelp =
     "Packs a GGUF model of the llama architecture into AXIOM's weight file.\n"
     "\n"
     "  -o FILE             the packed file; it appears only when it is whole\n"
-    "  --type T            store the layers' matrices as q4, q4m or q8. Without it Q4_0 becomes "
-    "q4,\n"
-    "                      Q4_1 and Q4_K become q4m, everything else becomes q8\n"
+    "  --type T            store the layers' matrices as q4, q4m, q5, q8, q4k, q5k or q6k; the "
+    "last\n"
+    "                      three need columns in multiples of 256, other matrices become q5 or "
+    "(q6k) q8.\n"
+    "                      Without it Q4_0, Q4_1, Q5_0, Q8_0, Q4_K, Q5_K and Q6_K are kept "
+    "without loss,\n"
+    "                      everything else becomes q8\n"
     "  --output-type T     the same for token_embd and output, which --type leaves alone\n"
     "  --synthetic SHAPE   random weights: tiny, smollm2-135m, tinyllama-1.1b, llama2-7b, "
     "llama3-8b,\n"
@@ -88,14 +92,14 @@ int fail(const Status& status) {
 }
 
 Status parse_type(std::string_view option, std::string_view text, std::optional<StoredType>* out) {
-    for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q8}) {
+    for (const StoredType type : kQuantizedTypes) {
         if (text == stored_type_name(type)) {
             *out = type;
             return {};
         }
     }
     return error(Code::bad_option, "option ", option, ": found ", Quoted{text},
-                 ", allowed q4, q4m or q8");
+                 ", allowed q4, q4m, q8, q5, q4k, q5k or q6k");
 }
 
 Status parse_number(std::string_view option, std::string_view text, uint64_t low, uint64_t high,

@@ -11,7 +11,8 @@ $(BUILD)/axiom-pack: $(BUILD)/host/packer/main.o $(PACKER_LIB) $(PACKER_ENGINE)
 	$(CXX) -pthread $^ -o $@
 
 # Its fuzz target goes on to the plan and the conversion.
-$(BUILD)/fuzz/gguf_fuzz: $(patsubst %,$(BUILD)/fuzz/packer/%.o,convert dequant llama_keys plan requant)
+$(BUILD)/fuzz/gguf_fuzz: $(patsubst %,$(BUILD)/fuzz/packer/%.o,convert dequant keep llama_keys plan \
+    requant requant_k)
 
 # Float compares may be turned into vector minima and maxima: halves the time of a 4-bit search.
 $(BUILD)/host/packer/requant.o: COMMON += -fno-trapping-math

@@ -25,6 +25,11 @@ uint64_t group_bytes(const PlannedTensor& tensor) {
     return bytes;
 }
 
+StoredType fitting_type(StoredType type, uint64_t n_cols) {
+    if (!is_k_quant(type) || n_cols % (kHeadBlocks * kBlockCols) == 0) return type;
+    return type == StoredType::q6k ? StoredType::q8 : StoredType::q5;
+}
+
 uint32_t extent_of(const PlannedTensor& tensor, uint32_t n_layer) {
     if (tensor.role <= Role::rope_freqs) return uint32_t(format::ExtentKind::embedding);
     const uint32_t first_layer = uint32_t(format::ExtentKind::layer);
@@ -64,11 +69,51 @@ std::vector<PlannedTensor> tensor_list(const format::Config& c) {
     return list;
 }
 
+namespace {
+
+Status too_large(std::string_view source_name, const PlannedTensor& tensor, uint64_t row,
+                 size_t col) {
+    return error(Code::unsupported, source_name, ": tensor ", Quoted{tensor.name}, " row ", row,
+                 " columns from ", col, ": found a weight too large for ",
+                 stored_type_name(tensor.type), ", allowed scales within binary16 (65504)");
+}
+
+// Eight blocks of a K format and their head, at `out`.
+Status store_k_blocks(std::string_view source_name, const PlannedTensor& tensor, uint64_t first_row,
+                      size_t n_rows, const float* rows, size_t col, uint8_t* out) {
+    BlockSource blocks[kHeadBlocks] = {};
+    HeadSource head{};
+    for (size_t row = 0; row < kGroupRows; row++) {
+        if (row >= n_rows) {
+            for (BlockSource& block : blocks) zero_32(tensor.type, &block, row);
+        } else if (!quantize_256(tensor.type, rows + row * tensor.n_cols + col, blocks, &head,
+                                 row)) {
+            return too_large(source_name, tensor, first_row + row, col);
+        }
+    }
+    pack_head(tensor.type, head, out);
+    for (size_t b = 0; b < kHeadBlocks; b++)
+        pack_block(tensor.type, blocks[b], out + block_offset(tensor.type, b));
+    return {};
+}
+
+}  // namespace
+
 Status store_group(std::string_view source_name, const PlannedTensor& tensor, Search search,
                    uint64_t group, const float* rows, uint8_t* out) {
     const uint64_t first_row = group * kGroupRows;
     const size_t n_rows = size_t(std::min<uint64_t>(kGroupRows, tensor.n_rows - first_row));
     const size_t n_cols = size_t(tensor.n_cols);
+    if (is_k_quant(tensor.type)) {
+        for (size_t col = 0; col < n_cols; col += kHeadBlocks * kBlockCols) {
+            if (Status s = store_k_blocks(source_name, tensor, first_row, n_rows, rows, col,
+                                          out + head_offset(tensor.type, col / kBlockCols));
+                !s.ok()) {
+                return s;
+            }
+        }
+        return {};
+    }
     for (size_t col = 0; col < n_cols; col += kBlockCols, out += block_bytes(tensor.type)) {
         BlockSource block{};
         for (size_t row = 0; row < kGroupRows; row++) {
@@ -78,12 +123,8 @@ Status store_group(std::string_view source_name, const PlannedTensor& tensor, Se
             }
             float weights[kBlockCols] = {};
             std::copy_n(rows + row * n_cols + col, std::min(kBlockCols, n_cols - col), weights);
-            if (!quantize_32(tensor.type, search, weights, &block, row)) {
-                return error(Code::unsupported, source_name, ": tensor ", Quoted{tensor.name},
-                             " row ", first_row + row, " columns from ", col,
-                             ": found a weight too large for ", stored_type_name(tensor.type),
-                             ", allowed scales within binary16 (65504)");
-            }
+            if (!quantize_32(tensor.type, search, weights, &block, row))
+                return too_large(source_name, tensor, first_row + row, col);
         }
         pack_block(tensor.type, block, out);
     }

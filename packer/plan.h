@@ -55,6 +55,10 @@ bool is_matrix(format::Role role);
 uint64_t n_groups(const PlannedTensor& tensor);
 uint64_t group_bytes(const PlannedTensor& tensor);
 
+// `type`, or what stands in for a K format where n_cols is not a multiple of 256: q5 for q4k and
+// q5k, q8 for q6k.
+StoredType fitting_type(StoredType type, uint64_t n_cols);
+
 // The extent a tensor stands in: index into the extent table of a model of n_layer layers.
 uint32_t extent_of(const PlannedTensor& tensor, uint32_t n_layer);
 

@@ -3,15 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-
-#include "core/status.h"
-#include "packer/dequant.h"
 
 namespace axiom::packer {
 namespace {
-
-using gguf::TensorType;
 
 constexpr uint16_t kHalfInfinity = 0x7c00;
 
@@ -44,8 +38,8 @@ bool quantize_q8(const float* w, BlockSource* block, size_t row) {
     return true;
 }
 
-// A 4-bit quantization of 32 weights, w ~ scale * (q - zero) + minimum. Sums run in eight lanes so
-// that the compiler can use vectors; packing a large model is mostly these loops.
+// A quantization of 32 weights to 0..top, w ~ scale * (q - zero) + minimum. Sums run in eight lanes
+// so that the compiler can use vectors; packing a large model is mostly these loops.
 constexpr size_t kLanes = 8;
 
 float fold(const float (&lanes)[kLanes]) {
@@ -56,12 +50,12 @@ float fold(const float (&lanes)[kLanes]) {
 
 struct Fit {
     uint16_t scale = 0, minimum = 0;
-    float q[kBlockCols] = {};  // whole numbers 0..15
+    float q[kBlockCols] = {};  // whole numbers 0..top
     float squared_error = INFINITY;
 };
 
 // The best q for a given scale and minimum, and the error that leaves.
-void round_to(const float* __restrict w, float zero, Fit* __restrict fit) {
+void round_to(const float* __restrict w, float zero, float top, Fit* __restrict fit) {
     const float scale = f16_to_f32(fit->scale), minimum = f16_to_f32(fit->minimum);
     const float inverse = scale == 0 ? 0 : 1 / scale;
     float sums[kLanes] = {};
@@ -69,7 +63,7 @@ void round_to(const float* __restrict w, float zero, Fit* __restrict fit) {
         for (size_t j = 0; j < kLanes; j++) {
             float level = (w[i + j] - minimum) * inverse + zero + 0.5f;
             level = level > 0.0f ? level : 0.0f;
-            level = level < 15.5f ? level : 15.5f;
+            level = level < top + 0.5f ? level : top + 0.5f;
             level = float(int(level));
             fit->q[i + j] = level;
             const float off = (level - zero) * scale + minimum - w[i + j];
@@ -87,11 +81,11 @@ void keep_better(const Fit& candidate, Fit* best) {
 }
 
 // Scale (and minimum) by least squares for the integers of `fit`, then the integers once more.
-Fit refit_q4(const float* w, const Fit& fit) {
+Fit refit_signed(const float* w, float zero, const Fit& fit) {
     float wq[kLanes] = {}, qq[kLanes] = {};
     for (size_t i = 0; i < kBlockCols; i += kLanes) {
         for (size_t j = 0; j < kLanes; j++) {
-            const float q = fit.q[i + j] - 8;
+            const float q = fit.q[i + j] - zero;
             wq[j] += w[i + j] * q;
             qq[j] += q * q;
         }
@@ -99,7 +93,7 @@ Fit refit_q4(const float* w, const Fit& fit) {
     Fit out = fit;
     if (fold(qq) == 0) return out;
     out.scale = half_scale(fold(wq) / fold(qq));
-    round_to(w, 8, &out);
+    round_to(w, zero, 2 * zero - 1, &out);
     return out;
 }
 
@@ -122,12 +116,13 @@ Fit refit_q4m(const float* w, const Fit& fit) {
     const float slope = (n * fold(wq_lanes) - sum_q * sum_w) / determinant;
     out.scale = half_scale(slope);
     out.minimum = f32_to_f16((sum_w - slope * sum_q) / n);
-    round_to(w, 0, &out);
+    round_to(w, 0, 15, &out);
     return out;
 }
 
-// q4 reaches from -8 to 7 scales, so the sign of the scale says which extreme gets the eighth step.
-Fit fit_q4(const float* w, Search search) {
+// q4 (zero 8) and q5 (zero 16) reach from -zero to zero - 1 scales, so the sign of the scale says
+// which extreme gets the one step more.
+Fit fit_signed(const float* w, float zero, Search search) {
     float extreme = 0;
     for (size_t i = 0; i < kBlockCols; i++) {
         if (std::fabs(w[i]) > std::fabs(extreme)) extreme = w[i];
@@ -136,16 +131,14 @@ Fit fit_q4(const float* w, Search search) {
     const auto attempt = [&](float steps) {
         Fit fit;
         fit.scale = half_scale(extreme / steps);
-        round_to(w, 8, &fit);
+        round_to(w, zero, 2 * zero - 1, &fit);
         keep_better(fit, &best);
-        if (search == Search::rms) keep_better(refit_q4(w, fit), &best);
+        if (search == Search::rms) keep_better(refit_signed(w, zero, fit), &best);
     };
-    attempt(-8.0f);
+    attempt(-zero);
     if (search == Search::rms) {
-        for (const float steps :
-             {-7.0f, -7.5f, -8.5f, -9.0f, -9.5f, -10.0f, 6.5f, 7.0f, 7.5f, 8.0f}) {
-            attempt(steps);
-        }
+        for (const float more : {-1.0f, -0.5f, 0.5f, 1.0f, 1.5f, 2.0f}) attempt(-zero - more);
+        for (const float less : {1.5f, 1.0f, 0.5f, 0.0f}) attempt(zero - less);
     }
     return best;
 }
@@ -159,7 +152,7 @@ Fit fit_q4m(const float* w, Search search) {
         Fit fit;
         fit.minimum = f32_to_f16(low + cut_low * range);
         fit.scale = half_scale(range * (1 - cut_low - cut_high) / 15);
-        round_to(w, 0, &fit);
+        round_to(w, 0, 15, &fit);
         keep_better(fit, &best);
         if (search == Search::rms) keep_better(refit_q4m(w, fit), &best);
     };
@@ -172,26 +165,14 @@ Fit fit_q4m(const float* w, Search search) {
     return best;
 }
 
-uint16_t bits_at(const uint8_t* p) {
-    uint16_t bits;
-    memcpy(&bits, p, sizeof bits);
-    return bits;
-}
-
-void copy_nibbles_32(const uint8_t* nibbles, int16_t* q) {
-    for (size_t j = 0; j < 16; j++) {
-        q[j] = nibbles[j] & 15;
-        q[j + 16] = nibbles[j] >> 4;
-    }
-}
-
 }  // namespace
 
 bool quantize_32(StoredType type, Search search, const float* weights, BlockSource* block,
                  size_t row) {
     if (type == StoredType::q8) return quantize_q8(weights, block, row);
-    const bool with_minimum = type == StoredType::q4m;
-    const Fit fit = with_minimum ? fit_q4m(weights, search) : fit_q4(weights, search);
+    const Fit fit = type == StoredType::q4m
+                        ? fit_q4m(weights, search)
+                        : fit_signed(weights, type == StoredType::q4 ? 8 : 16, search);
     if (!(fit.squared_error < INFINITY)) return false;
     for (size_t i = 0; i < kBlockCols; i++) block->q[row][i] = int16_t(fit.q[i]);
     block->scale[row] = fit.scale;
@@ -199,62 +180,15 @@ bool quantize_32(StoredType type, Search search, const float* weights, BlockSour
     return true;
 }
 
-StoredType natural_type(TensorType source) {
-    switch (source) {
-        case TensorType::q4_0:
-            return StoredType::q4;
-        case TensorType::q4_1:
-        case TensorType::q4_k:
-            return StoredType::q4m;
-        default:
-            return StoredType::q8;
-    }
-}
-
-bool keeps_integers(TensorType source, StoredType stored) {
-    return stored == natural_type(source) &&
-           (stored != StoredType::q8 || source == TensorType::q8_0);
-}
-
-void copy_32(TensorType source, const uint8_t* row_data, size_t i_block, BlockSource* block,
-             size_t row) {
-    const gguf::BlockShape shape = gguf::block_shape(uint32_t(source));
-    const uint8_t* const p = row_data + i_block * kBlockCols / shape.n_cols * shape.n_bytes;
-    switch (source) {
-        case TensorType::q4_0:
-            block->scale[row] = bits_at(p);
-            copy_nibbles_32(p + 2, block->q[row]);
-            return;
-        case TensorType::q4_1:
-            block->scale[row] = bits_at(p);
-            block->minimum[row] = bits_at(p + 2);
-            copy_nibbles_32(p + 4, block->q[row]);
-            return;
-        case TensorType::q8_0:
-            block->scale[row] = bits_at(p);
-            for (size_t j = 0; j < kBlockCols; j++) block->q[row][j] = int8_t(p[2 + j]);
-            return;
-        case TensorType::q4_k: {
-            const size_t sub = i_block % 8;
-            const KScale k = k_scale(p + 4, sub);
-            block->scale[row] = f32_to_f16(f16_to_f32(bits_at(p)) * float(k.scale));
-            block->minimum[row] = f32_to_f16(-f16_to_f32(bits_at(p + 2)) * float(k.minimum));
-            const uint8_t* bytes = p + 16 + sub / 2 * 32;
-            for (size_t j = 0; j < kBlockCols; j++) {
-                block->q[row][j] = int16_t(sub % 2 ? bytes[j] >> 4 : bytes[j] & 15);
-            }
-            return;
-        }
-        default:
-            AXIOM_PANIC("copy_32: a type whose integers cannot be kept");
-    }
-}
-
 void zero_32(StoredType type, BlockSource* block, size_t row) {
-    const int16_t zero = type == StoredType::q4 ? 8 : 0;
+    const int16_t zero = type == StoredType::q4    ? 8
+                         : type == StoredType::q5  ? 16
+                         : type == StoredType::q6k ? 32
+                                                   : 0;
     std::fill_n(block->q[row], kBlockCols, zero);
     block->scale[row] = 0;
     block->minimum[row] = 0;
+    block->small[0][row] = block->small[1][row] = 0;
 }
 
 }  // namespace axiom::packer

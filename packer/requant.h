@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
-// One 16 x 32 block of a matrix -> what is stored: copied bit for bit where the source's block
-// format is one of ours, otherwise quantized from floats. Must not know: files, extents, or the
-// model.
+// Floats -> the fields of a stored block: the quantizers, by rows of 32 or, for the K formats, of
+// 256 weights. Must not know: files, extents, sources, or the model.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
 #include "core/quant.h"
-#include "packer/gguf.h"
 
 namespace axiom::packer {
 
@@ -17,26 +14,20 @@ namespace axiom::packer {
 // several and keeps the one with the smallest root mean square error.
 enum class Search { none, rms };
 
-// Fills row `row` of `block` from 32 weights. False if a scale or minimum would not fit binary16
-// (|w| beyond 8.3 million for q8, 0.5 million for q4).
+// Fills row `row` of `block` from 32 weights; q4, q4m, q5 and q8. False if a scale or minimum would
+// not fit binary16 (|w| beyond 8.3 million for q8, 1 million for q5, 0.5 million for q4).
 // Bounds: q8 errs by at most half a scale, scale <= max|w|/127 * (1 + 2^-11) + 2^-24.
 [[nodiscard]] bool quantize_32(StoredType type, Search search, const float* weights,
                                BlockSource* block, size_t row);
 
-// The stored type that keeps this source type best: q4 for Q4_0, q4m for Q4_1 and Q4_K, q8
-// otherwise.
-StoredType natural_type(gguf::TensorType source);
+// Fills row `row` of eight blocks of a K format and of their head from 256 weights, from the range
+// of each sub-block (32 columns of q4k and q5k, 16 of q6k). False if d or dmin would not fit
+// binary16. The small scales and minimums of q4k and q5k use all of 0..255, not only the 0..63 that
+// ggml's formats have room for.
+[[nodiscard]] bool quantize_256(StoredType type, const float* weights,
+                                BlockSource (&blocks)[kHeadBlocks], HeadSource* head, size_t row);
 
-// Source blocks whose integers can be kept: Q4_0 -> q4, Q4_1 -> q4m, Q8_0 -> q8 (exact) and
-// Q4_K -> q4m (scale and minimum are rounded to binary16).
-bool keeps_integers(gguf::TensorType source, StoredType stored);
-
-// Takes over columns [32*i_block, +32) of the source row at `row_data`. Where Q4_K's products leave
-// binary16's range the result is not finite: the caller checks what it stored.
-void copy_32(gguf::TensorType source, const uint8_t* row_data, size_t i_block, BlockSource* block,
-             size_t row);
-
-// A row of padding: weights that are exactly zero.
+// A row of padding: weights that are exactly +0. Heads are then 0 too.
 void zero_32(StoredType type, BlockSource* block, size_t row);
 
 }  // namespace axiom::packer

@@ -171,6 +171,26 @@ Status find_shape(std::string_view text, Shape* shape) {
     return parse_custom(text, shape);
 }
 
+// The file type a GGUF of the same precision would have, so that records compare.
+uint32_t file_type_of(StoredType type) {
+    switch (type) {
+        case StoredType::q4:
+            return 2;
+        case StoredType::q4m:
+            return 3;
+        case StoredType::q5:
+            return 8;
+        case StoredType::q4k:
+            return 14;
+        case StoredType::q5k:
+            return 16;
+        case StoredType::q6k:
+            return 18;
+        default:
+            return 7;
+    }
+}
+
 format::Config config_of(const Shape& shape, StoredType type) {
     format::Config c{};
     c.n_vocab = shape.n_vocab;
@@ -183,8 +203,7 @@ format::Config config_of(const Shape& shape, StoredType type) {
     c.n_ctx_train = shape.n_ctx;
     c.rms_eps = 1e-5f;
     c.tied_output = shape.tied;
-    // The file type a GGUF of the same precision would have, so that records compare.
-    c.file_type = type == StoredType::q4 ? 2 : type == StoredType::q4m ? 3 : 7;
+    c.file_type = file_type_of(type);
     const std::string name = "synthetic " + std::string(shape.name);
     memcpy(c.name, name.data(), std::min(name.size(), sizeof c.name - 1));
     memcpy(c.architecture, "llama", 5);
@@ -238,7 +257,9 @@ Result<Plan> plan_synthetic(std::string_view shape_text, const ConvertOptions& o
         if (tensor.role != Role::rope_freqs) plan.config.n_params += tensor.n_rows * tensor.n_cols;
         if (!is_matrix(tensor.role)) continue;
         const bool vocabulary = tensor.role == Role::token_embd || tensor.role == Role::output;
-        tensor.type = vocabulary ? options.output_type.value_or(StoredType::q8) : layer_type;
+        const StoredType type =
+            vocabulary ? options.output_type.value_or(StoredType::q8) : layer_type;
+        tensor.type = fitting_type(type, tensor.n_cols);
     }
     plan.config.source_bytes = plan.config.n_params * sizeof(float);
 

@@ -128,26 +128,63 @@ TEST_CASE("every half survives the way to float and back, and floats round to th
     REQUIRE(f32_to_f16(std::nextafterf(0x1p-25f, 1.0f)) == 1);  // just above
 }
 
-TEST_CASE("blocks unpack to what was packed, and stored sizes refuse to overflow") {
-    for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q8}) {
-        BlockSource in{}, out{};
+TEST_CASE("blocks and heads of every type unpack to what was packed, to every bit and no further") {
+    for (const StoredType type : kQuantizedTypes) {
+        CAPTURE(stored_type_name(type));
+        BlockSource in{}, out;
+        HeadSource head_in{}, head_out;
+        const int n_values = type == StoredType::q8                              ? 256
+                             : type == StoredType::q6k                           ? 64
+                             : type == StoredType::q5 || type == StoredType::q5k ? 32
+                                                                                 : 16;
         for (size_t r = 0; r < kGroupRows; r++) {
-            in.scale[r] = uint16_t(0x3000 + r);
+            if (is_k_quant(type)) {
+                const int lowest = type == StoredType::q6k ? -128 : 0;
+                for (size_t i = 0; i < 2; i++)
+                    in.small[i][r] = int16_t(lowest + int(r * 97 + i * 31 + 255) % 256);
+            } else {
+                in.scale[r] = uint16_t(0x3000 + r);
+            }
             if (type == StoredType::q4m) in.minimum[r] = uint16_t(0xb000 + r);
+            head_in.d[r] = uint16_t(0x1234 + r);
+            if (type != StoredType::q6k) head_in.dmin[r] = uint16_t(0x8765 - r);
             for (size_t c = 0; c < kBlockCols; c++) {
-                in.q[r][c] = int16_t(type == StoredType::q8 ? int(r * 32 + c) % 256 - 128
-                                                            : int(r * 7 + c * 3) % 16);
+                const int value = int(r * 71 + c * 29) % n_values;
+                in.q[r][c] = int16_t(type == StoredType::q8 ? value - 128 : value);
             }
         }
-        std::vector<uint8_t> block(block_bytes(type));
+        std::vector<uint8_t> block(block_bytes(type) + 1, 0xa5);
         pack_block(type, in, block.data());
+        REQUIRE(block.back() == 0xa5);
         unpack_block(type, block.data(), &out);
         REQUIRE(memcmp(&in, &out, sizeof in) == 0);
+        if (!is_k_quant(type)) continue;
+        std::vector<uint8_t> head(head_bytes(type) + 1, 0xa5);
+        pack_head(type, head_in, head.data());
+        REQUIRE(head.back() == 0xa5);
+        unpack_head(type, head.data(), &head_out);
+        REQUIRE(memcmp(&head_in, &head_out, sizeof head_in) == 0);
     }
+}
+
+TEST_CASE("stored sizes count heads, refuse to overflow, and K formats take whole 256 columns") {
     uint64_t n = 0;
     REQUIRE((stored_bytes(StoredType::q4, 17, 33, &n) && n == 4 * 288));
+    REQUIRE((stored_bytes(StoredType::q5, 17, 33, &n) && n == 4 * 352));
+    REQUIRE((stored_bytes(StoredType::q4k, 17, 512, &n) && n == 2 * 2 * (64 + 8 * 288)));
+    REQUIRE((stored_bytes(StoredType::q5k, 16, 256, &n) && n == 64 + 8 * 352));
+    REQUIRE((stored_bytes(StoredType::q6k, 1, 256, &n) && n == 32 + 8 * 416));
+    for (const StoredType type : {StoredType::q4k, StoredType::q5k, StoredType::q6k}) {
+        for (const uint64_t n_cols : {uint64_t{16}, uint64_t{32}, uint64_t{255}, uint64_t{288}})
+            REQUIRE_FALSE(stored_bytes(type, 16, n_cols, &n));
+        REQUIRE(block_offset(type, 0) == head_bytes(type));
+        REQUIRE(block_offset(type, 9) == 2 * head_bytes(type) + 9 * block_bytes(type));
+        REQUIRE(head_offset(type, 9) == head_bytes(type) + 8 * block_bytes(type));
+    }
+    REQUIRE(block_offset(StoredType::q5, 9) == 9 * 352);
     REQUIRE_FALSE(stored_bytes(StoredType::f64, uint64_t{1} << 62, 2, &n));
     REQUIRE_FALSE(stored_bytes(StoredType::q8, uint64_t{1} << 40, uint64_t{1} << 40, &n));
+    REQUIRE_FALSE(stored_bytes(StoredType::q6k, uint64_t{1} << 56, uint64_t{1} << 39, &n));
     REQUIRE_FALSE(stored_bytes(StoredType::q8, ~uint64_t{0}, 1, &n));
 }
 

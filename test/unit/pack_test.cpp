@@ -18,12 +18,14 @@
 #include "packer/dequant.h"
 #include "packer/files.h"
 #include "packer/gguf_builder.h"
+#include "packer/keep.h"
 #include "packer/manifest.h"
 #include "packer/requant.h"
 #include "packer/synthetic.h"
 #include "packer/verify.h"
 #include "packer/writer.h"
 #include "test/unit/catch.h"
+#include "test/unit/ggml_blocks.h"
 
 using namespace axiom;
 using namespace axiom::packer;
@@ -50,8 +52,9 @@ void set_half(std::vector<uint8_t>& bytes, size_t at, float value) {
     memcpy(bytes.data() + at, &half, sizeof half);
 }
 
-// Random bytes of n_elements weights whose binary16 fields are small numbers.
-std::vector<uint8_t> random_blocks(TensorType type, uint64_t n_elements, uint64_t seed) {
+// Random bytes of n_elements weights whose binary16 fields are small numbers, or any finite ones.
+std::vector<uint8_t> random_blocks(TensorType type, uint64_t n_elements, uint64_t seed,
+                                   bool any_half = false) {
     const gguf::BlockShape shape = gguf::block_shape(uint32_t(type));
     std::vector<uint8_t> bytes(n_elements / shape.n_cols * shape.n_bytes);
     Draw draw(seed);
@@ -66,6 +69,13 @@ std::vector<uint8_t> random_blocks(TensorType type, uint64_t n_elements, uint64_
         } else if (type == TensorType::bf16) {
             const uint16_t value = uint16_t(std::bit_cast<uint32_t>(draw.uniform()) >> 16);
             memcpy(bytes.data() + at, &value, sizeof value);
+        } else if (any_half) {
+            // The top bit of the exponent off in one of two and wherever all of them are set.
+            const auto finite = [&](uint8_t& high) {
+                if ((high & 0x7c) == 0x7c || draw.bits() % 2 == 0) high &= 0xbf;
+            };
+            finite(bytes[at + first_half + 1]);
+            if (two) finite(bytes[at + 3]);
         } else {
             set_half(bytes, at + first_half, draw.uniform() * 0.01f);
             if (two) set_half(bytes, at + 2, draw.uniform() * 0.01f);
@@ -79,6 +89,7 @@ struct TinyModel {
     uint32_t n_embd = 256, n_ff = 512, n_head = 4, n_head_kv = 2, n_vocab = 40;
     std::string architecture = "llama";
     TensorType type = TensorType::f32;  // of the matrices
+    bool any_half = false;              // their scales are any finite binary16
     bool tied = true;
     std::string left_out;   // tensor that is missing
     std::string misshapen;  // tensor with one row too many
@@ -131,7 +142,8 @@ struct TinyModel {
         const std::string name = stem + ".weight";
         if (name == left_out) return;
         if (name == misshapen) rows++;
-        std::vector<uint8_t> data = random_blocks(t, rows * cols, std::hash<std::string>{}(name));
+        std::vector<uint8_t> data =
+            random_blocks(t, rows * cols, std::hash<std::string>{}(name), any_half);
         if (name == poisoned) {
             const float nan = NAN;
             memcpy(data.data() + 37 * sizeof nan, &nan, sizeof nan);
@@ -248,6 +260,7 @@ float stored_value(StoredType type, const BlockSource& block, size_t i) {
     const float scale = f16_to_f32(block.scale[0]);
     const int q = block.q[0][i];
     if (type == StoredType::q4) return float(q - 8) * scale;
+    if (type == StoredType::q5) return float(q - 16) * scale;
     return float(q) * scale + (type == StoredType::q4m ? f16_to_f32(block.minimum[0]) : 0.0f);
 }
 
@@ -283,28 +296,44 @@ TEST_CASE("every GGUF block type gives the weights llama.cpp gives, bit for bit"
     }
 }
 
-TEST_CASE("Q4_0, Q4_1 and Q8_0 are stored without loss") {
-    const std::pair<TensorType, StoredType> cases[] = {{TensorType::q4_0, StoredType::q4},
-                                                       {TensorType::q4_1, StoredType::q4m},
-                                                       {TensorType::q8_0, StoredType::q8}};
+TEST_CASE("types with a stored twin keep every weight bit for bit, and their size within 5 %") {
+    const std::pair<TensorType, StoredType> cases[] = {
+        {TensorType::q4_0, StoredType::q4},  {TensorType::q4_1, StoredType::q4m},
+        {TensorType::q5_0, StoredType::q5},  {TensorType::q8_0, StoredType::q8},
+        {TensorType::q4_k, StoredType::q4k}, {TensorType::q5_k, StoredType::q5k},
+        {TensorType::q6_k, StoredType::q6k}};
     for (const auto& [source, stored] : cases) {
         CAPTURE(gguf::tensor_type_name(uint32_t(source)));
         TinyModel model;
         model.type = source;
+        model.any_half = true;
         model.n_vocab = 41;  // a row group that is not full
         const std::vector<uint8_t> bytes = model.build();
         const Packed packed(bytes, {});
         const gguf::File file = gguf::File::parse("in.gguf", bytes).value();
-        const gguf::Tensor& tensor = *file.tensor("token_embd.weight");
-        CHECK(packed.weights.token_embd.type == stored);
-        for (size_t row = 0; row < tensor.n_rows; row++) {
-            std::vector<float> expected(tensor.n_cols), found(tensor.n_cols);
+        const std::pair<const char*, TensorView> tensors[] = {
+            {"token_embd.weight", packed.weights.token_embd},
+            {"token_embd.weight", packed.weights.output},
+            {"blk.0.attn_k.weight", packed.weights.layer(0).attn_k},
+            {"blk.0.ffn_down.weight", packed.weights.layer(0).ffn_down}};
+        for (const auto& [name, view] : tensors) {
+            CAPTURE(name);
+            const gguf::Tensor& tensor = *file.tensor(name);
             const size_t row_bytes = tensor.data.size() / tensor.n_rows;
-            dequantize(source, tensor.data.data() + row * row_bytes, tensor.n_cols,
-                       expected.data());
-            dequantize_row(stored, packed.weights.token_embd.data, tensor.n_cols, row,
-                           found.data());
-            REQUIRE(expected == found);
+            REQUIRE(view.type == stored);
+            REQUIRE(view.n_rows == tensor.n_rows);
+            std::vector<float> found(tensor.n_cols);
+            for (size_t row = 0; row < tensor.n_rows; row++) {
+                dequantize_row(stored, view.data, tensor.n_cols, row, found.data());
+                for (size_t col = 0; col < tensor.n_cols; col++) {
+                    CAPTURE(row, col);
+                    const uint8_t* const blocks = tensor.data.data() + row * row_bytes;
+                    const float expected = test::plain_weight(source, blocks, col);
+                    if (found[col] != expected) REQUIRE(found[col] == expected);
+                }
+            }
+            CHECK(double(view.bytes) <=
+                  1.05 * double(round_up(tensor.n_rows, kGroupRows) * row_bytes));
         }
         for (const format::TensorEntry& entry : packed.weights.entries) {
             CHECK(entry.max_error == 0.0f);
@@ -314,44 +343,143 @@ TEST_CASE("Q4_0, Q4_1 and Q8_0 are stored without loss") {
     }
 }
 
-TEST_CASE("rows that pad a matrix to sixteen are zero weights") {
-    TinyModel model;
-    model.type = TensorType::q4_0;
-    model.n_vocab = 33;
-    const Packed packed(model.build(), {});
-    const TensorView& view = packed.weights.token_embd;
-    std::vector<float> row(view.n_cols);
-    for (size_t i = 33; i < 48; i++) {
-        dequantize_row(view.type, view.data, view.n_cols, i, row.data());
-        CHECK(row == std::vector<float>(view.n_cols, 0.0f));
+TEST_CASE("rows that pad a matrix to sixteen are zero weights, copied or quantized") {
+    for (const StoredType type : kQuantizedTypes) {
+        CAPTURE(stored_type_name(type));
+        for (const TensorType source :
+             {TensorType::f32, TensorType::q4_0, TensorType::q4_1, TensorType::q5_0,
+              TensorType::q8_0, TensorType::q4_k, TensorType::q5_k, TensorType::q6_k}) {
+            if (source != TensorType::f32 && natural_type(source) != type) continue;
+            TinyModel model;
+            model.type = source;
+            model.n_vocab = 33;
+            ConvertOptions options;
+            options.output_type = type;
+            const Packed packed(model.build(), options);
+            const TensorView& view = packed.weights.token_embd;
+            REQUIRE(view.type == type);
+            std::vector<float> row(view.n_cols);
+            for (size_t i = 33; i < 48; i++) {
+                dequantize_row(view.type, view.data, view.n_cols, i, row.data());
+                CHECK(row == std::vector<float>(view.n_cols, 0.0f));
+            }
+        }
     }
 }
 
-TEST_CASE("Q4_K keeps its integers and errs only by rounding scale and minimum to binary16") {
-    TinyModel model;
-    model.type = TensorType::q4_k;
-    const std::vector<uint8_t> bytes = model.build();
-    const Packed packed(bytes, {});
-    const gguf::File file = gguf::File::parse("in.gguf", bytes).value();
-    const gguf::Tensor& tensor = *file.tensor("blk.0.attn_q.weight");
-    const TensorView view = packed.weights.layer(0).attn_q;
-    REQUIRE(view.type == StoredType::q4m);
-    for (size_t row = 0; row < tensor.n_rows; row++) {
-        std::vector<float> expected(tensor.n_cols), found(tensor.n_cols);
-        const uint8_t* data = tensor.data.data() + row * tensor.data.size() / tensor.n_rows;
-        dequantize(TensorType::q4_k, data, tensor.n_cols, expected.data());
-        dequantize_row(view.type, view.data, tensor.n_cols, row, found.data());
-        uint16_t halves[2];
-        memcpy(halves, data, sizeof halves);
-        for (size_t col = 0; col < tensor.n_cols; col++) {
-            const KScale k = k_scale(data + 4, col / 32);
-            const double scale = std::fabs(double(f16_to_f32(halves[0])) * k.scale);
-            const double minimum = std::fabs(double(f16_to_f32(halves[1])) * k.minimum);
-            // Half an ulp of binary16 is 2^-11 relative, 2^-25 among subnormals; times q <= 15.
-            const double bound = 15 * (scale * 0x1p-11 + 0x1p-25) + minimum * 0x1p-11 + 0x1p-25 +
-                                 std::fabs(double(expected[col])) * 0x1p-23;
-            REQUIRE(std::fabs(double(found[col]) - double(expected[col])) <= bound);
+TEST_CASE("the K formats quantize within the steps of their ranges and their shared scales") {
+    for (const StoredType type : {StoredType::q4k, StoredType::q5k, StoredType::q6k}) {
+        CAPTURE(stored_type_name(type));
+        constexpr size_t kCols = kHeadBlocks * kBlockCols;
+        Draw draw(4);
+        for (int turn = 0; turn < 50; turn++) {
+            float w[kCols];
+            for (size_t i = 0; i < kCols; i++) {
+                const float magnitude = std::ldexp(1.0f, int(i / 16 * 7 % 5));  // by sub-block
+                w[i] = draw.uniform() * magnitude + (turn % 3 == 0 ? 0.5f : 0.0f);
+            }
+            BlockSource blocks[kHeadBlocks] = {};
+            HeadSource head{};
+            const size_t row = size_t(turn) % kGroupRows;
+            REQUIRE(quantize_256(type, w, blocks, &head, row));
+            std::vector<uint8_t> group(group_bytes(type, kHeadBlocks));
+            pack_head(type, head, group.data());
+            for (size_t b = 0; b < kHeadBlocks; b++)
+                pack_block(type, blocks[b], group.data() + block_offset(type, b));
+            float found[kCols];
+            dequantize_row(type, group.data(), kCols, row, found);
+
+            // A sub-block's scale is off by half a d, or by d's own rounding where it is clamped;
+            // the top level of q moves that many times over. The minimum likewise, once.
+            const double d = double(f16_to_f32(head.d[row]));
+            const double dmin = double(f16_to_f32(head.dmin[row]));
+            for (size_t i = 0; i < kCols; i++) {
+                const BlockSource& block = blocks[i / kBlockCols];
+                double bound;
+                if (type == StoredType::q6k) {
+                    const double step = std::fabs(d * block.small[i % 32 / 16][row]);
+                    // Level 32 is missing on one side: a whole step instead of half of one.
+                    bound = step + 32 * (d / 2 + (step + d) * 0x1p-10);
+                } else {
+                    const double step = d * block.small[0][row],
+                                 top = type == StoredType::q4k ? 15 : 31;
+                    const double minimum = dmin * block.small[1][row];
+                    bound = step / 2 + top * (d / 2 + (step + d) * 0x1p-10) + dmin / 2 +
+                            (minimum + dmin) * 0x1p-10;
+                }
+                CAPTURE(turn, i, w[i], found[i]);
+                REQUIRE(std::fabs(double(found[i]) - double(w[i])) <= bound + 1e-5);
+            }
         }
+        const float zeros[kCols] = {};
+        float some[kCols] = {};
+        BlockSource blocks[kHeadBlocks] = {};
+        HeadSource head{};
+        REQUIRE(quantize_256(type, zeros, blocks, &head, 3));
+        CHECK(head.d[3] == 0);
+        CHECK(head.dmin[3] == 0);
+        some[200] = 1e10f;
+        CHECK_FALSE(quantize_256(type, some, blocks, &head, 3));
+        some[200] = 1e-9f;  // the smallest d is no zero
+        REQUIRE(quantize_256(type, some, blocks, &head, 3));
+        CHECK(head.d[3] == 1);
+    }
+}
+
+TEST_CASE("a K format asked for columns that are not a multiple of 256 gives way to q5 or q8") {
+    TinyModel model;
+    model.n_embd = 192;
+    model.n_ff = 512;
+    ConvertOptions options;
+    for (const auto& [asked, given] :
+         {std::pair(StoredType::q4k, StoredType::q5), std::pair(StoredType::q5k, StoredType::q5),
+          std::pair(StoredType::q6k, StoredType::q8)}) {
+        options.type = options.output_type = asked;
+        const Packed packed(model.build(), options);
+        CHECK(packed.weights.token_embd.type == given);
+        CHECK(packed.weights.layer(0).attn_q.type == given);
+        CHECK(packed.weights.layer(0).ffn_down.type == asked);  // [192, 512]
+        CHECK(verify("out.axm", packed.file.bytes()).text() == "");
+    }
+}
+
+TEST_CASE("verify finds a scale that is not finite in a block and in a head") {
+    for (const StoredType type : kQuantizedTypes) {
+        CAPTURE(stored_type_name(type));
+        TinyModel model;
+        ConvertOptions options;
+        options.type = type;
+        Packed packed(model.build(), options);
+        const format::TensorEntry& entry = packed.entry("blk.0.ffn_down.weight");
+        const format::Extent& extent = packed.weights.layout.extents[entry.extent];
+        const uint64_t at =
+            extent.offset + entry.offset + group_bytes(type, kHeadBlocks) +
+            (is_k_quant(type) ? 30 : block_bytes(type) - 2);  // last scale of a head, or block
+        std::string bytes = contents(packed.folder.file("out.axm"));
+        bytes[size_t(at)] = 0;
+        bytes[size_t(at) + 1] = 0x7c;
+        const auto sealed = [&] {  // extent checksum, then that of the head
+            format::FileHeader header;
+            memcpy(&header, bytes.data(), sizeof header);
+            const uint64_t sum = Xxh64::of(bytes.data() + extent.offset, size_t(extent.bytes));
+            memcpy(bytes.data() + sizeof header + entry.extent * sizeof(format::Extent) + 16, &sum,
+                   sizeof sum);
+            header.head_checksum = 0;
+            Xxh64 hash;
+            hash.update(&header, sizeof header);
+            hash.update(bytes.data() + sizeof header, header.n_extents * sizeof(format::Extent));
+            header.head_checksum = hash.digest();
+            memcpy(bytes.data(), &header, sizeof header);
+        };
+        sealed();
+        const std::string path = packed.folder.file("bad.axm");
+        std::ofstream(path, std::ios::binary) << bytes;
+        const Result<MappedFile> bad = MappedFile::open(path);
+        REQUIRE(bad.ok());
+        const std::string text(verify("bad.axm", bad.value().bytes()).text());
+        CAPTURE(text, at);
+        CHECK(text.find("bad.axm: blk.0.ffn_down.weight scale at offset 0x") == 0);
+        CHECK(text.find("found 0x7c00, not a finite number") != std::string::npos);
     }
 }
 
@@ -401,8 +529,8 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("searching for a 4-bit scale never makes a block worse and on average makes it better") {
-    for (const StoredType type : {StoredType::q4, StoredType::q4m}) {
+TEST_CASE("searching for a scale never makes a block worse and on average makes it better") {
+    for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q5}) {
         Draw draw(3);
         double plain = 0, searched = 0;
         for (int block = 0; block < 300; block++) {
@@ -420,7 +548,8 @@ TEST_CASE("searching for a 4-bit scale never makes a block worse and on average 
 
 TEST_CASE(
     "a block of zeros is stored as zeros, and weights too large for binary16 scales are refused") {
-    for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q8}) {
+    for (const StoredType type :
+         {StoredType::q4, StoredType::q4m, StoredType::q5, StoredType::q8}) {
         CAPTURE(stored_type_name(type));
         const float zeros[kBlockCols] = {};
         const BlockSource block = quantized(type, Search::rms, zeros);
@@ -439,8 +568,7 @@ TEST_CASE(
 
 TEST_CASE("types without a stored twin become q8 with the measured error in the table") {
     for (const TensorType type :
-         {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q5_0, TensorType::q5_1,
-          TensorType::q5_k, TensorType::q6_k}) {
+         {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q5_1}) {
         CAPTURE(gguf::tensor_type_name(uint32_t(type)));
         TinyModel model;
         model.type = type;
@@ -656,14 +784,17 @@ TEST_CASE("a synthetic model is the same for the same seed, whatever the number 
     const auto pack = [&](uint64_t seed, unsigned n_threads, StoredType type) {
         ConvertOptions types;
         types.type = type;
-        const Result<Plan> plan = plan_synthetic("tiny", types, seed);
+        types.output_type = type;
+        const Result<Plan> plan = plan_synthetic("256,2,4,2,512,300,tied", types, seed);
         REQUIRE(plan.ok());
+        for (const PlannedTensor& tensor : plan.value().tensors)
+            CHECK((!is_matrix(tensor.role) || tensor.type == type));
         WriteOptions options;
         options.n_threads = n_threads;
         REQUIRE(write_packed(plan.value(), folder.file("x.axm"), options, nullptr).ok());
         return contents(folder.file("x.axm"));
     };
-    for (const StoredType type : {StoredType::q4, StoredType::q4m, StoredType::q8}) {
+    for (const StoredType type : kQuantizedTypes) {
         const std::string one = pack(5, 1, type);
         CHECK(one == pack(5, 1, type));
         CHECK(one == pack(5, 7, type));

@@ -189,7 +189,31 @@ TEST_CASE("each wrong field of a packed file is refused by name, offset, found a
              entries(f)[3].type = StoredType(77);
              reseal(f);
          },
-         "tensor[3] (attn_q).type"},
+         "tensor[3] (attn_q).type at offset"},
+        {"tensor type past the last",
+         [](AlignedBytes& f) {
+             entries(f)[3].type = StoredType(9);
+             reseal(f);
+         },
+         "found 9, allowed 2 (q4), 3 (q4m), 4 (q8), 5 (q5), 6 (q4k), 7 (q5k) or 8 (q6k)"},
+        {"a plain type for a matrix",
+         [](AlignedBytes& f) {
+             entries(f)[3].type = StoredType::f32;
+             reseal(f);
+         },
+         "tensor[3] (attn_q).type at offset"},
+        {"a K format over 64 columns",
+         [](AlignedBytes& f) {
+             entries(f)[3].type = StoredType::q4k;
+             reseal(f);
+         },
+         "found 64, allowed a multiple of 256 for q4k"},
+        {"a K format of the embedding",
+         [](AlignedBytes& f) {
+             entries(f)[0].type = StoredType::q6k;
+             reseal(f);
+         },
+         "tensor[0] (token_embd).n_cols at offset"},
         {"tensor rows",
          [](AlignedBytes& f) {
              entries(f)[3].n_rows = uint64_t{1} << 62;
