@@ -6,6 +6,8 @@
 
 #include "core/status.h"
 #include "efi/apic.h"
+#include "efi/console.h"
+#include "efi/ports.h"
 
 namespace axiom::efi {
 namespace {
@@ -32,6 +34,16 @@ void break_this_core(std::string_view kind) {
 constexpr uint32_t kNobody = 0xee;
 constinit uint32_t real_id = kNobody;
 
+// It has come when it has taken a ticket at the closed door.
+void start_late(const CoreMemory& cores) {
+    const volatile uint32_t& tickets =
+        *reinterpret_cast<uint32_t*>(cores.trampoline + kPageBytes);  // TrampolineData::n_tickets
+    const uint32_t before = tickets;
+    send_startup(real_id, uint8_t(cores.trampoline / kPageBytes));
+    while (tickets == before) pause_cpu();
+    say("fault     the late core has come, tickets ", Hex{before}, " then ", Hex{tickets});
+}
+
 }  // namespace
 
 void distort_cpus(std::string_view kind, CpuList* cpus) {
@@ -49,7 +61,7 @@ void distort_cpus(std::string_view kind, CpuList* cpus) {
 
 void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores) {
     if (kind == "late" && real_id != kNobody) {
-        send_startup(real_id, uint8_t(cores.trampoline / kPageBytes));
+        start_late(cores);
     } else if (kind.starts_with("ap-")) {
         kind.remove_prefix(3);
         team.run(

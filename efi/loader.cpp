@@ -5,6 +5,7 @@
 
 #include "core/quant.h"
 #include "efi/console.h"
+#include "efi/cpu.h"
 #include "efi/text.h"
 #include "model/weights.h"
 
@@ -170,6 +171,15 @@ Status read_verified(File& file, std::string_view path, uint8_t* to, Progress& p
     return status.ok() ? checksums.finish() : status;
 }
 
+// For the largest pages that the CPU has and the model fills, if memory has room to align for them.
+Result<uint64_t> allocate_model(const Firmware& firmware, std::string_view path, uint64_t bytes) {
+    if (bytes >= kHugePageBytes && bytes < kMaxPhysicalAddress && paging_features().gib_pages) {
+        const Result<uint64_t> aligned = allocate_pages(firmware, path, bytes, kHugePageBytes);
+        if (aligned.ok()) return aligned;
+    }
+    return allocate_pages(firmware, path, bytes, kLargePageBytes);
+}
+
 }  // namespace
 
 Status load_model(const Firmware& firmware, const Clock& clock, std::string_view path, bool quiet,
@@ -182,7 +192,7 @@ Status load_model(const Firmware& firmware, const Clock& clock, std::string_view
 
     const uint64_t reserved =
         file.size() > kMaxPhysicalAddress ? file.size() : round_up(file.size(), kLargePageBytes);
-    const Result<uint64_t> address = allocate_pages(firmware, path, reserved, kLargePageBytes);
+    const Result<uint64_t> address = allocate_model(firmware, path, reserved);
     if (!address.ok()) return address.status();
     auto* bytes = reinterpret_cast<uint8_t*>(address.value());
     Progress progress(clock, path, file.size(), quiet);

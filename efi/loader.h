@@ -14,7 +14,8 @@
 namespace axiom::efi {
 
 struct LoadedModel {
-    uint64_t address = 0;  // 2 MiB-aligned EfiLoaderData, ours
+    uint64_t address =
+        0;  // EfiLoaderData, ours; 2 MiB-aligned, from 1 GiB up 1 GiB-aligned if it can be
     uint64_t file_bytes = 0;
     uint64_t reserved_bytes = 0;  // whole 2 MiB pages
     uint64_t load_ticks = 0;      // reading and verifying

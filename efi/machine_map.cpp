@@ -261,18 +261,4 @@ Status map_machine(const MappingPlan& plan, const PageTables::Features& features
     return mapper.status();
 }
 
-PageCounts count_pages(const PageTables& tables, const AddressRange& range) {
-    PageCounts counts;
-    for (uint64_t at = range.begin; at < range.end;) {
-        const uint64_t bytes = tables.find(at).page_bytes;
-        if (bytes == 0) break;
-        uint64_t& n = bytes == kGib         ? counts.n_gib
-                      : bytes == kPageBytes ? counts.n_kib4
-                                            : counts.n_mib2;
-        n++;
-        at = (at / bytes + 1) * bytes;
-    }
-    return counts;
-}
-
 }  // namespace axiom::efi

@@ -68,10 +68,4 @@ struct MappingPlan {
 // Builds the tables in plan.area.tables. no_memory when they do not suffice.
 Status map_machine(const MappingPlan& plan, const PageTables::Features& features, PageTables* out);
 
-// How many pages of each size translate [begin, end).
-struct PageCounts {
-    uint64_t n_gib = 0, n_mib2 = 0, n_kib4 = 0;
-};
-PageCounts count_pages(const PageTables& tables, const AddressRange& range);
-
 }  // namespace axiom::efi

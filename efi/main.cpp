@@ -233,9 +233,10 @@ void do_run(Boot& b, const Machine& machine) {
 }
 
 void say_pages(const Boot& b) {
-    const PageCounts pages = count_pages(b.tables, model_range(b.model));
-    say("pages     weights in ", pages.n_gib, " of 1 GiB, ", pages.n_mib2, " of 2 MiB, ",
-        pages.n_kib4, " of 4 KiB");
+    const AddressRange model = model_range(b.model);
+    const PageTables::Counts n = b.tables.count(model.begin, model.end);
+    say("pages     weights in ", n.n_1gib, " of 1 GiB, ", n.n_2mib, " of 2 MiB, ", n.n_4kib,
+        " of 4 KiB");
 }
 
 // On our own stack, under our own tables: the machine is AXIOM's.

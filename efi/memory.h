@@ -39,6 +39,7 @@ inline constexpr uint64_t kAttributeRuntime = uint64_t{1} << 63;
 
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr uint64_t kLargePageBytes = uint64_t{2} << 20;
+inline constexpr uint64_t kHugePageBytes = uint64_t{1} << 30;
 inline constexpr uint64_t kMaxPhysicalAddress = uint64_t{1} << 52;
 
 struct MemoryRegion {

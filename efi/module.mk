@@ -11,6 +11,8 @@ EFI_OBJECTS := $(ENGINE:%.cpp=$(BUILD)/efi/%.o) $(EFI_SOURCES:%.cpp=$(BUILD)/efi
 # build/axiom-fault.efi, for the boot tests: the same image, whose prompt names a way to break.
 FAULT_OBJECTS := $(filter-out $(BUILD)/efi/efi/main.o,$(EFI_OBJECTS)) \
                  $(BUILD)/efi-fault/efi/main.o $(BUILD)/efi-fault/efi/fault.o
+# build/axiom-two.efi, for the boot tests too: room for two cores.
+TWO_OBJECTS := $(EFI_OBJECTS:$(BUILD)/efi/efi/%=$(BUILD)/efi-two/efi/%)
 
 GNU_EFI_INC := /usr/include/efi
 GNU_EFI_LIB := $(firstword $(wildcard /usr/lib/crt0-efi-x86_64.o /usr/lib/*/crt0-efi-x86_64.o))
@@ -30,7 +32,10 @@ $(BUILD)/efi/%.o: %.cpp Makefile efi/module.mk
 $(BUILD)/efi-fault/%.o: %.cpp Makefile efi/module.mk
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) $(EFI_FLAGS) $(EFI_EXTRA_$*) -DAXIOM_TEST_FAULT -c $< -o $@
-$(BUILD)/efi/%.o: %.S
+$(BUILD)/efi-two/%.o: %.cpp Makefile efi/module.mk
+	@mkdir -p $(@D)
+	$(CXX) $(COMMON) $(EFI_FLAGS) $(EFI_EXTRA_$*) -DAXIOM_MAX_CORES=2 -c $< -o $@
+$(BUILD)/efi/%.o $(BUILD)/efi-two/%.o: %.S
 	@mkdir -p $(@D)
 	$(CXX) -g -c $< -o $@
 
@@ -38,11 +43,12 @@ $(BUILD)/efi/%.o: %.S
 EFI_EXTRA_efi/libc := -fno-builtin -fno-tree-loop-distribute-patterns
 EFI_EXTRA_efi/main := -DAXIOM_COMMIT='"$(COMMIT)"'
 # A new commit is a new main.o, as the image carries its name.
-$(BUILD)/efi/efi/main.o $(BUILD)/efi-fault/efi/main.o: $(BUILD)/commit
+$(patsubst %,$(BUILD)/%/efi/main.o,efi efi-fault efi-two): $(BUILD)/commit
 
 $(BUILD)/axiom.so: $(EFI_OBJECTS)
 $(BUILD)/axiom-fault.so: $(FAULT_OBJECTS)
-$(BUILD)/axiom.so $(BUILD)/axiom-fault.so: efi/axiom.lds
+$(BUILD)/axiom-two.so: $(TWO_OBJECTS)
+$(BUILD)/axiom.so $(BUILD)/axiom-fault.so $(BUILD)/axiom-two.so: efi/axiom.lds
 	ld -nostdlib -pie --no-dynamic-linker -z text --no-undefined -Bsymbolic --build-id=none \
 	   --no-warn-rwx-segments -T efi/axiom.lds $(GNU_EFI_LIB)/crt0-efi-x86_64.o $(filter %.o,$^) \
 	   -L$(GNU_EFI_LIB) -lgnuefi -o $@

@@ -107,4 +107,17 @@ PageTables::Leaf PageTables::find(uint64_t address) const {
     return {};
 }
 
+PageTables::Counts PageTables::count(uint64_t begin, uint64_t end) const {
+    Counts counts;
+    for (uint64_t at = begin; at < end;) {
+        const uint64_t bytes = find(at).page_bytes;
+        if (bytes == 0) break;
+        (bytes == page_bytes(1)   ? counts.n_4kib
+         : bytes == page_bytes(2) ? counts.n_2mib
+                                  : counts.n_1gib)++;
+        at = (at / bytes + 1) * bytes;
+    }
+    return counts;
+}
+
 }  // namespace axiom::efi

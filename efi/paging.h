@@ -52,6 +52,12 @@ class PageTables {
     };
     Leaf find(uint64_t address) const;
 
+    // The pages that translate [begin, end), up to the first address that nothing translates.
+    struct Counts {
+        uint64_t n_4kib = 0, n_2mib = 0, n_1gib = 0;
+    };
+    Counts count(uint64_t begin, uint64_t end) const;
+
     static constexpr uint64_t kPresent = 1, kWritable = 2, kUncached = 1 << 4, kLarge = 1 << 7;
     static constexpr uint64_t kNoExecute = uint64_t{1} << 63;
 

@@ -62,7 +62,12 @@ def boot(folder, image, timeout_s, reactions=(), **machine):
         log.write_bytes(raw)
     if failure is None and status != 0:
         failure = f"QEMU ended with status {status}: {guest.errors()}"
-    text = console.EscapeFilter().feed(bytes(raw)).decode(errors="replace")
+    return outcome_of(bytes(raw), failure, log)
+
+
+def outcome_of(raw, failure, log):
+    """What the serial bytes of a boot say. `failure` as in Outcome."""
+    text = console.EscapeFilter().feed(raw).decode(errors="replace")
     records = []
     for line in text.splitlines():
         if line.startswith(console.RECORD_START.decode()):

@@ -52,6 +52,12 @@ class Tally:
                     print(f"    {line}")
             sys.stdout.flush()
 
+    def skip(self, name, why):
+        """A test that cannot run here, which is no failure and does not count."""
+        with self.lock:
+            print(f"skipped - {name}: {why}")
+            sys.stdout.flush()
+
     def finish(self):
         """Prints the tally; returns the exit status. No test at all is a failure."""
         print(f"{self.n_passed} passed, {self.n_failed} failed")

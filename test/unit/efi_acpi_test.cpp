@@ -63,7 +63,7 @@ struct Tables {
         fadt[128] = 0x0f;
         at[0x4000] = fadt;
         Blob madt = table("APIC", 44 + 8 + 8 + 16 + 12);
-        madt[44] = 0, madt[45] = 8, madt[48] = 1;
+        madt[44] = 0, madt[45] = 8, madt[47] = 3, madt[48] = 1;
         madt[52] = 0, madt[53] = 8, madt[56] = 0;
         madt[60] = 9, madt[61] = 16, madt[68] = 2;
         madt[76] = 1, madt[77] = 12;
@@ -101,6 +101,35 @@ struct Tables {
     AcpiFacts facts() const { return read_acpi({read, this}, 0x1000); }
 };
 
+std::vector<uint32_t> ids(const AcpiFacts& facts) {
+    const auto listed = facts.cpus.listed();
+    return {listed.begin(), listed.end()};
+}
+
+// A MADT of these processors, all with `flags`.
+struct Cpu {
+    uint32_t apic_id;
+    bool is_x2apic;
+    uint32_t flags = 1;
+};
+Blob madt_of(const std::vector<Cpu>& cpus) {
+    Blob madt = table("APIC", 44);
+    for (const Cpu& cpu : cpus) {
+        const size_t at = madt.size();
+        madt.resize(at + (cpu.is_x2apic ? 16 : 8));
+        madt[at] = cpu.is_x2apic ? 9 : 0;
+        madt[at + 1] = uint8_t(madt.size() - at);
+        if (cpu.is_x2apic) {
+            store<uint32_t>(madt, at + 4, cpu.apic_id);
+        } else {
+            madt[at + 3] = uint8_t(cpu.apic_id);
+        }
+        store<uint32_t>(madt, at + (cpu.is_x2apic ? 8 : 4), cpu.flags);
+    }
+    store<uint32_t>(madt, 4, uint32_t(madt.size()));
+    return madt;
+}
+
 bool notes(const AcpiFacts& facts, const char* text) {
     return std::string(facts.note.view()).find(text) != std::string::npos;
 }
@@ -119,7 +148,8 @@ TEST_CASE("timer, reset register, serial console and CPUs are found through the 
     CHECK(!facts.uart.io);
     CHECK(facts.uart.access_bytes == 4);
     CHECK(facts.uart_baud == 0);  // in memory: what clock it divides is not known
-    CHECK(facts.n_cpus == 2);     // one enabled, one that can be brought online, one neither
+    CHECK(ids(facts) == std::vector<uint32_t>{3});
+    CHECK(facts.cpus.n_offline == 1);  // and one neither enabled nor to be brought online
     CHECK(facts.note.view().empty());
 }
 
@@ -137,7 +167,7 @@ TEST_CASE("a revision 0 RSDP leads through the RSDT") {
     const AcpiFacts facts = t.facts();
     CHECK(facts.found);
     CHECK(facts.pm_timer.address == 0x608);
-    CHECK(facts.n_cpus == 0);
+    CHECK(facts.cpus.n_found == 0);
 }
 
 TEST_CASE("a broken XSDT is noted and the RSDT is used") {
@@ -163,7 +193,7 @@ TEST_CASE("tables with hostile lengths are left out and named") {
         const AcpiFacts facts = t.facts();
         INFO(length);
         CHECK(facts.pm_timer.address == 0);
-        CHECK(facts.n_cpus == 2);
+        CHECK(facts.cpus.n_found == 1);
         CHECK(notes(facts, "FADT at 0x4000"));
     }
 }
@@ -178,7 +208,7 @@ TEST_CASE("a table cut right after its header gives nothing") {
     CHECK(facts.found);
     CHECK(facts.pm_timer.address == 0);
     CHECK(facts.uart.address == 0);
-    CHECK(facts.n_cpus == 0);
+    CHECK(facts.cpus.n_found == 0);
 }
 
 TEST_CASE("a MADT entry of length zero or past the end ends the count") {
@@ -187,7 +217,7 @@ TEST_CASE("a MADT entry of length zero or past the end ends the count") {
         t.at[0x5000][53] = length;
         t.fix();
         const AcpiFacts facts = t.facts();
-        CHECK(facts.n_cpus == 1);
+        CHECK(facts.cpus.n_found == 1);
         CHECK(notes(facts, "MADT: entry at offset 0x34"));
     }
 }
@@ -259,4 +289,46 @@ TEST_CASE("a dropped register is named with its address and what is used instead
     CHECK(facts.pm_timer.address == 0x608);  // I/O space is not concerned
     CHECK(notes(facts, "serial console: address: found 0x200000"));
     CHECK(notes(facts, "COM1 is used"));
+}
+
+TEST_CASE("enabled processors of both kinds are listed in the table's order, each once") {
+    Tables t;
+    t.at[0x5000] = madt_of({{4, false}, {300, true}, {0, false}, {4, true}, {6, false, 2}});
+    t.fix();
+    const AcpiFacts facts = t.facts();
+    CHECK(ids(facts) == std::vector<uint32_t>{4, 300, 0});
+    CHECK(facts.cpus.n_offline == 1);
+    CHECK(facts.note.view().empty());
+}
+
+TEST_CASE("an APIC id that means everybody is no processor") {
+    for (const Cpu& everybody : {Cpu{0xff, false}, Cpu{0xffffffff, true}}) {
+        Tables t;
+        t.at[0x5000] = madt_of({{1, false}, everybody, {2, false}});
+        t.fix();
+        CHECK(ids(t.facts()) == std::vector<uint32_t>{1, 2});
+        CHECK(notes(t.facts(), "MADT: entry at offset 0x34: APIC id: found 0x"));
+    }
+}
+
+TEST_CASE("more processors than the list holds are counted, not stored") {
+    Tables t;
+    std::vector<Cpu> cpus;
+    for (uint32_t id = 0; id < 60000; id++) cpus.push_back({1000 + id, true});
+    t.at[0x50000] = madt_of(cpus);
+    store<uint64_t>(t.at[0x3000], 44, 0x50000);
+    t.fix();
+    const AcpiFacts facts = t.facts();
+    CHECK(facts.cpus.n_found == 60000);
+    REQUIRE(facts.cpus.listed().size() == CpuList::kMaxListed);
+    CHECK(facts.cpus.listed().back() == 1000 + CpuList::kMaxListed - 1);
+}
+
+TEST_CASE("a second MADT is noted and left out") {
+    Tables t;
+    t.at[0x50000] = madt_of({{8, false}, {9, false}});
+    store<uint64_t>(t.at[0x3000], 60, 0x50000);
+    t.fix();
+    CHECK(ids(t.facts()) == std::vector<uint32_t>{3});
+    CHECK(notes(t.facts(), "MADT: found a second one"));
 }

@@ -122,3 +122,16 @@ TEST_CASE("with five levels the same addresses translate through one table more"
     CHECK(f.tables.find(kGib + 77).page_bytes == kGib);
     CHECK(f.tables.n_used() == 3);
 }
+
+TEST_CASE("pages of a range are counted by size, read-only 1 GiB pages among writable ones") {
+    Fixture f;
+    REQUIRE(f.tables.map(0, 4 * kGib, Access::read_write).ok());
+    REQUIRE(f.tables.map(kGib, 2 * kGib + 4 * kMib, Access::read).ok());
+    const PageTables::Counts n = f.tables.count(kGib, 2 * kGib + 4 * kMib);
+    CHECK(n.n_1gib == 1);
+    CHECK(n.n_2mib == 2);
+    CHECK(n.n_4kib == 0);
+    CHECK(!f.writable(kGib));
+    CHECK(f.writable(3 * kGib));
+    CHECK(f.tables.count(8 * kGib, 9 * kGib).n_2mib == 0);
+}

@@ -66,6 +66,7 @@ struct FullRun {
         r.n_threads = 1;
         r.n_cpus = 4;
         r.n_cpus_started = 2;
+        r.core_balance = 0.98;
         r.n_batch = 64;
         r.n_ctx = 2048;
         r.n_prompt = 37;

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// Which cores are started, and what they have in common.
+#include "efi/smp_plan.h"
+
+#include <string>
+#include <vector>
+
+#include "core/cpu_features.h"
+#include "test/unit/catch.h"
+
+using namespace axiom;
+using namespace axiom::efi;
+
+namespace {
+
+constexpr uint32_t kAnyId = 0xfffffffe;
+
+CpuList list_of(const std::vector<uint32_t>& ids) {
+    CpuList cpus;
+    for (const uint32_t id : ids) {
+        if (cpus.n_found < CpuList::kMaxListed) cpus.apic_ids[cpus.n_found] = id;
+        cpus.n_found++;
+    }
+    return cpus;
+}
+
+std::vector<uint32_t> ids(const CorePlan& plan) {
+    std::vector<uint32_t> out;
+    for (const CorePlan::Entry& entry : plan.entries()) out.push_back(entry.apic_id);
+    return out;
+}
+
+std::string notes(const CorePlan& plan) {
+    std::string all;
+    for (const Text<192>& note : plan.notes) all += std::string(note.view());
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("every listed core but the boot processor is started, numbered by its place") {
+    const CorePlan plan = plan_cores(list_of({4, 0, 2, 6}), 0, 0, 0xfe);
+    CHECK(ids(plan) == std::vector<uint32_t>{4, 2, 6});
+    CHECK(plan.others[2].number == 3);
+    CHECK(plan.n_found == 4);
+    CHECK(plan.n_cores() == 4);
+    CHECK(notes(plan).empty());
+}
+
+TEST_CASE("-t limits how many cores are started and says when there are fewer") {
+    const CpuList cpus = list_of({0, 1, 2, 3});
+    CHECK(plan_cores(cpus, 0, 1, 0xfe).n_cores() == 1);
+    CHECK(ids(plan_cores(cpus, 0, 3, 0xfe)) == std::vector<uint32_t>{1, 2});
+    CHECK(notes(plan_cores(cpus, 0, 4, 0xfe)).empty());
+    const CorePlan plan = plan_cores(cpus, 0, 8, 0xfe);
+    CHECK(plan.n_cores() == 4);
+    CHECK(notes(plan) == "-t 8: this machine has 4 CPUs");
+}
+
+TEST_CASE("a machine without a MADT, or one that leaves out the boot processor, still has it") {
+    CHECK(plan_cores({}, 0, 0, 0xfe).n_cores() == 1);
+    CHECK(plan_cores({}, 0, 0, 0xfe).n_found == 1);
+    CHECK(notes(plan_cores({}, 0, 2, 0xfe)) == "-t 2: this machine has 1 CPU");
+    const CorePlan plan = plan_cores(list_of({5, 7}), 0, 0, 0xfe);
+    CHECK(ids(plan) == std::vector<uint32_t>{5, 7});
+    CHECK(plan.n_found == 3);
+}
+
+TEST_CASE("ids beyond what the APIC reaches are left out and said") {
+    const CpuList cpus = list_of({0, 255, 256, 9});
+    CHECK(ids(plan_cores(cpus, 0, 0, 0xfe)) == std::vector<uint32_t>{9});
+    CHECK(notes(plan_cores(cpus, 0, 0, 0xfe)).find("found 2 above 254") != std::string::npos);
+    CHECK(ids(plan_cores(cpus, 0, 0, kAnyId)) == std::vector<uint32_t>{255, 256, 9});
+}
+
+TEST_CASE("more cores than the image has room for are said, and the rest is not used") {
+    std::vector<uint32_t> all;
+    for (uint32_t id = 0; id < 300; id++) all.push_back(id);
+    const CorePlan plan = plan_cores(list_of(all), 0, 0, kAnyId);
+    CHECK(plan.n_cores() == kMaxCores);
+    CHECK(plan.n_found == 300);
+    CHECK(notes(plan) == "CPUs: found 300, allowed 256 in this image; the rest is not used");
+    CHECK(notes(plan_cores(list_of(all), 0, 200, kAnyId)).empty());
+    // A boot processor beyond the list is one of those counted.
+    CHECK(plan_cores(list_of(all), 299, 0, kAnyId).n_found == 300);
+    CHECK(plan_cores(list_of(all), 299, 0, kAnyId).n_cores() == kMaxCores);
+}
+
+TEST_CASE("features in common are those of the lesser core in every word") {
+    CpuWords full;
+    full.max_leaf = 0x20;
+    full.leaf1_ecx = 1u << 9 | 1u << 19 | 1u << 27 | 1u << 28 | 1u << 29;
+    full.leaf7_ebx = 1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    full.leaf7_ecx = 1u << 11;
+    full.xcr0 = 0xe7;
+    REQUIRE(decode_features(full).avx512_vnni);
+    CpuWords lesser = full;
+    lesser.xcr0 = 0x7;
+    CHECK_FALSE(decode_features(common_words(full, lesser)).avx512);
+    CHECK(decode_features(common_words(lesser, full)).avx2);
+    lesser = full;
+    lesser.leaf7_ebx = 0;
+    CHECK_FALSE(decode_features(common_words(full, lesser)).avx2);
+    CHECK(decode_features(common_words(full, lesser)).ssse3);
+    CHECK(decode_features(common_words(full, full)).avx512_vnni);
+}
