@@ -49,7 +49,7 @@ class Table {
   private:
     TextSink write_;
     void* context_;
-    char buffer_[320];
+    char buffer_[320] = {};
     Writer line_{buffer_, sizeof buffer_};
 };
 
