@@ -49,6 +49,7 @@ CoreState& this_core() {
 }
 
 Text<32> core_name(const CoreState& core) {
+    if (core.number == CoreState::kStarting) return Text<32>("a cpu that was starting");
     return Text<32>("cpu ", core.number, " (apic ", core.apic_id, ")");
 }
 
