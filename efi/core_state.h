@@ -19,7 +19,8 @@ struct alignas(1024) CoreState {
     uint64_t gdt[5] = {};  // its address, in the GDT register, tells which core runs
     TaskState task{};
 
-    uint32_t number = 0;  // for people: 0 is the boot processor, then by place in the MADT
+    static constexpr uint32_t kStarting = ~uint32_t{0};  // has not yet found its number
+    uint32_t number = kStarting;  // for people: 0 is the boot processor, then by place in the MADT
     uint32_t apic_id = 0;
     uint64_t exception_stacks = 0;            // kNExceptionStacks of kExceptionStackBytes
     uint64_t stack_begin = 0, stack_end = 0;  // the guard page lies just below stack_begin

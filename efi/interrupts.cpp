@@ -134,7 +134,7 @@ extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_exception(const
     in_exception = true;
     say("\naxiom: exception: ", exception_name(frame->vector), " (vector ", frame->vector,
         "), error code ", Hex{frame->error}, ", at ", place(frame->rip).view(), ", ",
-        core_name(core).view());
+        core_name(core).view(), fate_of_others().view());
     if (frame->vector == kPageFault) say_page_fault(*frame, core);
     say_registers(*frame);
     say_code(frame->rip);

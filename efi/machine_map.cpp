@@ -121,13 +121,12 @@ void map_image(Mapper& mapper, const AddressRange& image) {
 
 void map_cores(Mapper& mapper, const MappingPlan& plan) {
     const CoreMemory& cores = plan.area.cores;
-    if (cores.n_places == 0) return;
     for (uint64_t i = 0; i < cores.n_places; i++) {
         for (const uint64_t guard : {cores.exception_guard(i), cores.stack_guard(i)}) {
             mapper.map(guard, guard + kPageBytes, Access::none);
         }
     }
-    if (plan.apic.x2apic) return;
+    if (!plan.apic.usable || plan.apic.x2apic) return;
     mapper.map(plan.apic.base, plan.apic.base + kApicPageBytes, Access::read_write,
                Cache::uncached);
 }

@@ -284,6 +284,7 @@ void say_pages(const Boot& b) {
     enable_vector_state();
     const bool has_spcr = b.acpi.uart.address != 0;
     // First, so that a fault at a wrong register address ends in a machine left as configured.
+    b.core.number = 0;
     b.core.apic_id = own_apic_id();
     b.core.exception_stacks = b.area.exception_stacks;
     b.core.stack_begin = b.area.stack_begin;

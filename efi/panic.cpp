@@ -29,7 +29,7 @@ void panic_handler(const char* file, int line, const char* what) {
     }
     efi::take_the_end();
     efi::say("\naxiom: panic: ", file, ":", line, ": ", what, ", ",
-             efi::core_name(efi::this_core()).view());
+             efi::core_name(efi::this_core()).view(), efi::fate_of_others().view());
     efi::leave_machine();
 }
 

@@ -18,7 +18,6 @@ namespace axiom::efi {
 namespace {
 
 constexpr uint64_t kAnswerMs = 1000;  // a core needs microseconds; one under emulation its turn
-constexpr uint32_t kUnlisted = ~0u;
 
 // What the others read. Written before the first of them starts.
 struct Shared {
@@ -88,7 +87,6 @@ class Starter {
     void prepare_places() {
         for (uint64_t i = 0; i < memory_.n_places; i++) {
             CoreState* core = new (memory_.state(i)) CoreState;
-            core->number = kUnlisted;
             core->exception_stacks = memory_.exception_stacks(i);
             core->stack_begin = memory_.stack_begin(i);
             core->stack_end = memory_.stack_end(i);
@@ -203,6 +201,7 @@ StartedCores start_team(const CoreStart& start, Team* team) {
     StartedCores cores;
     cores.common = read_cpu_words();
     if (start.memory.n_places == 0) {
+        if (start.plan.n_found > 1) send_init_to_all_others();
         team->init(1);
         return cores;
     }

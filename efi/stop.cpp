@@ -17,6 +17,7 @@ constinit CoreState* cores[kMaxCores] = {};
 constinit size_t n_cores = 0;
 constinit std::atomic<CoreState*> owner{nullptr};
 constinit Clock stop_clock{};
+constinit size_t n_told = 0;  // by the owner
 
 [[noreturn]] void stop(CoreState& core) {
     core.stopped.store(true, std::memory_order_release);
@@ -48,6 +49,7 @@ CoreState& this_core() {
 }
 
 Text<32> core_name(const CoreState& core) {
+    if (core.number == CoreState::kStarting) return Text<32>("a cpu that was starting");
     return Text<32>("cpu ", core.number, " (apic ", core.apic_id, ")");
 }
 
@@ -64,7 +66,9 @@ void take_the_end() {
         stop(self);
     }
     for (size_t i = 0; i < n_cores; i++) {
-        if (cores[i] != &self && is_running(cores[i])) send_nmi(cores[i]->apic_id);
+        if (cores[i] == &self || !is_running(cores[i])) continue;
+        n_told++;
+        send_nmi(cores[i]->apic_id);
     }
     constexpr uint64_t kPatienceMs = 500;
     const uint64_t patience = stop_clock.ticks_per_second / 1000 * kPatienceMs;
@@ -72,6 +76,16 @@ void take_the_end() {
         const auto running = [&](CoreState* core) { return core != &self && is_running(core); };
         if (std::none_of(cores, cores + n_cores, running)) break;
     }
+}
+
+Text<64> fate_of_others() {
+    if (n_told == 0) return Text<64>();
+    const CoreState& self = this_core();
+    const auto n_running = size_t(std::count_if(cores, cores + n_cores, [&](CoreState* core) {
+        return core != &self && is_running(core);
+    }));
+    if (n_running != 0) return Text<64>(" (", n_running, " of ", n_told, " others still running)");
+    return Text<64>(" (", n_told, n_told == 1 ? " other" : " others", " stopped)");
 }
 
 void stop_if_told() {

@@ -454,7 +454,7 @@ FAULTS = {  # what to break: its title, patterns of the report
         r"rcx 1122334455667788\b",
         r"code c3( 90){15}",
     ),
-    "panic": ("a broken invariant", r"panic: efi/fault\.cpp:\d+: provoked"),
+    "panic": ("a broken invariant", r"panic: efi/fault\.cpp:\d+: provoked, cpu 0 .* \(1 other stopped\)"),
 }
 
 
@@ -472,7 +472,7 @@ def breaks(suite, kind):
             "axiom/axiom.conf": suite.source(label + ".conf", conf.text(kind, "1")),
         }
         outcome = guest.boot(
-            suite.folder / label, suite.image(label, files), 90, memory_mib=512
+            suite.folder / label, suite.image(label, files), 90, memory_mib=512, cpus=2
         )
         failure = outcome.failure
         for pattern in patterns:

@@ -38,7 +38,8 @@ class Boots:
 
     def qemu(self, label, efi, text=TEXT, options="", **machine):
         image = self.image(label, efi, text, options)
-        return guest.boot(self.suite.folder / label, image, 120, memory_mib=512, **machine)
+        machine = {"memory_mib": 512, **machine}
+        return guest.boot(self.suite.folder / label, image, 120, **machine)
 
     def hash_of(self, text):
         return self.suite.host_hash(self.suite.tiny, text, N_TOKENS)
@@ -116,7 +117,9 @@ def scenarios(suite):
         4, 4, machine="pc", cpu="qemu64,-x2apic"
     )
     yield "2 cores on q35 give axiom-host's hash", boots.computing(2, 2)
-    yield "-t 2 uses two cores of four", boots.computing(4, 2, "-t 2")
+    yield "-t 2 uses two cores of four, in 6 GiB of memory", boots.computing(
+        4, 2, "-t 2", memory_mib=6144
+    )
     yield "a core that never answers is named and the rest goes on", boots.missing("silent", 4)
     yield "a core that comes too late halts and disturbs nobody", boots.missing(
         "late", 3, r"fault     the late core has come, tickets 0x8\d+ then 0x8\d+"
@@ -125,16 +128,16 @@ def scenarios(suite):
     yield "an exception on another core names it and stops all", boots.breaking(
         "ap-null",
         r"exception: #PF page fault \(vector 14\), error code 0x0, at axiom\.efi\+0x[0-9a-f]+, "
-        r"cpu 2 \(apic 2\)",
+        r"cpu 2 \(apic 2\) \(2 others stopped\)",
         r"page fault: read at 0x0{14}10, not mapped \(null page\)",
         r"rcx 1122334455667788\b",
     )
     yield "a stack overflow on another core hits its own guard page", boots.breaking(
         "ap-stack",
-        r"exception: #PF .* cpu 2 \(apic 2\)",
+        r"exception: #PF .* cpu 2 \(apic 2\) \(2 others stopped\)",
         r"page fault: write at 0x[0-9a-f]{13}ff8, not mapped \(stack guard: stack overflow\)",
         r"callers, newest first, some may be stale:",
     )
     yield "a broken invariant on another core names it and stops all", boots.breaking(
-        "ap-panic", r"panic: efi/fault\.cpp:\d+: provoked, cpu 2 \(apic 2\)"
+        "ap-panic", r"panic: efi/fault\.cpp:\d+: provoked, cpu 2 \(apic 2\) \(2 others stopped\)"
     )
