@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "packer/manifest.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "packer/gguf.h"
 
@@ -105,6 +107,38 @@ ordered_json tokenizer_json(const format::TokenizerHeader& h) {
     return json;
 }
 
+// Tensors of one source type stored as one type, matrices and norms alike.
+struct TypeTotal {
+    uint32_t source_type;
+    StoredType type;
+    uint64_t n_tensors = 0, n_weights = 0, bytes = 0;
+
+    double bits_per_weight() const { return 8 * double(bytes) / double(n_weights); }
+    // Of the source's own format; 0 where its type is unknown.
+    double source_bits() const {
+        const gguf::BlockShape shape = gguf::block_shape(source_type);
+        return shape.n_cols == 0 ? 0 : 8.0 * shape.n_bytes / shape.n_cols;
+    }
+};
+
+// In the order of the file; rope_freqs, which no tensor of the source stands for, is left out.
+std::vector<TypeTotal> type_totals(const Weights& weights) {
+    std::vector<TypeTotal> totals;
+    for (const TensorEntry& entry : weights.entries) {
+        if (entry.role == Role::rope_freqs) continue;
+        auto total = std::find_if(totals.begin(), totals.end(), [&](const TypeTotal& t) {
+            return t.source_type == entry.source_type && t.type == entry.type;
+        });
+        if (total == totals.end()) {
+            total = totals.insert(total, {entry.source_type, entry.type});
+        }
+        total->n_tensors++;
+        total->n_weights += entry.n_rows * entry.n_cols;
+        total->bytes += entry.bytes;
+    }
+    return totals;
+}
+
 }  // namespace
 
 std::string tensor_name(const Weights& weights, const TensorEntry& entry) {
@@ -126,6 +160,17 @@ ordered_json manifest(const Weights& weights) {
     json["chat"] = {{"kind", chat_name(chat_header(weights).kind)}};
     json["bytes_per_token"] = weights.bytes_per_token();
     json["macs_per_token"] = weights.macs_per_token();
+    ordered_json& types = json["types"] = ordered_json::array();
+    for (const TypeTotal& t : type_totals(weights)) {
+        types.push_back({{"source_type", gguf::tensor_type_name(t.source_type)},
+                         {"type", stored_type_name(t.type)},
+                         {"n_tensors", t.n_tensors},
+                         {"n_weights", t.n_weights},
+                         {"bytes", t.bytes},
+                         {"bits_per_weight", t.bits_per_weight()},
+                         {"source_bits_per_weight",
+                          t.source_bits() == 0 ? ordered_json() : ordered_json(t.source_bits())}});
+    }
     ordered_json& extents = json["extents"] = ordered_json::array();
     for (const Extent& extent : weights.layout.extents) {
         ordered_json item = {{"kind", extent_kind_name(extent.kind)}};
@@ -182,6 +227,26 @@ std::string describe(const Weights& weights) {
     line("chat        ", chat_name(chat_header(weights).kind));
     line("a token     reads ", Bytes{weights.bytes_per_token()}, " of weights, ",
          Fixed{double(weights.macs_per_token()) / 1e6, 1}, " M multiply-adds");
+    line("");
+    line(PadRight{"source", 8}, PadRight{"stored", 8}, PadLeft{"tensors", 8},
+         PadLeft{"weights", 14}, PadLeft{"bytes", 14}, PadLeft{"bits/weight", 14},
+         PadLeft{"in source", 12});
+    TypeTotal all{};
+    const auto type_line = [&](const char* source, const char* stored, const TypeTotal& t,
+                               std::string_view source_bits) {
+        line(PadRight{source, 8}, PadRight{stored, 8}, PadLeft{Text<24>(t.n_tensors), 8},
+             PadLeft{Text<24>(t.n_weights), 14}, PadLeft{Text<24>(t.bytes), 14},
+             PadLeft{Text<24>(Fixed{t.bits_per_weight(), 4}), 14}, PadLeft{source_bits, 12});
+    };
+    for (const TypeTotal& t : type_totals(weights)) {
+        type_line(gguf::tensor_type_name(t.source_type), stored_type_name(t.type), t,
+                  Text<24>(Fixed{t.source_bits(), 4}));
+        all.n_tensors += t.n_tensors;
+        all.n_weights += t.n_weights;
+        all.bytes += t.bytes;
+    }
+    type_line("all", "", all,
+              Text<24>(Fixed{8 * double(c.source_bytes) / double(all.n_weights), 4}));
     line("");
     line(PadRight{"tensor", 26}, PadRight{"source", 8}, PadRight{"stored", 8}, PadLeft{"rows", 8},
          PadLeft{"cols", 8}, PadLeft{"bytes", 12}, PadLeft{"extent", 8}, PadLeft{"max error", 13},

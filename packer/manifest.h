@@ -12,7 +12,8 @@
 namespace axiom::packer {
 
 // {"axiom_pack":1,"file":..,"file_bytes":..,"config":{..},"tokenizer":{..},"chat":{..},
-//  "extents":[..],"tensors":[{"name","role","layer","source_type","type","n_rows","n_cols","bytes",
+//  "types":[{"source_type","type","n_tensors","n_weights","bytes","bits_per_weight",
+//  "source_bits_per_weight"}..],"extents":[..],"tensors":[{"name","role","layer","source_type","type","n_rows","n_cols","bytes",
 //  "extent","offset","extent_checksum","max_error","rms_error"}..]}
 // Checksums are hexadecimal text; errors are null where none can exist (rope_freqs).
 nlohmann::ordered_json manifest(const Weights& weights);

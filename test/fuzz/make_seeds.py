@@ -115,7 +115,8 @@ def main():
     shutil.rmtree(arguments.out, ignore_errors=True)
     os.makedirs(arguments.out)
     tiny = pack(arguments, "tiny")
-    small = [pack(arguments, "16,1,1,1,16,300,tied", "--type", t) for t in ("q4", "q4m", "q8")]
+    small = [pack(arguments, "16,1,1,1,16,300,tied", "--type", t) for t in ("q4", "q4m", "q8", "q5")]
+    small += [pack(arguments, "256,1,4,1,256,16,tied", "--type", t, "--output-type", t) for t in ("q4k", "q5k", "q6k")]
     seeds = {
         "options_fuzz": list(options_seeds()),
         "gguf_fuzz": list(gguf_seeds()),

@@ -910,4 +910,13 @@ TEST_CASE("the manifest lists every tensor with types, place, checksum and error
     CHECK(item["max_error"].get<double>() > 0);
     CHECK(item["rms_error"].get<double>() < item["max_error"].get<double>());
     CHECK(describe(packed.weights).find("blk.0.attn_q.weight") != std::string::npos);
+    uint64_t n_tensors = 0, n_weights = 0;
+    for (const nlohmann::ordered_json& type : json["types"]) {
+        n_tensors += type["n_tensors"].get<uint64_t>();
+        n_weights += type["n_weights"].get<uint64_t>();
+        CHECK(type["bits_per_weight"] ==
+              8 * type["bytes"].get<double>() / type["n_weights"].get<double>());
+    }
+    CHECK(n_tensors + 1 == json["tensors"].size());  // all but rope_freqs
+    CHECK(n_weights == packed.weights.source.n_params);
 }

@@ -13,9 +13,8 @@
 
 namespace axiom::test {
 
-inline AlignedBytes synthetic_model(const std::string& shape, StoredType type, uint64_t seed = 1) {
-    packer::ConvertOptions options;
-    options.type = type;
+inline AlignedBytes synthetic_model(const std::string& shape, const packer::ConvertOptions& options,
+                                    uint64_t seed = 1) {
     Result<packer::Plan> plan = packer::plan_synthetic(shape, options, seed);
     INFO(plan.status().text());
     REQUIRE(plan.ok());
@@ -26,6 +25,12 @@ inline AlignedBytes synthetic_model(const std::string& shape, StoredType type, u
     AlignedBytes bytes = AlignedBytes::read(path);
     std::remove(path.c_str());
     return bytes;
+}
+
+inline AlignedBytes synthetic_model(const std::string& shape, StoredType type, uint64_t seed = 1) {
+    packer::ConvertOptions options;
+    options.type = type;
+    return synthetic_model(shape, options, seed);
 }
 
 }  // namespace axiom::test
