@@ -133,8 +133,7 @@ void add_quantize(const ModelShape& m, std::vector<Case>& out) {
         Case c = float_case(m, "quantize", std::to_string(n), n);
         c.prepare = [n](Arena& a) { fill_floats(a, n); };
         c.call = [n](const Kernels& k, Arena& a) {
-            const QuantizedActs acts =
-                quantized_acts_in(a.acts.data() + round_up(n * 4, 64), n, 1);
+            const QuantizedActs acts = quantized_acts_in(a.acts.data() + round_up(n * 4, 64), n, 1);
             k.quantize(floats(a), n, acts, 0, 0, n / kBlockCols);
         };
         out.push_back(std::move(c));
@@ -254,7 +253,7 @@ void add_attention(const ModelShape& m, std::vector<Case>& out) {
 
 using AddCases = void (*)(const ModelShape&, std::vector<Case>&);
 constexpr AddCases kOperations[] = {
-    add_matmuls, add_rms_norm, add_quantize,         add_silu_mul,         add_add,
+    add_matmuls, add_rms_norm, add_quantize, add_silu_mul,  add_add,
     add_to_f16,  add_softmax,  add_rope,     add_attention,
 };
 

@@ -145,7 +145,8 @@ struct Kernels {
     // elements n - n%16 + j added to lane j. n >= 1 and any length; x padded to 16 is writable.
     void (*softmax)(float* x, size_t n);
 
-    // out[j][i] += p[j][pos] * v[pos, i] for pos in [0, n_positions) in order, for each of n_queries
+    // out[j][i] += p[j][pos] * v[pos, i] for pos in [0, n_positions) in order, for each of
+    // n_queries
     // <= kMaxQueries; v is f16 [n_positions, head_dim], head_dim a multiple of 16.
     void (*attention_values)(const float* const* p, size_t n_queries, const uint16_t* v,
                              size_t head_dim, size_t n_positions, float* const* out);
@@ -186,7 +187,7 @@ const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
 // Times a small matmul on every worker at once and gives the team the speeds, if the slowest is
 // below kSameSpeed of the fastest: cores of one kind are left with equal shares, whatever disturbed
 // the measurement. `scratch` as above, after select_kernels() or not. Returns slowest/fastest.
-inline constexpr double kSameSpeed = 0.75;
+inline constexpr double kSameSpeed = 0.65;
 double balance_team(Team& team, const Kernels& kernels, void* scratch);
 // What of it is arithmetic: the speeds to set for these times, all 1 where cores are of one kind.
 double speeds_from_times(std::span<const uint64_t> ticks, std::span<uint32_t> speeds);

@@ -41,8 +41,8 @@ class LayerLoop {
     const Task& task(size_t i) const { return tasks_[i]; }
 
     // Runs layer(context, worker, i) for i in [0, n_layers), on every worker of the team. Each
-    // layer ends with a barrier at which worker 0 polls the tasks while the others wait. If *stop is
-    // set at a boundary (a task may have set it), no further layer runs and the result is false.
+    // layer ends with a barrier at which worker 0 polls the tasks while the others wait. If *stop
+    // is set at a boundary (a task may have set it), no further layer runs and the result is false.
     using Layer = void (*)(void* context, const Worker& worker, size_t i_layer);
     void stop_when(const std::atomic<bool>* stop) { stop_ = stop; }
     bool run(Team& team, size_t n_layers, Layer layer, void* context, const PassTimes& times);

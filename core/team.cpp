@@ -43,8 +43,7 @@ void Team::wait_at_barrier(size_t rank, Worker::Action action, void* context) {
         relax_(spins);
     if (action != nullptr) action(context);
     arrived_.value.store(0, std::memory_order_relaxed);
-    epoch_.value.store(epoch_.value.load(std::memory_order_relaxed) + 1,
-                       std::memory_order_release);
+    epoch_.value.store(epoch_.value.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
 void Worker::barrier(Action action, void* context) const {

@@ -445,10 +445,9 @@ Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options,
         options.n_ctx != 0
             ? options.n_ctx
             // -n past any context means "until it is full": one block then is enough to start.
-            : std::min<uint64_t>(wanted_ctx,
-                                 max_tokens(n_bytes) + (options.n_predict < wanted_ctx
-                                                            ? options.n_predict
-                                                            : kKvPositions));
+            : std::min<uint64_t>(wanted_ctx, max_tokens(n_bytes) + (options.n_predict < wanted_ctx
+                                                                        ? options.n_predict
+                                                                        : kKvPositions));
     const bool all_logits = !options.perplexity.empty();
     MemoryNeed need;
     if (!bytes_for(weights, options, n_workers, n_bytes, least_ctx, all_logits, &need.least) ||

@@ -52,7 +52,8 @@ struct Record {
     uint32_t n_threads = 0, n_batch = 0, n_ctx = 0;
     uint32_t n_prompt = 0, n_gen = 0;
     uint32_t n_cpus = 0, n_cpus_started = 0;  // that firmware lists; that answered, with this one
-    double core_balance = 0;  // slowest worker's speed over the fastest's; rows are shared so below 0.75
+    double core_balance =
+        0;  // slowest worker's speed over the fastest's; rows are shared so below kSameSpeed
     uint64_t tsc_hz = 0;
     uint64_t memory_bytes = 0;     // what the slab was given
     uint64_t huge_page_bytes = 0;  // linux: of weights and state, in 2 MiB pages after loading

@@ -55,9 +55,10 @@ void plan(const StateShape& s, ClassPlan out[kNClasses]) {
         quantized_cols(std::max(std::max(s.config.n_embd, s.config.n_q()), s.config.n_ff));
     out[kActivation] = {"activation", s.n_batch * strides.widest() * sizeof(float), kNActivations};
     out[kQuantized] = {"quantized", quantized_acts_bytes(widest_quantized, s.n_batch), 3};
-    out[kOwn] = {"worker", own_floats(s) * sizeof(float) +
-                               quantized_acts_bytes(quantized_cols(s.config.n_embd), 1),
-                 s.n_workers};
+    out[kOwn] = {
+        "worker",
+        own_floats(s) * sizeof(float) + quantized_acts_bytes(quantized_cols(s.config.n_embd), 1),
+        s.n_workers};
     out[kLogits] = {"logits", strides.vocab * sizeof(float), s.n_logit_rows};
     out[kKvTable] = {"kv_table", s.config.n_layer * s.kv_blocks_per_layer() * sizeof(void*), 1};
     out[kKv] = {"kv", s.kv_block_bytes(), s.config.n_layer * s.kv_blocks_per_layer()};
@@ -132,8 +133,8 @@ Result<State> State::create(Slab& slab, const StateShape& shape) {
         own.scores = floats(kOwn);
         own.gathered = own.scores + kMaxQueries * strides.scores;
         own.normed = own.gathered + kMaxQueries * shape.config.head_dim_padded();
-        own.acts = quantized_acts_in(own.normed + strides.embd,
-                                     quantized_cols(shape.config.n_embd), 1);
+        own.acts =
+            quantized_acts_in(own.normed + strides.embd, quantized_cols(shape.config.n_embd), 1);
     }
     // Logit rows are separate objects; a class carved from one range lays them end to end, and
     // State needs no more than that each row can be found.
@@ -151,15 +152,15 @@ Status State::grow(size_t n_tokens) {
                      uint64_t(shape.n_ctx), " allowed");
     }
     const size_t first = (n_past + kKvPositions - 1) / kKvPositions;
-    const size_t last =
-        (n_past + n_tokens + kKvPositions - 1) / kKvPositions;
+    const size_t last = (n_past + n_tokens + kKvPositions - 1) / kKvPositions;
     for (size_t block = first; block < last; block++) {
         for (size_t layer = 0; layer < n_layer; layer++) {
             // A pass that was stopped has taken its blocks already.
             if (kv_table[layer * per_layer + block] != nullptr) continue;
             void* const memory = slab_->allocate(kv_class_);
             AXIOM_CHECK(memory != nullptr);  // the class holds n_ctx positions of every layer
-            // The kernels read lanes past head_dim and positions past the sequence: zeros, not NaNs.
+            // The kernels read lanes past head_dim and positions past the sequence: zeros, not
+            // NaNs.
             memset(memory, 0, shape.kv_block_bytes());
             kv_table[layer * per_layer + block] = static_cast<uint16_t*>(memory);
         }

@@ -57,10 +57,10 @@ class State {
     float* rope_sin = nullptr;   // [n_batch, rope_dim]
     // What one worker uses alone.
     struct Own {
-        float* scores = nullptr;   // [kMaxQueries, scores_stride]
-        float* gathered = nullptr; // [kMaxQueries, head_dim_padded]  what attention gathers
-        float* normed = nullptr;   // [embd_stride]
-        QuantizedActs acts{};      // [1, n_embd]
+        float* scores = nullptr;    // [kMaxQueries, scores_stride]
+        float* gathered = nullptr;  // [kMaxQueries, head_dim_padded]  what attention gathers
+        float* normed = nullptr;    // [embd_stride]
+        QuantizedActs acts{};       // [1, n_embd]
     };
     Own own[StateShape::kMaxWorkers];
     float* logits[StateShape::kMaxLogitRows] = {};  // each [vocab_stride]

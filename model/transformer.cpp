@@ -226,8 +226,8 @@ void Transformer::attend_tile(const Worker& worker, size_t i_layer, size_t head_
             const size_t own_positions = in_block(n_positions[j], p);
             if (own_positions == shared) continue;
             const float* const rest = at[j] + shared;
-            kernels_.attention_values(&rest, 1, v + shared * padded, padded,
-                                      own_positions - shared, &gathered[j]);
+            kernels_.attention_values(&rest, 1, v + shared * padded, padded, own_positions - shared,
+                                      &gathered[j]);
         }
     }
     for (size_t j = 0; j < n; j++) {
@@ -236,8 +236,7 @@ void Transformer::attend_tile(const Worker& worker, size_t i_layer, size_t head_
         const size_t t = (first + j) / heads_per_kv;
         float* const row = s_.q + t * s_.q_stride;
         const size_t block = size_t(q[j] - row) / kBlockCols;
-        kernels_.quantize(row, config_.n_q(), attn_acts_, t, block,
-                          block + head_dim / kBlockCols);
+        kernels_.quantize(row, config_.n_q(), attn_acts_, t, block, block + head_dim / kBlockCols);
     }
 }
 
@@ -266,8 +265,7 @@ void Transformer::output(const Worker& worker) {
     const MatmulFn project = matmul_for(kernels_, weights_.output.type);
     const size_t first = wanted_ == Logits::last ? tokens_.size() - 1 : 0;
     for (size_t t = first; t < tokens_.size(); t++) {
-        const QuantizedActs x =
-            norm_one(worker, weights_.output_norm, s_.x + t * s_.embd_stride);
+        const QuantizedActs x = norm_one(worker, weights_.output_norm, s_.x + t * s_.embd_stride);
         project(weights_.output.data, x, 1, s_.logits[t - first], s_.vocab_stride, begin, end);
     }
 }

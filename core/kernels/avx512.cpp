@@ -171,8 +171,7 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, 
         const __mmask16 all = usable ? 0xffff : 0;
         const __m512i low = _mm512_maskz_cvtps_epi32(all, _mm512_mul_ps(u, inverse));
         const __m512i high = _mm512_maskz_cvtps_epi32(all, _mm512_mul_ps(v, inverse));
-        const __m256i q =
-            _mm256_set_m128i(_mm512_cvtepi32_epi8(high), _mm512_cvtepi32_epi8(low));
+        const __m256i q = _mm256_set_m128i(_mm512_cvtepi32_epi8(high), _mm512_cvtepi32_epi8(low));
         _mm256_store_si256(reinterpret_cast<__m256i*>(out.q(token, b)), q);
         // Sums of 4 bytes, then of 16 in each half.
         __m256i sums = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), q);

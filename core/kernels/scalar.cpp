@@ -235,8 +235,7 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
             const size_t b1 = b0 + kChunkBlocks < n_blocks ? b0 + kChunkBlocks : n_blocks;
             NibbleMultipliers multipliers[kChunkBlocks];
             if constexpr (kScalesAt == 256) {
-                for (size_t b = b0; b < b1; b++)
-                    prepare(x.q(t, b), &multipliers[b - b0]);
+                for (size_t b = b0; b < b1; b++) prepare(x.q(t, b), &multipliers[b - b0]);
             }
             for (size_t row = row_begin; row < row_end; row += kGroupRows) {
                 float* const out = y + t * y_stride + row;
@@ -244,8 +243,8 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                 for (size_t i = 0; i < 4; i++) {
                     acc[i] = b0 != 0 ? _mm_loadu_ps(out + 4 * i) : _mm_setzero_ps();
                 }
-                const uint8_t* block = base + row / kGroupRows * group_bytes(type, n_blocks) +
-                                       group_bytes(type, b0);
+                const uint8_t* block =
+                    base + row / kGroupRows * group_bytes(type, n_blocks) + group_bytes(type, b0);
                 [[maybe_unused]] const uint8_t* head = block;
                 for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
                     if constexpr (is_k_quant(type)) {
@@ -255,8 +254,7 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                         }
                     }
                     __m128i exact[4];
-                    dot_block<type>(block, x.q(t, b), multipliers[b - b0], sums_of(x, t, b),
-                                    exact);
+                    dot_block<type>(block, x.q(t, b), multipliers[b - b0], sums_of(x, t, b), exact);
                     const uint8_t* const scales = block + kScalesAt;
                     const __m128 scale_x = _mm_set1_ps(x.field<float>(QuantizedActs::scale, t, b));
 #pragma GCC unroll 4
@@ -266,8 +264,8 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                             scale = _mm_mul_ps(scale, bytes_to_floats(scales + 4 * i));
                         acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact[i]),
                                                                _mm_mul_ps(scale, scale_x)));
-                        const __m128 scaled_sum = _mm_set1_ps(
-                            x.field<float>(QuantizedActs::scaled_sum, t, b));
+                        const __m128 scaled_sum =
+                            _mm_set1_ps(x.field<float>(QuantizedActs::scaled_sum, t, b));
                         if constexpr (type == StoredType::q4m) {
                             const __m128 minimum = halves_to_floats(scales + 32 + 8 * i);
                             acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
@@ -303,7 +301,7 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, 
         const bool usable = max_bits >= 0x0d800000 && max_bits < 0x7f800000;  // [2^-100, inf)
         const float max = std::bit_cast<float>(max_bits);
         const float inverse = usable ? 127.0f / max : 0;
-                int32_t low_sum = 0, high_sum = 0;
+        int32_t low_sum = 0, high_sum = 0;
         for (size_t i = 0; i < kBlockCols; i++) {
             const int32_t v = usable ? _mm_cvtss_si32(_mm_set_ss(block[i] * inverse)) : 0;
             q[i] = int8_t(v);

@@ -17,7 +17,10 @@ constexpr size_t kTrialRows = 64;
 constexpr size_t kTrialCols = 1024;
 constexpr size_t kTrialTokens[] = {1, 16};
 constexpr StoredType kTrialTypes[] = {StoredType::q4, StoredType::q4m, StoredType::q8};
-constexpr int kTrialRepeats = 8;
+// A trial lasts about a millisecond: long enough for the clock to settle that wide vectors lower,
+// and for whatever else disturbs to pass. Its best repetition counts.
+constexpr uint64_t kTrialTicks = 3000000;
+constexpr int kLeastRepeats = 3;
 constexpr size_t kTrialWeightBytes =
     kTrialRows / kGroupRows * group_bytes(StoredType::q8, kTrialCols / kBlockCols);
 constexpr size_t kTrialActBytes = quantized_acts_bytes(kTrialCols, 16);
@@ -35,7 +38,8 @@ uint64_t best_time(const Kernels& kernels, uint8_t* scratch) {
             kernels.quantize(x, kTrialCols, acts, t, 0, kTrialCols / kBlockCols);
         for (const StoredType type : kTrialTypes) {
             uint64_t best = ~uint64_t{0};
-            for (int i = 0; i < kTrialRepeats; i++) {
+            const uint64_t start = ticks_now();
+            for (int i = 0; i < kLeastRepeats || ticks_now() - start < kTrialTicks / 3; i++) {
                 const uint64_t begin = ticks_now();
                 matmul_for(kernels, type)(scratch, acts, n_tokens, y, kTrialRows, 0, kTrialRows);
                 const uint64_t took = ticks_now() - begin;
@@ -112,7 +116,8 @@ void time_worker(const Worker& worker, void* context) {
     Balance& b = *static_cast<Balance*>(context);
     alignas(64) float y[kTrialRows];
     uint64_t best = ~uint64_t{0};
-    for (int i = 0; i < 4 * kTrialRepeats; i++) {
+    const uint64_t start = ticks_now();
+    for (int i = 0; i < kLeastRepeats || ticks_now() - start < 3 * kTrialTicks; i++) {
         const uint64_t begin = ticks_now();
         matmul_for(b.kernels, StoredType::q4)(b.weights, b.acts, 1, y, kTrialRows, 0, kTrialRows);
         const uint64_t took = ticks_now() - begin;

@@ -223,8 +223,8 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, 
         }
         const int32_t low_sum =
             fold_ints(_mm_add_epi32(_mm_add_epi32(r[0], r[1]), _mm_add_epi32(r[2], r[3])));
-        const int32_t high_sum = fold_ints(_mm_add_epi32(_mm_add_epi32(r[4], r[5]),
-                                                              _mm_add_epi32(r[6], r[7])));
+        const int32_t high_sum =
+            fold_ints(_mm_add_epi32(_mm_add_epi32(r[4], r[5]), _mm_add_epi32(r[6], r[7])));
         for (size_t i = 0; i < 8; i += 4) {
             const __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(r[i], r[i + 1]),
                                                   _mm_packs_epi32(r[i + 2], r[i + 3]));

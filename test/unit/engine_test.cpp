@@ -49,7 +49,8 @@ TEST_CASE("logits have the same bits on every kernel set, worker count and batch
     }
 }
 
-TEST_CASE("logits keep their bits in batches of 512, with heads of whole blocks and unequal cores") {
+TEST_CASE(
+    "logits keep their bits in batches of 512, with heads of whole blocks and unequal cores") {
     // head_dim 32: attention quantizes its own heads. 530 tokens are 17 KV blocks.
     const AlignedBytes file = synthetic_model("128,2,4,1,160,200", StoredType::q4);
     const Weights weights = open(file);

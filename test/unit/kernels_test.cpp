@@ -75,7 +75,7 @@ struct Layout {
     StoredType type;
     size_t scales_at;  // bytes before the scales
     bool minimum;
-    int offset;        // what q is lowered by
+    int offset;  // what q is lowered by
 };
 constexpr Layout kLayouts[] = {
     {StoredType::q4, 256, false, 8},   {StoredType::q4m, 256, true, 0},
@@ -215,8 +215,8 @@ TEST_CASE("the scalar matmul equals the contract computed with plain integers an
                 for (size_t t = 0; t < n_tokens; t++) {
                     for (size_t row = 0; row < 48; row++) {
                         const float expected = w.multiply(row, a.acts, t);
-                        INFO(stored_type_name(layout.type) << " " << n_cols << " columns, row "
-                                                           << row << " token " << t);
+                        INFO(stored_type_name(layout.type)
+                             << " " << n_cols << " columns, row " << row << " token " << t);
                         REQUIRE(same_bits(&expected, &y.data[t * 48 + row], 1));
                     }
                 }
