@@ -10,14 +10,12 @@ namespace {
 
 // 16 independent sums hide the latency of the two widest multipliers known (5 cycles x 2 a cycle).
 #define DOT(w, a) "vpdpbusd %%" #w "mm31, %%" #w "mm30, %%" #w "mm" #a "\n\t"
-#define DOTS(w)                                                                                   \
-    DOT(w, 0)                                                                                     \
-    DOT(w, 1)                                                                                     \
-    DOT(w, 2)                                                                                     \
-    DOT(w, 3)                                                                                     \
-    DOT(w, 4)                                                                                     \
-    DOT(w, 5) DOT(w, 6) DOT(w, 7) DOT(w, 8) DOT(w, 9) DOT(w, 10) DOT(w, 11) DOT(w, 12) DOT(w, 13) \
-        DOT(w, 14) DOT(w, 15)
+#define FOUR_DOTS(w, a, b, c, d) DOT(w, a) DOT(w, b) DOT(w, c) DOT(w, d)
+#define DOTS(w)                \
+    FOUR_DOTS(w, 0, 1, 2, 3)   \
+    FOUR_DOTS(w, 4, 5, 6, 7)   \
+    FOUR_DOTS(w, 8, 9, 10, 11) \
+    FOUR_DOTS(w, 12, 13, 14, 15)
 #define RUN_DOTS(w)                                                                              \
     const uint32_t weights = 0x07050309, activations = 0x05fd0b02;                               \
     asm volatile("vpbroadcastd %1, %%" #w "mm30\n\tvpbroadcastd %2, %%" #w                       \

@@ -30,6 +30,8 @@ namespace axiom {
 // Layout: `width` tokens are interleaved, 1 or 16, so that a kernel reaches those of a tile from
 // one pointer. Blocks [n_tokens/width, n_cols/32] of: int8 q[width][32], then each Field as
 // [width] 32-bit words; padded to 64 bytes.
+// What kernels call here is always inlined: a copy compiled for one set's instructions must not
+// become everybody's (law 6).
 struct QuantizedActs {
     enum Field : size_t {
         scale,
@@ -55,17 +57,18 @@ struct QuantizedActs {
     static constexpr size_t field_at(Field field, size_t lane, size_t width) {
         return width * kBlockCols + (field * width + lane) * 4;
     }
-    uint8_t* block(size_t token, size_t b) const {
+    [[gnu::always_inline]] uint8_t* block(size_t token, size_t b) const {
         return data + (token / width * (n_cols / kBlockCols) + b) * block_stride(width);
     }
-    int8_t* q(size_t token, size_t b) const {
+    [[gnu::always_inline]] int8_t* q(size_t token, size_t b) const {
         return reinterpret_cast<int8_t*>(block(token, b) + q_at(token % width));
     }
     template <class T>
-    T& field(Field f, size_t token, size_t b) const {
+    [[gnu::always_inline]] T& field(Field f, size_t token, size_t b) const {
         return *reinterpret_cast<T*>(block(token, b) + field_at(f, token % width, width));
     }
-    void set(size_t token, size_t b, float d, int32_t low_sum, int32_t high_sum) const {
+    [[gnu::always_inline]] void set(size_t token, size_t b, float d, int32_t low_sum,
+                                    int32_t high_sum) const {
         const int32_t sum = low_sum + high_sum;
         field<float>(scale, token, b) = d;
         field<float>(scaled_sum, token, b) = d * float(sum);
