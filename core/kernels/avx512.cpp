@@ -10,6 +10,9 @@
 namespace axiom {
 namespace {
 
+constexpr size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
 constexpr size_t round_to(size_t n, size_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }
@@ -92,8 +95,6 @@ constexpr size_t kValueRegs = 4;
 // --- matmul ---------------------------------------------------------------------------------
 
 using Ints = __m512i;
-// 512-bit loads come one a cycle, products two: a tile has two groups, so that both use each load.
-constexpr size_t kTileTokens = 8;
 constexpr size_t kTileGroups = 2;
 constexpr int kQ8Bias = 128;
 
@@ -112,12 +113,6 @@ Ints or_ints(Ints a, Ints b) {
 Ints flip_signs(Ints x) {
     return _mm512_xor_si512(x, _mm512_set1_epi8(-128));
 }
-Ints add_ints(Ints a, Ints b) {
-    return _mm512_add_epi32(a, b);
-}
-Ints mul_ints(Ints a, Ints b) {
-    return _mm512_mullo_epi32(a, b);
-}
 template <unsigned n>
 Ints shift_left(Ints x) {
     return _mm512_slli_epi16(x, n);
@@ -135,6 +130,17 @@ Ints bytes_to_ints(const uint8_t* p) {
 Ints signed_bytes_to_ints(const uint8_t* p) {
     return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+Reg as_floats(Ints x) {
+    return _mm512_castsi512_ps(x);
+}
+Ints broadcast4(const void* x) {
+    int32_t four;
+    __builtin_memcpy(&four, x, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+Ints dot4(Ints sum, Ints w, Ints x) {
+    return _mm512_dpbusd_epi32(sum, w, x);
+}
 template <int kMax, size_t n, class Rows, size_t R>
 [[gnu::always_inline]] inline void dots(Ints start, const Rows (&rows)[R], size_t first,
                                         const int8_t* x, Ints (&sums)[R]) {
@@ -142,16 +148,14 @@ template <int kMax, size_t n, class Rows, size_t R>
     for (size_t i = 0; i < R; i++) sums[i] = start;
 #pragma GCC unroll 8
     for (size_t k = 0; k < n; k++) {
-        int32_t four;
-        __builtin_memcpy(&four, x + 4 * k, sizeof four);
-        const Ints columns = _mm512_set1_epi32(four);  // of one token, the same for every row
+        const Ints columns = broadcast4(x + 4 * k);
 #pragma GCC unroll 4
-        for (size_t i = 0; i < R; i++)
-            sums[i] = _mm512_dpbusd_epi32(sums[i], rows[i].w[first + k], columns);
+        for (size_t i = 0; i < R; i++) sums[i] = dot4(sums[i], rows[i].w[first + k], columns);
     }
 }
 
 #include "core/kernels/matmul.inc"
+#include "core/kernels/panels.inc"
 
 // --- activations ----------------------------------------------------------------------------
 

@@ -132,12 +132,6 @@ Ints or_ints(Ints a, Ints b) {
 [[maybe_unused]] Ints flip_signs(Ints x) {
     return _mm_xor_si128(x, _mm_set1_epi8(-128));
 }
-Ints add_ints(Ints a, Ints b) {
-    return _mm_add_epi32(a, b);
-}
-Ints mul_ints(Ints a, Ints b) {
-    return _mm_mullo_epi32(a, b);
-}
 template <unsigned n>
 Ints shift_left(Ints x) {
     return _mm_slli_epi16(x, n);
@@ -191,6 +185,7 @@ template <int kMax, size_t n, class Rows, size_t R>
 }
 
 #include "core/kernels/matmul.inc"
+#include "core/kernels/tiles.inc"
 
 // --- activations ----------------------------------------------------------------------------
 
