@@ -95,7 +95,7 @@ constexpr size_t kValueRegs = 4;
 // --- matmul ---------------------------------------------------------------------------------
 
 using Ints = __m512i;
-constexpr size_t kTileGroups = 2;
+constexpr size_t kStreams = 4;
 constexpr int kQ8Bias = 128;
 
 Ints load_ints(const uint8_t* p) {
@@ -141,17 +141,11 @@ Ints broadcast4(const void* x) {
 Ints dot4(Ints sum, Ints w, Ints x) {
     return _mm512_dpbusd_epi32(sum, w, x);
 }
-template <int kMax, size_t n, class Rows, size_t R>
-[[gnu::always_inline]] inline void dots(Ints start, const Rows (&rows)[R], size_t first,
-                                        const int8_t* x, Ints (&sums)[R]) {
-#pragma GCC unroll 4
-    for (size_t i = 0; i < R; i++) sums[i] = start;
+template <int kMax, size_t n>
+[[gnu::always_inline]] inline Ints dot(Ints start, const Ints* w, const int8_t* x) {
 #pragma GCC unroll 8
-    for (size_t k = 0; k < n; k++) {
-        const Ints columns = broadcast4(x + 4 * k);
-#pragma GCC unroll 4
-        for (size_t i = 0; i < R; i++) sums[i] = dot4(sums[i], rows[i].w[first + k], columns);
-    }
+    for (size_t k = 0; k < n; k++) start = dot4(start, w[k], broadcast4(x + 4 * k));
+    return start;
 }
 
 #include "core/kernels/matmul.inc"

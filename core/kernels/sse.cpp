@@ -114,7 +114,7 @@ constexpr size_t kValueRegs = 2;
 
 using Ints = __m128i;
 constexpr size_t kTileTokens = 4;
-constexpr size_t kTileGroups = 1;
+constexpr size_t kStreams = 1;
 constexpr int kQ8Bias = 0;
 
 Ints load_ints(const uint8_t* p) {
@@ -175,13 +175,6 @@ template <int kMax, size_t n>
             start = _mm_add_epi32(start, _mm_madd_epi16(pairs, ones));
     }
     return start;
-}
-
-template <int kMax, size_t n, class Rows, size_t R>
-[[gnu::always_inline]] inline void dots(Ints start, const Rows (&rows)[R], size_t first,
-                                        const int8_t* x, Ints (&sums)[R]) {
-#pragma GCC unroll 4
-    for (size_t i = 0; i < R; i++) sums[i] = dot<kMax, n>(start, rows[i].w + first, x);
 }
 
 #include "core/kernels/matmul.inc"
