@@ -16,7 +16,7 @@ void Team::init(size_t n_workers, Relax relax) {
     AXIOM_CHECK(n_workers >= 1 && n_workers <= kMaxWorkers);
     count_ = n_workers;
     relax_ = relax != nullptr ? relax : pause;
-    generation_.value = arrived_.value = epoch_.value = stop_.value = 0;
+    generation_.value = arrived_.value = epoch_.value = claimed_.value = stop_.value = 0;
     for (size_t i = 0; i <= count_; i++) speed_before_[i] = i;
 }
 
@@ -43,6 +43,7 @@ void Team::wait_at_barrier(size_t rank, Worker::Action action, void* context) {
         relax_(spins);
     if (action != nullptr) action(context);
     arrived_.value.store(0, std::memory_order_relaxed);
+    claimed_.value.store(0, std::memory_order_relaxed);
     epoch_.value.store(epoch_.value.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
@@ -55,6 +56,22 @@ Worker::Range Worker::split(size_t n_units) const {
     const uint64_t* const before = team->speed_before_;
     return {size_t(n_units * before[rank] / before[count]),
             size_t(n_units * before[rank + 1] / before[count])};
+}
+
+Worker::Range Worker::claim(size_t n_units, size_t least) const {
+    const uint64_t* const before = team->speed_before_;
+    const uint64_t speed = before[rank + 1] - before[rank], all = before[count];
+    std::atomic<uint32_t>& claimed = team->claimed_.value;
+    // Relaxed: what the units hold is ordered by the barriers around.
+    uint32_t begin = claimed.load(std::memory_order_relaxed);
+    while (begin < n_units) {
+        const size_t left = n_units - begin;
+        const size_t part = count == 1 ? left : size_t(left * speed * 3 / (all * 4));
+        const size_t n = part < least ? (left < least ? left : least) : part;
+        if (claimed.compare_exchange_weak(begin, uint32_t(begin + n), std::memory_order_relaxed))
+            return {begin, begin + n};
+    }
+    return {n_units, n_units};
 }
 
 void Team::run(Job job, void* context) {

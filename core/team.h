@@ -30,6 +30,13 @@ struct Worker {
         size_t begin, end;
     };
     Range split(size_t n_units) const;
+
+    // Takes units of [0, n_units) that nobody has taken since the last barrier: in order, most of a
+    // fair share (by the speeds) first, then less and less, so that all are done at about the same
+    // time however they are disturbed; at least `least` >= 1 while there are so many. Empty when
+    // all are taken. Between two barriers every claim is of the same n_units, from one loop.
+    // Source: guided self-scheduling, Polychronopoulos and Kuck, IEEE Trans. Computers C-36 (1987).
+    Range claim(size_t n_units, size_t least) const;
 };
 
 using Job = void (*)(const Worker& worker, void* context);
@@ -70,6 +77,7 @@ class Team {
     Line generation_;  // bumped to release a job
     Line arrived_;     // barrier: workers but rank 0 that have arrived
     Line epoch_;       // barrier: bumped by rank 0 when all have
+    Line claimed_;     // units taken since the last barrier
     Line stop_;
     uint64_t speed_before_[kMaxWorkers + 1] = {};  // sum of the speeds of lower ranks
 };

@@ -34,25 +34,33 @@ void Transformer::layer(const Worker& worker, size_t i_layer) {
     const LayerWeights w = weights_.layer(i_layer);
 
     const QuantizedActs attn_in = norm(worker, w.attn_norm);
-    matmul(worker, w.attn_q, attn_in, s_.q, s_.q_stride);
-    matmul(worker, w.attn_k, attn_in, s_.k, s_.kv_stride);
-    matmul(worker, w.attn_v, attn_in, s_.v, s_.kv_stride);
+    const TensorView* const qkv[] = {&w.attn_q, &w.attn_k, &w.attn_v};
+    float* const qkv_out[] = {s_.q, s_.k, s_.v};
+    claim_rows(worker, qkv, [&](const TensorView& matrix, size_t i, Rows rows) {
+        matmul(matrix, attn_in, qkv_out[i], i == 0 ? s_.q_stride : s_.kv_stride, rows);
+    });
     worker.barrier();
     rotate_and_store(worker, i_layer);
     worker.barrier();
     attend(worker, i_layer);
     worker.barrier();
-    matmul(worker, w.attn_output, attn_acts_, s_.projected, s_.embd_stride);
-    add_residual(worker);
+    claim_rows(worker, {{&w.attn_output}}, [&](const TensorView& matrix, size_t, Rows rows) {
+        matmul(matrix, attn_acts_, s_.projected, s_.embd_stride, rows);
+        add_residual(rows);
+    });
     worker.barrier();
 
     const QuantizedActs ffn_in = norm(worker, w.ffn_norm);
-    matmul(worker, w.ffn_gate, ffn_in, s_.gate, s_.ff_stride);
-    matmul(worker, w.ffn_up, ffn_in, s_.up, s_.ff_stride);
-    swiglu(worker);
+    claim_rows(worker, {{&w.ffn_gate}}, [&](const TensorView& gate, size_t, Rows rows) {
+        matmul(gate, ffn_in, s_.gate, s_.ff_stride, rows);
+        matmul(w.ffn_up, ffn_in, s_.up, s_.ff_stride, rows);
+        swiglu(rows);
+    });
     worker.barrier();
-    matmul(worker, w.ffn_down, ff_acts_, s_.projected, s_.embd_stride);
-    add_residual(worker);
+    claim_rows(worker, {{&w.ffn_down}}, [&](const TensorView& matrix, size_t, Rows rows) {
+        matmul(matrix, ff_acts_, s_.projected, s_.embd_stride, rows);
+        add_residual(rows);
+    });
 }
 
 // x[t] = row of the embedding; and the rotations of these positions, shared by all layers and
@@ -79,8 +87,8 @@ void Transformer::embed(const Worker& worker) {
 // meeting at a barrier; more are shared out.
 QuantizedActs Transformer::norm(const Worker& worker, const TensorView& weight) {
     if (tokens_.size() == 1) return norm_one(worker, weight, s_.x);
-    const auto [begin, end] = worker.split(tokens_.size());
     const size_t n_blocks = s_.embd_acts.n_cols / kBlockCols;
+    const auto [begin, end] = worker.split(tokens_.size());
     for (size_t t = begin; t < end; t++) {
         float* const normed = s_.normed + t * s_.embd_stride;
         kernels_.rms_norm(s_.x + t * s_.embd_stride, weight.f32(), config_.n_embd, config_.rms_eps,
@@ -101,25 +109,54 @@ QuantizedActs Transformer::norm_one(const Worker& worker, const TensorView& weig
 
 namespace {
 
-// The share of a worker in a matrix of n_rows: whole blocks of columns of the next matrix, and so
-// whole row groups, of which no two workers may write the same.
-Worker::Range row_share(const Worker& worker, size_t n_rows) {
-    static_assert(kBlockCols % kGroupRows == 0);
-    const Worker::Range blocks = worker.split((n_rows + kBlockCols - 1) / kBlockCols);
-    const auto row = [&](size_t block) {
-        const size_t n_padded = round_up(n_rows, kGroupRows);
-        return block * kBlockCols < n_padded ? block * kBlockCols : n_padded;
-    };
-    return {row(blocks.begin), row(blocks.end)};
+// Rows are claimed by whole blocks of columns of the next matrix, and so by whole row groups, of
+// which no two workers may write the same; for several tokens by as many as kernels like best.
+constexpr size_t claim_unit(size_t n_tokens) {
+    return n_tokens == 1 ? 32 : 96;
 }
+static_assert(claim_unit(1) % kBlockCols == 0 && claim_unit(2) % kBlockCols == 0);
+
+// Of one token: weights worth a claim, which is some microseconds of reading, and a worker's share
+// that is worth more than one.
+constexpr size_t kClaimBytes = 64 * 1024, kShareBytes = 256 * 1024;
 
 }  // namespace
 
-// y = w x
-void Transformer::matmul(const Worker& worker, const TensorView& w, const QuantizedActs& x,
-                         float* y, size_t stride) {
-    const auto [begin, end] = row_share(worker, w.n_rows);
-    matmul_for(kernels_, w.type)(w.data, x, tokens_.size(), y, stride, begin, end);
+template <class F>
+void Transformer::claim_rows(const Worker& worker, std::span<const TensorView* const> matrices,
+                             F do_rows) {
+    const size_t unit = claim_unit(tokens_.size());
+    const auto units_of = [&](size_t i) { return (matrices[i]->n_rows + unit - 1) / unit; };
+    size_t n_units = 0;
+    for (size_t i = 0; i < matrices.size(); i++) n_units += units_of(i);
+    size_t least = 1;
+    if (tokens_.size() == 1) {
+        const TensorView& first = *matrices[0];
+        const size_t n_blocks = (first.n_cols + kBlockCols - 1) / kBlockCols;
+        const size_t unit_bytes = group_bytes(first.type, n_blocks) * (unit / kGroupRows);
+        AXIOM_CHECK(unit_bytes != 0);
+        const auto [begin, end] = worker.split(n_units);
+        least = (end - begin) * unit_bytes < kShareBytes ? end - begin : kClaimBytes / unit_bytes;
+        if (least == 0) least = 1;
+    }
+    for (;;) {
+        const auto [begin, end] = worker.claim(n_units, least);
+        if (begin == end) return;
+        size_t units_before = 0;
+        for (size_t i = 0; i < matrices.size(); units_before += units_of(i), i++) {
+            const size_t n_padded = round_up(matrices[i]->n_rows, kGroupRows);
+            const auto row = [&](size_t u) {
+                const size_t r = u <= units_before ? 0 : (u - units_before) * unit;
+                return r < n_padded ? r : n_padded;
+            };
+            if (row(begin) < row(end)) do_rows(*matrices[i], i, Rows{row(begin), row(end)});
+        }
+    }
+}
+
+void Transformer::matmul(const TensorView& w, const QuantizedActs& x, float* y, size_t stride,
+                         Rows rows) {
+    matmul_for(kernels_, w.type)(w.data, x, tokens_.size(), y, stride, rows.begin, rows.end);
 }
 
 // Queries turn in place; keys turn and enter the cache with their values, as f16.
@@ -164,12 +201,15 @@ void Transformer::attend(const Worker& worker, size_t i_layer) {
             first += n;
         }
     } else {
-        // Later tokens see more positions: tiles are dealt out, not cut into shares.
         const size_t n_tiles = (n_queries + kMaxQueries - 1) / kMaxQueries;
-        for (size_t i = worker.rank; i < config_.n_head_kv * n_tiles; i += worker.count) {
-            const size_t first = i % n_tiles * kMaxQueries, left = n_queries - first;
-            attend_tile(worker, i_layer, i / n_tiles, first,
-                        left < kMaxQueries ? left : kMaxQueries);
+        for (;;) {
+            const auto [begin, end] = worker.claim(config_.n_head_kv * n_tiles, 1);
+            if (begin == end) break;
+            for (size_t i = begin; i < end; i++) {
+                const size_t first = i % n_tiles * kMaxQueries, left = n_queries - first;
+                attend_tile(worker, i_layer, i / n_tiles, first,
+                            left < kMaxQueries ? left : kMaxQueries);
+            }
         }
     }
     if (config_.head_dim % kBlockCols == 0) return;
@@ -240,33 +280,47 @@ void Transformer::attend_tile(const Worker& worker, size_t i_layer, size_t head_
     }
 }
 
-// silu(gate) * up, quantized, on the rows this worker's matmuls have just written.
-void Transformer::swiglu(const Worker& worker) {
-    const auto [begin, end] = row_share(worker, config_.n_ff);
-    for (size_t t = 0; t < tokens_.size() && begin < end; t++) {
+// silu(gate) * up, quantized.
+void Transformer::swiglu(Rows rows) {
+    for (size_t t = 0; t < tokens_.size(); t++) {
         float* const gate = s_.gate + t * s_.ff_stride;
-        kernels_.silu_mul(gate + begin, s_.up + t * s_.ff_stride + begin, end - begin);
-        kernels_.quantize(gate, config_.n_ff, ff_acts_, t, begin / kBlockCols,
-                          (end + kBlockCols - 1) / kBlockCols);
+        kernels_.silu_mul(gate + rows.begin, s_.up + t * s_.ff_stride + rows.begin,
+                          rows.end - rows.begin);
+        kernels_.quantize(gate, config_.n_ff, ff_acts_, t, rows.begin / kBlockCols,
+                          (rows.end + kBlockCols - 1) / kBlockCols);
     }
 }
 
-// x += projected, on the rows this worker's matmul has just written.
-void Transformer::add_residual(const Worker& worker) {
-    const auto [begin, end] = row_share(worker, config_.n_embd);
-    for (size_t t = 0; t < tokens_.size() && begin < end; t++) {
-        const size_t at = t * s_.embd_stride + begin;
-        kernels_.add(s_.x + at, s_.projected + at, end - begin);
+// x += projected.
+void Transformer::add_residual(Rows rows) {
+    for (size_t t = 0; t < tokens_.size(); t++) {
+        const size_t at = t * s_.embd_stride + rows.begin;
+        kernels_.add(s_.x + at, s_.projected + at, rows.end - rows.begin);
     }
 }
 
 void Transformer::output(const Worker& worker) {
-    const auto [begin, end] = row_share(worker, config_.n_vocab);
     const MatmulFn project = matmul_for(kernels_, weights_.output.type);
+    const size_t n_padded = round_up(config_.n_vocab, kGroupRows);
+    const size_t unit = claim_unit(1), n_units = (n_padded + unit - 1) / unit;
     const size_t first = wanted_ == Logits::last ? tokens_.size() - 1 : 0;
-    for (size_t t = first; t < tokens_.size(); t++) {
-        const QuantizedActs x = norm_one(worker, weights_.output_norm, s_.x + t * s_.embd_stride);
-        project(weights_.output.data, x, 1, s_.logits[t - first], s_.vocab_stride, begin, end);
+    const size_t n_rows = tokens_.size() - first;  // of logits
+    size_t normed = n_rows;
+    QuantizedActs x;
+    for (;;) {
+        auto [begin, end] = worker.claim(n_rows * n_units, 1);
+        if (begin == end) return;
+        while (begin < end) {  // a claim may go on in the next row of logits
+            const size_t t = begin / n_units, row_end = (t + 1) * n_units;
+            const size_t stop = row_end < end ? row_end : end;
+            if (t != normed)
+                x = norm_one(worker, weights_.output_norm, s_.x + (first + t) * s_.embd_stride);
+            normed = t;
+            const size_t last = (stop - t * n_units) * unit;
+            project(weights_.output.data, x, 1, s_.logits[t], s_.vocab_stride,
+                    (begin - t * n_units) * unit, last < n_padded ? last : n_padded);
+            begin = stop;
+        }
     }
 }
 

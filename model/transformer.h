@@ -31,20 +31,28 @@ class Transformer {
                    const PassTimes& times);
 
   private:
+    struct Rows {  // half open; whole groups
+        size_t begin, end;
+    };
+
     void embed(const Worker& worker);
     void layer(const Worker& worker, size_t i_layer);
     void output(const Worker& worker);
 
-    // The stages, each over this worker's share. Activations are [n_tokens, stride] floats.
+    // The stages, each over this worker's share, or over the rows it has claimed. Activations are
+    // [n_tokens, stride] floats.
     QuantizedActs norm(const Worker& worker, const TensorView& weight);
     QuantizedActs norm_one(const Worker& worker, const TensorView& weight, const float* x);
-    void matmul(const Worker& worker, const TensorView& w, const QuantizedActs& x, float* y,
-                size_t stride);
+    // y = w x, on these rows.
+    void matmul(const TensorView& w, const QuantizedActs& x, float* y, size_t stride, Rows rows);
     void rotate_and_store(const Worker& worker, size_t i_layer);
     void attend(const Worker& worker, size_t i_layer);
     void attend_tile(const Worker& worker, size_t i_layer, size_t head_kv, size_t first, size_t n);
-    void swiglu(const Worker& worker);
-    void add_residual(const Worker& worker);
+    void swiglu(Rows rows);
+    void add_residual(Rows rows);
+    // do_rows(*matrices[i], i, rows) until all rows of all are taken, by this worker or another.
+    template <class F>
+    void claim_rows(const Worker& worker, std::span<const TensorView* const> matrices, F do_rows);
 
     const Weights& weights_;
     const ModelConfig& config_;

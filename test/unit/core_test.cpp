@@ -333,6 +333,64 @@ TEST_CASE("row shares follow the speeds a team was given, in order and without g
     }
 }
 
+TEST_CASE("claims take every unit exactly once between two barriers, whoever is faster") {
+    for (const size_t n_workers : {1u, 2u, 4u}) {
+        Team team;
+        team.init(n_workers, [](uint32_t) { std::this_thread::yield(); });
+        std::vector<uint32_t> speeds;
+        for (size_t i = 0; i < n_workers; i++) speeds.push_back(uint32_t(1 + 30 * i));
+        team.set_speeds(speeds);
+        std::vector<std::thread> threads;
+        for (size_t rank = 1; rank < n_workers; rank++)
+            threads.emplace_back([&team, rank] { team.serve(rank); });
+        struct Shared {
+            std::vector<std::atomic<int>> taken = std::vector<std::atomic<int>>(1000);
+            size_t n = 0, least = 0;
+            std::atomic<int> wrong{0};
+        } shared;
+        const auto count_up = [](const Worker& w, void* context) {
+            Shared& s = *static_cast<Shared*>(context);
+            for (int stage = 0; stage < 3; stage++) {
+                for (;;) {
+                    const auto [begin, end] = w.claim(s.n, s.least);
+                    if (begin == end) break;
+                    s.wrong += end > s.n || (end - begin < s.least && end != s.n);
+                    for (size_t i = begin; i < end; i++) s.taken[i]++;
+                }
+                w.barrier();
+            }
+        };
+        for (const size_t n : {0u, 1u, 7u, 64u, 1000u}) {
+            for (const size_t least : {1u, 5u, 600u}) {
+                shared.n = n, shared.least = least;
+                for (std::atomic<int>& t : shared.taken) t = 0;
+                team.run(count_up, &shared);
+                for (size_t i = 0; i < 1000; i++)
+                    shared.wrong += shared.taken[i] != (i < n ? 3 : 0);
+            }
+        }
+        team.stop();
+        for (std::thread& t : threads) t.join();
+        REQUIRE(shared.wrong == 0);
+    }
+}
+
+TEST_CASE(
+    "a claim is three quarters of a fair share by speed, then of the rest; all for one worker") {
+    Team team;
+    team.init(2);
+    const uint32_t speeds[] = {100, 300};
+    team.set_speeds(speeds);
+    const Worker slow{0, 2, &team}, fast{1, 2, &team};
+    REQUIRE(fast.claim(1600, 10).end == 900);
+    const Worker::Range second = slow.claim(1600, 10);
+    REQUIRE(second.begin == 900);
+    REQUIRE(second.end == 900 + 131);  // 700 / 4 * 3 / 4
+    Team one;
+    one.init(1);
+    REQUIRE(Worker{0, 1, &one}.claim(1600, 10).end == 1600);
+}
+
 TEST_CASE("speeds follow the times where cores differ and are equal where they hardly do") {
     uint32_t speeds[3];
     const uint64_t alike[] = {100, 130, 101};
