@@ -34,31 +34,33 @@ void Transformer::layer(const Worker& worker, size_t i_layer) {
     const LayerWeights w = weights_.layer(i_layer);
 
     const QuantizedActs attn_in = norm(worker, w.attn_norm);
-    const TensorView* const qkv[] = {&w.attn_q, &w.attn_k, &w.attn_v};
-    float* const qkv_out[] = {s_.q, s_.k, s_.v};
-    claim_rows(worker, qkv, [&](const TensorView& matrix, size_t i, Rows rows) {
-        matmul(matrix, attn_in, qkv_out[i], i == 0 ? s_.q_stride : s_.kv_stride, rows);
-    });
+    const Product qkv[] = {{w.attn_q, s_.q, s_.q_stride},
+                           {w.attn_k, s_.k, s_.kv_stride},
+                           {w.attn_v, s_.v, s_.kv_stride}};
+    claim_rows(worker, qkv, [&](const Product& p, Rows rows) { matmul(p, attn_in, rows); });
     worker.barrier();
     rotate_and_store(worker, i_layer);
     worker.barrier();
     attend(worker, i_layer);
     worker.barrier();
-    claim_rows(worker, {{&w.attn_output}}, [&](const TensorView& matrix, size_t, Rows rows) {
-        matmul(matrix, attn_acts_, s_.projected, s_.embd_stride, rows);
+    const Product projected[] = {{w.attn_output, s_.projected, s_.embd_stride}};
+    claim_rows(worker, projected, [&](const Product& p, Rows rows) {
+        matmul(p, attn_acts_, rows);
         add_residual(rows);
     });
     worker.barrier();
 
     const QuantizedActs ffn_in = norm(worker, w.ffn_norm);
-    claim_rows(worker, {{&w.ffn_gate}}, [&](const TensorView& gate, size_t, Rows rows) {
-        matmul(gate, ffn_in, s_.gate, s_.ff_stride, rows);
-        matmul(w.ffn_up, ffn_in, s_.up, s_.ff_stride, rows);
+    const Product gate[] = {{w.ffn_gate, s_.gate, s_.ff_stride}};
+    claim_rows(worker, gate, [&](const Product& p, Rows rows) {
+        matmul(p, ffn_in, rows);
+        matmul({w.ffn_up, s_.up, s_.ff_stride}, ffn_in, rows);
         swiglu(rows);
     });
     worker.barrier();
-    claim_rows(worker, {{&w.ffn_down}}, [&](const TensorView& matrix, size_t, Rows rows) {
-        matmul(matrix, ff_acts_, s_.projected, s_.embd_stride, rows);
+    const Product down[] = {{w.ffn_down, s_.projected, s_.embd_stride}};
+    claim_rows(worker, down, [&](const Product& p, Rows rows) {
+        matmul(p, ff_acts_, rows);
         add_residual(rows);
     });
 }
@@ -123,15 +125,14 @@ constexpr size_t kClaimBytes = 64 * 1024, kShareBytes = 256 * 1024;
 }  // namespace
 
 template <class F>
-void Transformer::claim_rows(const Worker& worker, std::span<const TensorView* const> matrices,
-                             F do_rows) {
+void Transformer::claim_rows(const Worker& worker, std::span<const Product> products, F do_rows) {
     const size_t unit = claim_unit(tokens_.size());
-    const auto units_of = [&](size_t i) { return (matrices[i]->n_rows + unit - 1) / unit; };
+    const auto units_of = [&](size_t i) { return (products[i].w.n_rows + unit - 1) / unit; };
     size_t n_units = 0;
-    for (size_t i = 0; i < matrices.size(); i++) n_units += units_of(i);
+    for (size_t i = 0; i < products.size(); i++) n_units += units_of(i);
     size_t least = 1;
     if (tokens_.size() == 1) {
-        const TensorView& first = *matrices[0];
+        const TensorView& first = products[0].w;
         const size_t n_blocks = (first.n_cols + kBlockCols - 1) / kBlockCols;
         const size_t unit_bytes = group_bytes(first.type, n_blocks) * (unit / kGroupRows);
         AXIOM_CHECK(unit_bytes != 0);
@@ -143,20 +144,20 @@ void Transformer::claim_rows(const Worker& worker, std::span<const TensorView* c
         const auto [begin, end] = worker.claim(n_units, least);
         if (begin == end) return;
         size_t units_before = 0;
-        for (size_t i = 0; i < matrices.size(); units_before += units_of(i), i++) {
-            const size_t n_padded = round_up(matrices[i]->n_rows, kGroupRows);
+        for (size_t i = 0; i < products.size(); units_before += units_of(i), i++) {
+            const size_t n_padded = round_up(products[i].w.n_rows, kGroupRows);
             const auto row = [&](size_t u) {
                 const size_t r = u <= units_before ? 0 : (u - units_before) * unit;
                 return r < n_padded ? r : n_padded;
             };
-            if (row(begin) < row(end)) do_rows(*matrices[i], i, Rows{row(begin), row(end)});
+            if (row(begin) < row(end)) do_rows(products[i], Rows{row(begin), row(end)});
         }
     }
 }
 
-void Transformer::matmul(const TensorView& w, const QuantizedActs& x, float* y, size_t stride,
-                         Rows rows) {
-    matmul_for(kernels_, w.type)(w.data, x, tokens_.size(), y, stride, rows.begin, rows.end);
+void Transformer::matmul(const Product& product, const QuantizedActs& x, Rows rows) {
+    matmul_for(kernels_, product.w.type)(product.w.data, x, tokens_.size(), product.y,
+                                         product.stride, rows.begin, rows.end);
 }
 
 // Queries turn in place; keys turn and enter the cache with their values, as f16.

@@ -34,6 +34,11 @@ class Transformer {
     struct Rows {  // half open; whole groups
         size_t begin, end;
     };
+    struct Product {  // y = w x
+        const TensorView& w;
+        float* y;  // [n_tokens, stride]
+        size_t stride;
+    };
 
     void embed(const Worker& worker);
     void layer(const Worker& worker, size_t i_layer);
@@ -43,16 +48,15 @@ class Transformer {
     // [n_tokens, stride] floats.
     QuantizedActs norm(const Worker& worker, const TensorView& weight);
     QuantizedActs norm_one(const Worker& worker, const TensorView& weight, const float* x);
-    // y = w x, on these rows.
-    void matmul(const TensorView& w, const QuantizedActs& x, float* y, size_t stride, Rows rows);
+    void matmul(const Product& product, const QuantizedActs& x, Rows rows);
     void rotate_and_store(const Worker& worker, size_t i_layer);
     void attend(const Worker& worker, size_t i_layer);
     void attend_tile(const Worker& worker, size_t i_layer, size_t head_kv, size_t first, size_t n);
     void swiglu(Rows rows);
     void add_residual(Rows rows);
-    // do_rows(*matrices[i], i, rows) until all rows of all are taken, by this worker or another.
+    // do_rows(product, rows) until all rows of all products are taken, by this worker or another.
     template <class F>
-    void claim_rows(const Worker& worker, std::span<const TensorView* const> matrices, F do_rows);
+    void claim_rows(const Worker& worker, std::span<const Product> products, F do_rows);
 
     const Weights& weights_;
     const ModelConfig& config_;

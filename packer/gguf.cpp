@@ -20,6 +20,7 @@ constexpr uint64_t kMaxAlignment = 1 << 20;
 template <class T>
 T load(const uint8_t* p) {
     T value{};
+    AXIOM_CHECK(p != nullptr);
     memcpy(&value, p, sizeof value);
     return value;
 }
@@ -147,6 +148,7 @@ Status parse_head(std::string_view file, Cursor& cursor, Head* head) {
     if (cursor.left() == 0) return field_error(file, "file size", 0, "0 bytes", "a GGUF file");
     const uint8_t* magic = nullptr;
     if (Status s = cursor.take("magic", 4, &magic); !s.ok()) return s;
+    AXIOM_CHECK(magic != nullptr);
     if (memcmp(magic, "GGUF", 4) != 0) {
         const std::string_view found(reinterpret_cast<const char*>(magic), 4);
         return field_error(file, "magic", 0, Quoted{found}, "\"GGUF\"");
