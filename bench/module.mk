@@ -26,7 +26,7 @@ PEERS_OPTIONS = $(if $(SHAPES),--shapes '$(SHAPES)') $(if $(FORMATS),--formats '
                 $(if $(TG),--tg '$(TG)') $(if $(ROUNDS),--rounds '$(ROUNDS)') \
                 $(if $(LLAMA_BIN),--llama-bin '$(LLAMA_BIN)') $(if $(PEER),--peer '$(PEER)') \
                 $(if $(PEER_ARGS),--peer-args='$(PEER_ARGS)') \
-                $(if $(PEER_NAME),--peer-name '$(PEER_NAME)')
+                $(if $(PEER_NAME),--peer-name '$(PEER_NAME)') $(if $(ONLY_PEER),--only-peer)
 
 bench-peers: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels ## AXIOM beside llama.cpp and PEER=llama-bench, taking turns
 	@$(PYTHON) -B bench/peers.py --build $(BUILD) $(PEERS_OPTIONS)

@@ -67,7 +67,12 @@ def arguments():
     parser.add_argument("--peer", metavar="PROGRAM", help="another one with llama-bench's options")
     parser.add_argument("--peer-args", default="", help="its own, e.g. '-rtr 1 -fa 1'")
     parser.add_argument("--peer-name", default="peer")
-    return parser.parse_args()
+    parser.add_argument("--only-peer", action="store_true",
+                        help="leave llama.cpp out: long prompts take it minutes a model")
+    args = parser.parse_args()
+    if args.only_peer and not args.peer:
+        parser.error("ONLY_PEER: found no PEER, allowed with PEER=program")
+    return args
 
 
 # ---- programs: each gives samples in tokens per second, by test name ("pp128", "tg32") -------------
@@ -212,7 +217,9 @@ def prepare(args):
     for name in ("llama-bench", "llama-quantize"):
         if not (llama_bin / name).is_file():
             raise Missing(f"LLAMA_BIN: found no {name} in {llama_bin}, allowed a folder with both")
-    programs = [Axiom(args.build), LlamaBench("llama.cpp", llama_bin / "llama-bench")]
+    programs = [Axiom(args.build)]
+    if not args.only_peer:
+        programs.append(LlamaBench("llama.cpp", llama_bin / "llama-bench"))
     if args.peer:
         if not os.access(args.peer, os.X_OK):
             raise Missing(f"PEER: found {args.peer}, allowed a program that can be run")

@@ -10,6 +10,9 @@
 namespace axiom {
 namespace {
 
+constexpr size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
 constexpr size_t round_to(size_t n, size_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }

@@ -283,21 +283,24 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("a matmul larger than one run of row groups has the scalar set's bits") {
-    // 1024 rows of 1024 columns are 544 KiB as q8: more than the vector sets keep in a cache.
-    const Layout& q8 = kLayouts[3];
-    const size_t n = 1024, n_tokens = 18;
-    const Matrix w(q8, n, n, 11);
+TEST_CASE("a matmul larger than one run of rows and one pass of tokens has the scalar set's bits") {
+    // 1024 rows of 1024 columns are 544 KiB as q8: more than the vector sets keep in a cache. 131
+    // tokens are more than share one reading of the weights, and end inside a tile.
+    const size_t n = 1024, n_tokens = 131;
     Acts a(n, n_tokens);
     for (size_t t = 0; t < n_tokens; t++)
         quantize(kScalarKernels, activations(n, t + 1), a.acts, t);
-    Floats expected(n_tokens * n), found(n_tokens * n);
-    matmul_for(kScalarKernels, q8.type)(w.bytes.data, a.acts, n_tokens, expected.data, n, 0, n);
-    for (const Kernels* set : usable_sets()) {
-        INFO(set->name);
-        std::fill_n(found.data, n_tokens * n, 0.0f);
-        matmul_for(*set, q8.type)(w.bytes.data, a.acts, n_tokens, found.data, n, 0, n);
-        REQUIRE(same_bits(expected.data, found.data, n_tokens * n));
+    for (const Layout& layout : kLayouts) {
+        const Matrix w(layout, n, n, 11);
+        Floats expected(n_tokens * n), found(n_tokens * n);
+        matmul_for(kScalarKernels, layout.type)(w.bytes.data, a.acts, n_tokens, expected.data, n, 0,
+                                                n);
+        for (const Kernels* set : usable_sets()) {
+            INFO(set->name << " " << stored_type_name(layout.type));
+            std::fill_n(found.data, n_tokens * n, 0.0f);
+            matmul_for(*set, layout.type)(w.bytes.data, a.acts, n_tokens, found.data, n, 0, n);
+            REQUIRE(same_bits(expected.data, found.data, n_tokens * n));
+        }
     }
 }
 
