@@ -26,6 +26,7 @@
 #include "packer/writer.h"
 #include "test/unit/catch.h"
 #include "test/unit/ggml_blocks.h"
+#include "test/unit/read_file.h"
 
 using namespace axiom;
 using namespace axiom::packer;
@@ -196,11 +197,6 @@ class TemporaryFolder {
     std::string path_;
 };
 
-std::string contents(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
 // Packs GGUF bytes and opens the result.
 struct Packed {
     TemporaryFolder folder;
@@ -276,7 +272,7 @@ double squared_error(StoredType type, const BlockSource& block, const float* wei
 }  // namespace
 
 TEST_CASE("every GGUF block type gives the weights llama.cpp gives, bit for bit") {
-    const nlohmann::json golden = nlohmann::json::parse(contents("test/golden/ggml_blocks.json"));
+    const nlohmann::json golden = nlohmann::json::parse(read_file("test/golden/ggml_blocks.json"));
     REQUIRE(golden["blocks"].size() == 11);
     for (const nlohmann::json& item : golden["blocks"]) {
         CAPTURE(item["type"].get<std::string>());
@@ -455,7 +451,7 @@ TEST_CASE("verify finds a scale that is not finite in a block and in a head") {
         const uint64_t at =
             extent.offset + entry.offset + group_bytes(type, kHeadBlocks) +
             (is_k_quant(type) ? 30 : block_bytes(type) - 2);  // last scale of a head, or block
-        std::string bytes = contents(packed.folder.file("out.axm"));
+        std::string bytes = read_file(packed.folder.file("out.axm"));
         bytes[size_t(at)] = 0;
         bytes[size_t(at) + 1] = 0x7c;
         const auto sealed = [&] {  // extent checksum, then that of the head
@@ -769,13 +765,13 @@ TEST_CASE("a pack that fails or is stopped leaves an existing file as it was") {
     options.stop = &stop;
     const Status status = write_packed(plan.value(), path, options, nullptr);
     CHECK(status.code() == Code::interrupted);
-    CHECK(contents(path) == "precious");
+    CHECK(read_file(path) == "precious");
     CHECK(folder.n_files() == 1);
     const Status nowhere = write_packed(plan.value(), folder.file("no/such/out.axm"), {}, nullptr);
     CHECK_FALSE(nowhere.ok());
     CHECK(folder.n_files() == 1);
     REQUIRE(write_packed(plan.value(), path, {}, nullptr).ok());
-    CHECK(contents(path) != "precious");
+    CHECK(read_file(path) != "precious");
     CHECK(folder.n_files() == 1);
 }
 
@@ -792,7 +788,7 @@ TEST_CASE("a synthetic model is the same for the same seed, whatever the number 
         WriteOptions options;
         options.n_threads = n_threads;
         REQUIRE(write_packed(plan.value(), folder.file("x.axm"), options, nullptr).ok());
-        return contents(folder.file("x.axm"));
+        return read_file(folder.file("x.axm"));
     };
     for (const StoredType type : kQuantizedTypes) {
         const std::string one = pack(5, 1, type);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "test/unit/read_file.h"
 #include "test/unit/tokenizer_fixture.h"
 
 using namespace axiom;
@@ -17,13 +18,6 @@ namespace {
 std::string build_path(const std::string& name) {
     const char* directory = std::getenv("AXIOM_BUILD_DIR");
     return std::string(directory ? directory : "build") + "/" + name;
-}
-
-std::string read_file(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    INFO(path);
-    REQUIRE(in.good());
-    return {std::istreambuf_iterator<char>(in), {}};
 }
 
 std::vector<std::string> golden_lines(const std::string& name) {
