@@ -240,7 +240,7 @@ def benches(suite):
         command = [str(suite.build / "axiom-host"), "-m", str(model), "--bench", plan, "--quiet"]
         host = subprocess.run(command, check=True, capture_output=True, timeout=120)
         expected = [json.loads(line) for line in host.stdout.splitlines()]
-        failure = judge_run(outcome, None)
+        failure = judge.judge_run(outcome, None)
         for field in ("test", "n_prompt", "n_gen", "n_depth", "n_warmup", "logits_hash"):
             found = [r.get(field) for r in outcome.records]
             allowed = [r[field] for r in expected]
