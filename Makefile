@@ -20,7 +20,7 @@ DEFAULT_MODEL_SHA256  := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea3737
 
 # Engine sources, and the instruction set each kernel file may use (law 6). GCC 12 warns about its own
 # AVX-512 header (GCC bug 105593).
-ENGINE   := $(wildcard core/*.cpp core/kernels/*.cpp model/*.cpp)
+ENGINE   := $(wildcard core/*.cpp core/kernels/*.cpp model/*/*.cpp)
 ISA_core/kernels/sse    := -mssse3 -msse4.1
 ISA_core/kernels/avx2 := -mavx2 -mf16c
 ISA_core/kernels/avxvnni := -mavx2 -mf16c -mavxvnni

@@ -13,12 +13,12 @@
 
 #include "bench/host_machine.h"
 #include "core/clock.h"
-#include "model/bench.h"
-#include "model/generate.h"
-#include "model/options.h"
-#include "model/record.h"
-#include "model/tokenizer.h"
-#include "model/weights.h"
+#include "model/run/bench.h"
+#include "model/run/generate.h"
+#include "model/report/options.h"
+#include "model/report/record.h"
+#include "model/text/tokenizer.h"
+#include "model/weights/weights.h"
 
 namespace {
 

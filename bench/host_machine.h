@@ -16,7 +16,7 @@
 #include "core/slab.h"
 #include "core/status.h"
 #include "core/team.h"
-#include "model/generate.h"
+#include "model/run/generate.h"
 
 namespace axiom::host {
 

@@ -7,7 +7,7 @@
 #include "efi/console.h"
 #include "efi/cpu.h"
 #include "efi/text.h"
-#include "model/weights.h"
+#include "model/weights/weights.h"
 
 namespace axiom::efi {
 namespace {

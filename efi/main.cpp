@@ -20,8 +20,8 @@
 #include "efi/power.h"
 #include "efi/smp.h"
 #include "efi/stop.h"
-#include "model/bench.h"
-#include "model/generate.h"
+#include "model/run/bench.h"
+#include "model/run/generate.h"
 
 namespace axiom::efi {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "core/status.h"
 #include "efi/firmware.h"
-#include "model/options.h"
+#include "model/report/options.h"
 
 namespace axiom::efi {
 

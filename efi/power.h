@@ -4,7 +4,7 @@
 
 #include "efi/acpi.h"
 #include "efi/firmware.h"
-#include "model/options.h"
+#include "model/report/options.h"
 
 namespace axiom::efi {
 

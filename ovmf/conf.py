@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Writes axiom.conf (`key value` lines, model/options.h) from what a person gave to make.
+# Writes axiom.conf (`key value` lines, model/report/options.h) from what a person gave to make.
 # Must not know: which options there are; the image checks them and says what is wrong.
 import re
 import shlex

@@ -4,8 +4,9 @@
 // data.
 #include <cstring>
 
-#include "model/format.h"
-#include "model/unicode.h"
+#include "model/format/chat_section.h"
+#include "model/format/tokenizer_section.h"
+#include "model/text/unicode.h"
 #include "packer/sections.h"
 
 namespace axiom::packer {

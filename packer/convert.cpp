@@ -6,6 +6,7 @@
 #include <cstring>
 #include <set>
 
+#include "model/format/tokenizer_section.h"
 #include "packer/dequant.h"
 #include "packer/keep.h"
 #include "packer/llama_keys.h"

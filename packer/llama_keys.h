@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The llama.* and general.* keys of a GGUF -> format::Config and rotary frequencies, every limit of
-// model/format.h enforced and every variant we do not compute refused by name.
+// model/format/format.h enforced and every variant we do not compute refused by name.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "core/status.h"
-#include "model/format.h"
+#include "model/format/format.h"
 #include "packer/gguf.h"
 
 namespace axiom::packer {

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "model/format/chat_section.h"
+#include "model/format/tokenizer_section.h"
 #include "packer/gguf.h"
 
 namespace axiom::packer {

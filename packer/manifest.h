@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/status.h"
-#include "model/weights.h"
+#include "model/weights/weights.h"
 
 namespace axiom::packer {
 

@@ -3,7 +3,7 @@ PACKER_LIB := $(patsubst %.cpp,$(BUILD)/host/%.o,$(filter-out packer/main.cpp,$(
 
 # What it needs of the engine: no kernels, no forward pass.
 PACKER_ENGINE := $(filter $(patsubst %,$(BUILD)/host/%.o,core/fmt core/hash core/quant core/status \
-    model/weights model/chat model/tokenizer% model/pretokenizer% model/unicode%),$(HOST_ENGINE))
+    model/weights/% model/text/%),$(HOST_ENGINE))
 
 packer: $(BUILD)/axiom-pack ## build build/axiom-pack: GGUF in, packed weight file out
 

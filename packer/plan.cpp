@@ -21,7 +21,7 @@ uint64_t group_bytes(const PlannedTensor& tensor) {
     uint64_t bytes = 0;
     const bool fits = stored_bytes(
         tensor.type, is_quantized(tensor.type) ? kGroupRows : tensor.n_rows, tensor.n_cols, &bytes);
-    AXIOM_CHECK(fits);  // the limits of model/format.h
+    AXIOM_CHECK(fits);  // the limits of model/format/format.h
     return bytes;
 }
 

@@ -11,7 +11,7 @@
 
 #include "core/quant.h"
 #include "core/status.h"
-#include "model/format.h"
+#include "model/format/format.h"
 #include "packer/gguf.h"
 #include "packer/requant.h"
 
@@ -63,7 +63,7 @@ StoredType fitting_type(StoredType type, uint64_t n_cols);
 uint32_t extent_of(const PlannedTensor& tensor, uint32_t n_layer);
 
 // The tensors every plan has, in file order, with shapes from the config; source and type are left
-// for the maker. Role order is the order of the forward pass (model/format.h).
+// for the maker. Role order is the order of the forward pass (model/format/format.h).
 std::vector<PlannedTensor> tensor_list(const format::Config& config);
 
 // Quantizes the rows of one group, floats [up to 16, n_cols], into `out`, with padding.

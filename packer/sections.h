@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The metadata extents of the packed file, built from a GGUF's keys (model/format.h has the
+// The metadata extents of the packed file, built from a GGUF's keys (model/format/format.h has the
 // layouts).
 #pragma once
 

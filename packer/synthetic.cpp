@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "model/format/tokenizer_section.h"
 #include "packer/gguf_builder.h"
 #include "packer/llama_keys.h"
 #include "packer/sections.h"

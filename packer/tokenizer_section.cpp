@@ -7,9 +7,10 @@
 #include <span>
 #include <unordered_map>
 
-#include "model/format.h"
-#include "model/tokenizer_layout.h"
-#include "model/unicode.h"
+#include "model/format/format.h"
+#include "model/format/tokenizer_section.h"
+#include "model/text/tokenizer_layout.h"
+#include "model/text/unicode.h"
 #include "packer/sections.h"
 
 namespace axiom::packer {
@@ -351,7 +352,7 @@ Status read_merges(const gguf::File& file, const IdByText& ids, std::vector<Merg
 }
 
 // Special tokens stay as they are written; words are spelt in the byte alphabet. A word with other
-// characters is one that merges cannot reach: it becomes TokenType::byte (model/tokenizer.h).
+// characters is one that merges cannot reach: it becomes TokenType::byte (model/text/tokenizer.h).
 void undo_byte_alphabet(const Strings& texts, Vocabulary* v) {
     const ByteAlphabet alphabet;
     std::string bytes;

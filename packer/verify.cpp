@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "model/chat.h"
-#include "model/tokenizer.h"
-#include "model/weights.h"
+#include "model/text/chat.h"
+#include "model/text/tokenizer.h"
+#include "model/weights/weights.h"
 #include "packer/manifest.h"
 
 namespace axiom::packer {

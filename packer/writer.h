@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/status.h"
-#include "model/format.h"
+#include "model/format/format.h"
 #include "packer/plan.h"
 
 namespace axiom::packer {

@@ -104,7 +104,7 @@ fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) $(BUILD)/axiom-pack ## libFuzzer targets
 
 # --- style
 TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp bench/*.cpp efi/*.cpp)
-FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model efi packer bench test/unit test/fuzz,$d/*.cpp $d/*.h))
+FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi packer bench test/unit test/fuzz,$d/*.cpp $d/*.h))
 
 format: ## clang-format every source in place
 	clang-format -i $(FORMAT_FILES)

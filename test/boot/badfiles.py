@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Hostile packed files, each made from a small valid one by one change, with checksums repaired
-# where the change should be found behind them (layout: model/format.h). Each says what the error
+# where the change should be found behind them (layout: model/format/format.h). Each says what the error
 # must name.
 # Must not know: who reads them. The host test and the boot test share this one list.
 import dataclasses

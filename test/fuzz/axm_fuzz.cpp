@@ -6,10 +6,10 @@
 #include <new>
 
 #include "core/hash.h"
-#include "model/chat.h"
-#include "model/format.h"
-#include "model/tokenizer.h"
-#include "model/weights.h"
+#include "model/text/chat.h"
+#include "model/format/format.h"
+#include "model/text/tokenizer.h"
+#include "model/weights/weights.h"
 
 using namespace axiom;
 

@@ -98,7 +98,7 @@ def pack(arguments, shape, *more):
 
 
 def extent(data, kind):
-    """The first extent of a kind (model/format.h: header of 64 bytes, extents of 32)."""
+    """The first extent of a kind (model/format/format.h: header of 64 bytes, extents of 32)."""
     n_extents = struct.unpack_from("<I", data, 12)[0]
     for i in range(n_extents):
         offset, n_bytes, _, k, _ = struct.unpack_from("<QQQII", data, 64 + 32 * i)

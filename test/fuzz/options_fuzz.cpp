@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/team.h"
-#include "model/format.h"
-#include "model/options.h"
+#include "model/format/format.h"
+#include "model/report/options.h"
 
 using namespace axiom;
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "model/tokenizer.h"
-#include "model/tokenizer_layout.h"
+#include "model/text/tokenizer.h"
+#include "model/text/tokenizer_layout.h"
 
 using namespace axiom;
 using format::MergeEntry;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // --bench on small random models without a vocabulary: records, counts, hashes, interruption.
-#include "model/bench.h"
+#include "model/run/bench.h"
 
 #include <nlohmann/json.hpp>
 #include <numeric>

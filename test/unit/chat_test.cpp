@@ -2,7 +2,7 @@
 // Chat templates: from the Jinja text of a GGUF to what the tokenizer is given. The expected texts
 // were made by Jinja 3.1.6 from the templates below, and agree with llama.cpp's
 // llama_chat_apply_template (February 2025) save where a case says otherwise.
-#include "model/chat.h"
+#include "model/text/chat.h"
 
 #include <cstddef>
 

@@ -17,7 +17,7 @@
 #include "core/slab.h"
 #include "core/status.h"
 #include "core/team.h"
-#include "model/utf8.h"
+#include "core/utf8.h"
 #include "test/unit/catch.h"
 
 using namespace axiom;

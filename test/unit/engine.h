@@ -16,9 +16,9 @@
 #include "core/layer_loop.h"
 #include "core/slab.h"
 #include "core/team.h"
-#include "model/state.h"
-#include "model/transformer.h"
-#include "model/weights.h"
+#include "model/engine/state.h"
+#include "model/engine/transformer.h"
+#include "model/weights/weights.h"
 #include "test/unit/catch.h"
 
 namespace axiom::test {

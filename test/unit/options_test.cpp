@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The option parser: argument lists, axiom.conf, UEFI command lines, --help.
-#include "model/options.h"
+#include "model/report/options.h"
 
 #include <string>
 #include <vector>
 
-#include "model/format.h"
+#include "model/format/format.h"
 #include "test/unit/catch.h"
 
 using namespace axiom;

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "model/weights.h"
+#include "model/weights/weights.h"
 #include "packer/convert.h"
 #include "packer/dequant.h"
 #include "packer/files.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The record: valid JSON whatever is in it, null for what was not measured, the table, percentiles.
-#include "model/record.h"
+#include "model/report/record.h"
 
 #include <algorithm>
 #include <limits>

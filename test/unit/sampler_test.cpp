@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The sampler: each step alone, and the draws.
-#include "model/sampler.h"
+#include "model/engine/sampler.h"
 
 #include <cmath>
 #include <limits>

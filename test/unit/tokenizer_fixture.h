@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "model/tokenizer.h"
+#include "model/text/tokenizer.h"
 #include "packer/gguf.h"
 #include "packer/sections.h"
 #include "test/unit/catch.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The tokenizer on small vocabularies: against plain reference loops, and on bytes that lie.
-#include "model/tokenizer.h"
+#include "model/text/tokenizer.h"
 
 #include <algorithm>
 #include <limits>
@@ -8,9 +8,9 @@
 #include <random>
 #include <set>
 
-#include "model/pretokenizer.h"
-#include "model/tokenizer_layout.h"
-#include "model/unicode.h"
+#include "model/text/pretokenizer.h"
+#include "model/text/tokenizer_layout.h"
+#include "model/text/unicode.h"
 #include "packer/gguf_builder.h"
 #include "test/unit/tokenizer_fixture.h"
 

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+// The option table, and how a value of each kind is checked and stored.
+#include "model/report/option_table.h"
+
+#include "core/kernels.h"
+#include "core/team.h"
+#include "model/format/format.h"
+
+namespace axiom {
+namespace {
+
+constexpr double kMaxTokens = format::kMaxCtx;
+constexpr double kMaxBatch = 4096;  // beyond it a pass only costs memory
+
+using K = OptionKind;
+using O = Options;
+
+// An option is easier to read on two lines than on nine.
+// clang-format off
+constexpr OptionSpec kTable[] = {
+    {{"-m", "--model"}, K::path, &O::model, 0, 0, false, kEverywhere, "FILE",
+     "the packed model; axiom.efi takes \\axiom\\model.axm when none is given"},
+    {{"-p", "--prompt"}, K::text, &O::prompt, 0, 0, false, kEverywhere, "TEXT",
+     "what to answer or, with --raw, to continue"},
+    {{"-sys", "--system-prompt"}, K::text, &O::system_prompt, 0, 0, false, kEverywhere, "TEXT",
+     "system message (default: none)"},
+    {{"--default-system"}, K::flag, &O::default_system, 0, 0, false, kEverywhere, "",
+     "without -sys, the system message that comes with the chat template"},
+    {{"-n", "--predict", "--n-predict"}, K::count, &O::n_predict, 0, kMaxTokens, true, kEverywhere,
+     "N", "tokens to generate at most; -1 = until the context is full (default {})"},
+    {{"-c", "--ctx-size"}, K::count, &O::n_ctx, 0, kMaxTokens, false, kEverywhere, "N",
+     "context in tokens; 0 = the model's, at most 4096, as memory allows (default {})"},
+    {{"-t", "--threads"}, K::count, &O::n_threads, 0, Team::kMaxWorkers, false, kEverywhere, "N",
+     "cores to compute on; 0 = all (default {})"},
+    {{"-b", "--batch-size"}, K::count, &O::n_batch, 1, kMaxBatch, false, kEverywhere, "N",
+     "prompt tokens per pass (default {})"},
+    {{"--temp"}, K::number, &O::temperature, 0, 100, false, kEverywhere, "X",
+     "temperature; 0 = always the likeliest token (default {})"},
+    {{"--top-k"}, K::count, &O::top_k, 0, format::kMaxVocab, false, kEverywhere, "N",
+     "draw among the N likeliest tokens; 0 = off (default {})"},
+    {{"--top-p"}, K::number, &O::top_p, 0, 1, false, kEverywhere, "X",
+     "draw among the likeliest tokens of total probability X; 1 = off (default {})"},
+    {{"--min-p"}, K::number, &O::min_p, 0, 1, false, kEverywhere, "X",
+     "drop tokens less likely than X times the likeliest; 0 = off (default {})"},
+    {{"--repeat-penalty"}, K::number, &O::repeat_penalty, 0.01, 100, false, kEverywhere, "X",
+     "make tokens seen before less likely; 1 = off (default {})"},
+    {{"--repeat-last-n"}, K::count, &O::repeat_last_n, 0, kMaxTokens, true, kEverywhere, "N",
+     "how many last tokens the penalty looks at; 0 = off, -1 = all (default {})"},
+    {{"-s", "--seed"}, K::wide, &O::seed, 0, 0, false, kEverywhere, "N",
+     "of the random draws; the same seed gives the same text (default {})"},
+    {{"--raw"}, K::flag, &O::raw, 0, 0, false, kEverywhere, "",
+     "the prompt as it is, without the chat template"},
+    {{"-sp", "--special"}, K::flag, &O::special, 0, 0, false, kEverywhere, "",
+     "show control tokens in the output"},
+    {{"--ignore-eos"}, K::flag, &O::ignore_eos, 0, 0, false, kEverywhere, "",
+     "go on past the end of the text, to N tokens"},
+    {{"--isa"}, K::isa, &O::isa, 0, 0, false, kEverywhere, "NAME",
+     "kernel set (default: the fastest, by timing): "},
+    {{"--on-exit"}, K::on_exit, {}, 0, 0, false, kOnEfi | kInConfig, "WHAT",
+     "shutdown, reboot or halt when the run has ended (default shutdown)"},
+    {{"--bench"}, K::bench, {}, 0, 0, false, kEverywhere, "TESTS",
+     "time forward passes as llama-bench does, and end: pp=512 tg=128 reps=5 warmup=1 d=0 "
+     "threads=0 are the defaults; pp=0 or tg=0 leaves that test out, d is tokens in the cache "
+     "before tg"},
+    {{"-q", "--quiet"}, K::flag, &O::quiet, 0, 0, false, kEverywhere, "",
+     "no progress and no timing table"},
+    {{"--pages"}, K::pages, {}, 0, 0, false, kOnHost, "SIZE",
+     "of the pages that weights and state are in: 4k, or 2m where Linux has them (default 2m)"},
+    {{"--json"}, K::path, &O::json, 0, 0, false, kOnHost, "FILE",
+     "write the benchmark record to FILE"},
+    {{"--logits"}, K::path, &O::logits, 0, 0, false, kOnHost, "FILE",
+     "write the logits as rows of 32-bit floats to FILE"},
+    {{"--tokenize"}, K::text, &O::tokenize, 0, 0, false, kOnHost, "TEXT",
+     "print the token ids of TEXT on one line, and end"},
+    {{"--tokenize-file"}, K::path, &O::tokenize_file, 0, 0, false, kOnHost, "FILE",
+     "print the token ids of FILE's bytes on one line, and end"},
+    {{"--perplexity"}, K::path, &O::perplexity, 0, 0, false, kOnHost, "FILE",
+     "print the perplexity of FILE's text, and end"},
+    {{"-h", "--help"}, K::flag, &O::help, 0, 0, false, kOnEfi | kOnHost, "", "print this, and end"},
+    {{"--version"}, K::flag, &O::version, 0, 0, false, kOnEfi | kOnHost, "",
+     "print the version, and end"},
+};
+// clang-format on
+
+std::string_view without_dashes(std::string_view name) {
+    while (!name.empty() && name[0] == '-') name.remove_prefix(1);
+    return name;
+}
+
+// Edit distance with swaps of neighbours counted once (optimal string alignment).
+constexpr size_t kMaxNameCompared = 32;
+size_t distance(std::string_view a, std::string_view b) {
+    size_t rows[3][kMaxNameCompared + 1] = {};
+    size_t *before = rows[0], *last = rows[1], *now = rows[2];
+    for (size_t j = 0; j <= b.size(); j++) last[j] = j;
+    for (size_t i = 1; i <= a.size(); i++) {
+        now[0] = i;
+        for (size_t j = 1; j <= b.size(); j++) {
+            size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
+            if (last[j] + 1 < best) best = last[j] + 1;
+            if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
+            const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped && before[j - 2] + 1 < best) best = before[j - 2] + 1;
+            now[j] = best;
+        }
+        size_t* oldest = before;
+        before = last;
+        last = now;
+        now = oldest;
+    }
+    return last[b.size()];
+}
+
+template <class Allowed>
+Status value_error(std::string_view shown, std::string_view value, const Allowed& allowed) {
+    return error(Code::bad_option, "option ", shown, ": found ", Quoted{value}, ", allowed ",
+                 allowed);
+}
+
+Status set_flag(const OptionSpec& spec, std::string_view shown, std::string_view value,
+                Options* o) {
+    if (value != "true" && value != "false") {
+        return value_error(shown, value, "true or false, or the name alone");
+    }
+    o->*spec.target.flag = value == "true";
+    return {};
+}
+
+Status set_count(const OptionSpec& spec, std::string_view shown, std::string_view value,
+                 Options* o) {
+    uint64_t n = 0;
+    if (spec.minus_one && value == "-1") {
+        n = uint64_t(spec.max);
+    } else if (!parse_u64(value, &n) || double(n) < spec.min || double(n) > spec.max) {
+        return value_error(shown, value,
+                           Text<96>("a whole number from ", plain_number(spec.min), " to ",
+                                    plain_number(spec.max), spec.minus_one ? ", or -1" : ""));
+    }
+    o->*spec.target.count = uint32_t(n);
+    return {};
+}
+
+Status set_number(const OptionSpec& spec, std::string_view shown, std::string_view value,
+                  Options* o) {
+    double x = 0;
+    // The condition is written so that a value that compares with nothing fails as well.
+    if (!parse_f64(value, &x) || !(x >= spec.min && x <= spec.max)) {
+        return value_error(
+            shown, value,
+            Text<96>("a number from ", plain_number(spec.min), " to ", plain_number(spec.max)));
+    }
+    o->*spec.target.number = float(x);
+    return {};
+}
+
+Status set_path(const OptionSpec& spec, std::string_view shown, std::string_view value,
+                Options* o) {
+    bool clean = !value.empty();
+    for (const char c : value) clean = clean && uint8_t(c) >= 0x20 && c != 0x7f;
+    if (!clean) return value_error(shown, value, "a file name without control characters");
+    o->*spec.target.text = value;
+    return {};
+}
+
+Status set_isa(const OptionSpec& spec, std::string_view shown, std::string_view value, Options* o) {
+    char names[96];
+    Writer allowed(names, sizeof names);
+    for (const KernelSet& set : kernel_sets(CpuFeatures{})) {
+        if (value == set.kernels->name) {
+            o->*spec.target.text = value;
+            return {};
+        }
+        allowed.put(allowed.size() == 0 ? "" : ", ").put(set.kernels->name);
+    }
+    return value_error(shown, value, allowed.view());
+}
+
+Status set_on_exit(std::string_view shown, std::string_view value, Options* o) {
+    if (value == "shutdown") {
+        o->on_exit = OnExit::shutdown;
+    } else if (value == "reboot") {
+        o->on_exit = OnExit::reboot;
+    } else if (value == "halt") {
+        o->on_exit = OnExit::halt;
+    } else {
+        return value_error(shown, value, "shutdown, reboot or halt");
+    }
+    return {};
+}
+
+}  // namespace
+
+std::span<const OptionSpec> option_table() {
+    return kTable;
+}
+
+const OptionSpec* find_option(std::string_view name) {
+    if (name.empty()) return nullptr;
+    for (const OptionSpec& spec : kTable) {
+        for (const std::string_view own : spec.names) {
+            if (own == name) return &spec;
+        }
+    }
+    return nullptr;
+}
+
+const OptionSpec* find_option_key(std::string_view key) {
+    if (key.empty()) return nullptr;
+    for (const OptionSpec& spec : kTable) {
+        for (const std::string_view own : spec.names) {
+            if (without_dashes(own) == key) return &spec;
+        }
+    }
+    return nullptr;
+}
+
+std::string_view nearest_option(std::string_view name, uint8_t place) {
+    const std::string_view wanted = without_dashes(name);
+    std::string_view nearest;
+    if (wanted.size() < 2 || wanted.size() > kMaxNameCompared) return nearest;
+    size_t best = wanted.size() / 2 + 1;  // a name that shares less than half is no help
+    for (const OptionSpec& spec : kTable) {
+        if (!(spec.places & place)) continue;
+        for (const std::string_view own : spec.names) {
+            const std::string_view stem = without_dashes(own);
+            if (stem.size() < 2) continue;
+            const size_t d = distance(wanted, stem);
+            if (d < best) {
+                best = d;
+                nearest = place == kInConfig ? stem : own;
+            }
+        }
+    }
+    return nearest;
+}
+
+Status set_option(const OptionSpec& spec, std::string_view shown, std::string_view value,
+                  Options* options) {
+    switch (spec.kind) {
+        case OptionKind::flag:
+            return set_flag(spec, shown, value, options);
+        case OptionKind::count:
+            return set_count(spec, shown, value, options);
+        case OptionKind::number:
+            return set_number(spec, shown, value, options);
+        case OptionKind::path:
+            return set_path(spec, shown, value, options);
+        case OptionKind::isa:
+            return set_isa(spec, shown, value, options);
+        case OptionKind::on_exit:
+            return set_on_exit(shown, value, options);
+        case OptionKind::pages:
+            if (value != "4k" && value != "2m") return value_error(shown, value, "4k or 2m");
+            options->small_pages = value == "4k";
+            return {};
+        case OptionKind::bench:
+            return parse_bench(shown, value, &options->bench);
+        case OptionKind::wide:
+            if (parse_u64(value, &(options->*spec.target.wide))) return {};
+            return value_error(shown, value, "a whole number from 0 to 18446744073709551615");
+        case OptionKind::text:
+            options->*spec.target.text = value;
+            // The only option whose empty value differs from its absence.
+            if (spec.target.text == &Options::tokenize) options->has_tokenize = true;
+            return {};
+    }
+    AXIOM_PANIC("option kind");
+}
+
+Text<24> plain_number(double value) {
+    const Text<24> full(Fixed{value, 6});
+    std::string_view text = full.view();
+    while (text.ends_with('0')) text.remove_suffix(1);
+    if (text.ends_with('.')) text.remove_suffix(1);
+    return Text<24>(text);
+}
+
+}  // namespace axiom

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+// The record's field table, its JSON line, and order statistics. record_table.cpp prints for
+// people. Names shared with llama-bench keep its meaning: samples_ns are repetitions of the test,
+// avg_* and stddev_* (n-1) are over them. The test is that of --bench; of other runs decode, one
+// sample per pass of one token, or the one prefill when nothing was decoded. "avg_of" says which.
+#include "model/report/record.h"
+
+#include "core/fmt.h"
+#include "core/mathf.h"
+#include "core/status.h"
+#include "core/utf8.h"
+
+namespace axiom {
+namespace {
+
+// Collects text and hands it to the sink in larger pieces.
+class JsonOut {
+  public:
+    JsonOut(TextSink write, void* context) : write_(write), context_(context) {}
+    ~JsonOut() { flush(); }
+
+    void put(std::string_view text) {
+        for (const char c : text) {
+            if (n_ == sizeof buffer_) flush();
+            buffer_[n_++] = c;
+        }
+    }
+    void string(std::string_view text);
+    void number(double value, int decimals) {
+        // Subtracting a non-finite number from itself does not give zero.
+        if (!(value - value == 0)) return put("null");
+        put(Text<48>(Fixed{value, decimals}));
+    }
+    void number(uint64_t value) { put(Text<24>(value)); }
+    // "name": after a comma where one is needed.
+    void name(std::string_view text) {
+        if (!first_) put(",");
+        first_ = false;
+        put("\"");
+        put(text);
+        put("\":");
+    }
+    void open(std::string_view bracket) {
+        put(bracket);
+        first_ = true;
+    }
+    void close(std::string_view bracket) {
+        put(bracket);
+        first_ = false;
+    }
+
+  private:
+    void flush() {
+        if (n_) write_(context_, std::string_view(buffer_, n_));
+        n_ = 0;
+    }
+
+    TextSink write_;
+    void* context_;
+    char buffer_[256];
+    size_t n_ = 0;
+    bool first_ = true;
+};
+
+// JSON is UTF-8 (RFC 8259 section 8.1): what is none becomes U+FFFD.
+void JsonOut::string(std::string_view text) {
+    const auto put_character = [&](std::string_view c) {
+        const uint8_t byte = uint8_t(c[0]);
+        if (byte == '"' || byte == '\\') put("\\");
+        if (byte < 0x20 || byte == 0x7f) return put(Text<8>("\\u", HexDigits{byte, 4}));
+        put(c);
+    };
+    Utf8Stream characters;
+    put("\"");
+    characters.put(text, put_character);
+    characters.finish(put_character);
+    put("\"");
+}
+
+// What llama-bench calls a test, and its samples.
+struct Samples {
+    std::string_view of;
+    std::span<const uint64_t> samples_ns;
+    double prefill_ns = 0;  // used when nothing was decoded
+    double n_tokens = 1;    // of one sample
+
+    explicit Samples(const Record& r) {
+        if (!r.test.empty()) {
+            of = "test";
+            samples_ns = r.test_samples_ns;
+            n_tokens = r.n_test_tokens;
+        } else if (!r.decode_samples_ns.empty()) {
+            of = "decode";
+            samples_ns = r.decode_samples_ns;
+        } else if (r.prefill_ns > 0) {
+            of = "prefill";
+            prefill_ns = r.prefill_ns;
+            n_tokens = r.n_prompt;
+        }
+    }
+    size_t size() const { return samples_ns.empty() ? size_t(prefill_ns > 0) : samples_ns.size(); }
+    double ns(size_t i) const { return samples_ns.empty() ? prefill_ns : double(samples_ns[i]); }
+    double ts(size_t i) const { return ns(i) > 0 ? n_tokens * 1e9 / ns(i) : 0; }
+    double value(size_t i, bool per_second) const { return per_second ? ts(i) : ns(i); }
+
+    double mean(bool per_second) const {
+        double sum = 0;
+        for (size_t i = 0; i < size(); i++) sum += value(i, per_second);
+        return size() ? sum / double(size()) : 0;
+    }
+    double deviation(bool per_second) const {
+        if (size() < 2) return 0;
+        const double m = mean(per_second);
+        double sum = 0;
+        for (size_t i = 0; i < size(); i++) {
+            const double d = value(i, per_second) - m;
+            sum += d * d;
+        }
+        return double(sqrt_f32(float(sum / double(size() - 1))));
+    }
+};
+
+void put_samples(const Record& r, bool per_second, JsonOut& out) {
+    const Samples samples(r);
+    out.open("[");
+    for (size_t i = 0; i < samples.size(); i++) {
+        if (i) out.put(",");
+        out.number(samples.value(i, per_second), per_second ? 3 : 0);
+    }
+    out.close("]");
+}
+
+void put_slabs(const Record& r, JsonOut& out) {
+    out.open("[");
+    for (size_t i = 0; i < r.slabs.size(); i++) {
+        const SlabMark& s = r.slabs[i];
+        out.put(i ? "," : "");
+        out.open("{");
+        out.name("name");
+        out.string(s.name);
+        out.name("object_bytes");
+        out.number(s.object_bytes);
+        out.name("capacity");
+        out.number(s.capacity);
+        out.name("high_water");
+        out.number(s.high_water);
+        out.close("}");
+    }
+    out.close("]");
+}
+
+void put_tasks(const Record& r, JsonOut& out) {
+    out.open("[");
+    for (size_t i = 0; i < r.tasks.size(); i++) {
+        const TaskCost& t = r.tasks[i];
+        out.put(i ? "," : "");
+        out.open("{");
+        out.name("name");
+        out.string(t.name);
+        out.name("n_runs");
+        out.number(t.n_runs);
+        out.name("total_ns");
+        out.number(t.total_ns, 0);
+        out.name("max_ns");
+        out.number(t.max_ns, 0);
+        out.close("}");
+    }
+    out.close("]");
+}
+
+// How a field's value is had and printed. The unit is the end of the name: _ns nanoseconds, _ts
+// tokens per second, _bytes, _hz; shares are of one.
+struct Value {
+    std::string_view Record::*text = nullptr;
+    uint64_t Record::*u64 = nullptr;
+    uint32_t Record::*u32 = nullptr;
+    double Record::*f64 = nullptr;
+    Percentiles Record::*order = nullptr;
+    uint64_t Percentiles::*order_n = nullptr;
+    double Percentiles::*order_ns = nullptr;
+    double (*computed)(const Samples&) = nullptr;
+    void (*special)(const Record&, JsonOut&) = nullptr;
+
+    constexpr Value(std::string_view Record::*m) : text(m) {}
+    constexpr Value(uint64_t Record::*m) : u64(m) {}
+    constexpr Value(uint32_t Record::*m) : u32(m) {}
+    constexpr Value(double Record::*m) : f64(m) {}
+    constexpr Value(Percentiles Record::*p, uint64_t Percentiles::*m) : order(p), order_n(m) {}
+    constexpr Value(Percentiles Record::*p, double Percentiles::*m) : order(p), order_ns(m) {}
+    constexpr Value(double (*f)(const Samples&)) : computed(f) {}
+    constexpr Value(void (*f)(const Record&, JsonOut&)) : special(f) {}
+};
+
+struct Field {
+    std::string_view name;
+    Value value;
+    int decimals = 0;            // of doubles
+    bool zero_is_value = false;  // otherwise 0 means not measured: null
+};
+
+using R = Record;
+using P = Percentiles;
+
+constexpr Field kFields[] = {
+    {"status", &R::status},
+    {"error", &R::error},
+    {"stop_reason", &R::stop_reason},
+    {"build_commit", &R::build_commit},
+    {"backend", &R::backend},
+    {"cpu_info", &R::cpu_info},
+    {"machine", &R::machine},
+    {"kernel_set", &R::kernel_set},
+    {"kernel_choice", &R::kernel_choice},
+    {"test_time", &R::test_time},
+    {"model_filename", &R::model_filename},
+    {"model_name", &R::model_name},
+    {"model_type", &R::model_type},
+    {"axm_checksum", &R::axm_checksum},
+    {"model_size", &R::model_size},
+    {"model_n_params", &R::model_n_params},
+    {"n_batch", &R::n_batch},
+    {"n_threads", &R::n_threads},
+    {"n_cpus", &R::n_cpus},
+    {"n_cpus_started", &R::n_cpus_started},
+    {"core_balance", &R::core_balance, 3},
+    {"n_ctx", &R::n_ctx},
+    {"n_prompt", &R::n_prompt, 0, true},
+    {"n_gen", &R::n_gen, 0, true},
+    {"test", &R::test},
+    {"n_depth", &R::n_depth, 0, true},
+    {"n_warmup", &R::n_warmup, 0, true},
+    {"weight_bytes_per_token", &R::weight_bytes_per_token},
+    {"gb_per_s", &R::gb_per_s, 3},
+    {"gmac_per_s", &R::gmac_per_s, 3},
+    {"tsc_hz", &R::tsc_hz},
+    {"memory_bytes", &R::memory_bytes},
+    {"huge_page_bytes", &R::huge_page_bytes},
+    {"avg_of",
+     +[](const R& r, JsonOut& out) {
+         const Samples s(r);
+         if (s.size())
+             out.string(s.of);
+         else
+             out.put("null");
+     }},
+    {"avg_ns", +[](const Samples& s) { return s.mean(false); }},
+    {"stddev_ns", +[](const Samples& s) { return s.deviation(false); }, 0, true},
+    {"avg_ts", +[](const Samples& s) { return s.mean(true); }, 3},
+    {"stddev_ts", +[](const Samples& s) { return s.deviation(true); }, 3, true},
+    {"prefill_ns", &R::prefill_ns},
+    {"prefill_ts", &R::prefill_ts, 3},
+    {"n_decode", &R::n_decode, 0, true},
+    {"decode_ns", &R::decode_ns},
+    {"decode_stddev_ns", &R::decode_stddev_ns},
+    {"decode_ts", &R::decode_ts, 3},
+    {"decode_gb_per_s", &R::decode_gb_per_s, 3},
+    {"decode_mmac_per_s", &R::decode_mmac_per_s, 3},
+    {"layer_n", {&R::layer, &P::n}},
+    {"layer_p50_ns", {&R::layer, &P::p50_ns}},
+    {"layer_p99_ns", {&R::layer, &P::p99_ns}},
+    {"layer_max_ns", {&R::layer, &P::max_ns}},
+    {"boundary_n", {&R::boundary, &P::n}},
+    {"boundary_p50_ns", {&R::boundary, &P::p50_ns}},
+    {"boundary_p99_ns", {&R::boundary, &P::p99_ns}},
+    {"boundary_max_ns", {&R::boundary, &P::max_ns}},
+    {"boundary_share", &R::boundary_share, 6},
+    {"sample_ns", &R::sample_ns},
+    {"phase_entry_ns", &R::phase_entry_ns},
+    {"phase_load_ns", &R::phase_load_ns},
+    {"load_bytes", &R::load_bytes},
+    {"phase_exit_ns", &R::phase_exit_ns},
+    {"phase_first_token_ns", &R::phase_first_token_ns},
+    {"logits_hash",
+     +[](const R& r, JsonOut& out) {
+         if (r.logits_hash)
+             out.string(Text<16>(HexDigits{r.logits_hash, 16}));
+         else
+             out.put("null");
+     }},
+    {"slabs", put_slabs},
+    {"tasks", put_tasks},
+    {"samples_ns", +[](const R& r, JsonOut& out) { put_samples(r, false, out); }},
+    {"samples_ts", +[](const R& r, JsonOut& out) { put_samples(r, true, out); }},
+};
+
+void put_integer(uint64_t value, bool set, JsonOut& out) {
+    if (set) {
+        out.number(value);
+    } else {
+        out.put("null");
+    }
+}
+
+void put_double(double value, int decimals, bool set, JsonOut& out) {
+    if (set) {
+        out.number(value, decimals);
+    } else {
+        out.put("null");
+    }
+}
+
+void put_value(const Record& r, const Field& field, JsonOut& out) {
+    const Value& v = field.value;
+    const bool zero = field.zero_is_value;
+    if (v.text) {
+        if ((r.*v.text).empty()) return out.put("null");
+        return out.string(r.*v.text);
+    }
+    if (v.u64) return put_integer(r.*v.u64, zero || r.*v.u64 != 0, out);
+    if (v.u32) return put_integer(r.*v.u32, zero || r.*v.u32 != 0, out);
+    if (v.f64) return put_double(r.*v.f64, field.decimals, zero || r.*v.f64 != 0, out);
+    if (v.order) {
+        const Percentiles& p = r.*v.order;
+        if (v.order_n) return put_integer(p.n, p.n != 0, out);
+        return put_double(p.*v.order_ns, field.decimals, p.n != 0, out);
+    }
+    if (v.computed) {
+        const Samples samples(r);
+        return put_double(v.computed(samples), field.decimals, samples.size() != 0, out);
+    }
+    v.special(r, out);
+}
+
+}  // namespace
+
+void print_json(const Record& record, TextSink write, void* context) {
+    JsonOut out(write, context);
+    out.open("{");
+    out.name("axiom");
+    out.put("1");
+    for (const Field& field : kFields) {
+        out.name(field.name);
+        put_value(record, field, out);
+    }
+    out.close("}\n");
+}
+
+Percentiles percentiles(std::span<uint64_t> samples, uint64_t ticks_per_second) {
+    AXIOM_CHECK(ticks_per_second != 0);
+    const size_t n = samples.size();
+    if (n == 0) return {};
+    const auto sift = [&](size_t root, size_t end) {
+        const uint64_t value = samples[root];
+        for (size_t child = 2 * root + 1; child < end; child = 2 * root + 1) {
+            if (child + 1 < end && samples[child + 1] > samples[child]) child++;
+            if (samples[child] <= value) break;
+            samples[root] = samples[child];
+            root = child;
+        }
+        samples[root] = value;
+    };
+    for (size_t i = n / 2; i-- > 0;) sift(i, n);
+    for (size_t end = n; end-- > 1;) {
+        const uint64_t largest = samples[0];
+        samples[0] = samples[end];
+        samples[end] = largest;
+        sift(0, end);
+    }
+    // Nearest rank: the smallest value that at least p percent of the samples do not exceed.
+    const auto at = [&](size_t percent) {
+        const size_t rank = (n * percent + 99) / 100;
+        return double(samples[rank - 1]) * 1e9 / double(ticks_per_second);
+    };
+    return {n, at(50), at(99), at(100)};
+}
+
+}  // namespace axiom

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// The benchmark record: what a run measured, as one JSON line for machines and one table for
+// people. One field table gives names, units and order (a superset of llama-bench's JSON, DESIGN
+// section 8). A value is printed only if it was measured: unset optionals are left out of the table
+// and null in JSON.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/slab.h"
+
+namespace axiom {
+
+// Order statistics of a set of tick samples, in ns.
+struct Percentiles {
+    uint64_t n = 0;
+    double p50_ns = 0, p99_ns = 0, max_ns = 0;
+};
+
+struct SlabMark {
+    std::string_view name;
+    uint64_t object_bytes = 0, capacity = 0, high_water = 0;
+};
+
+struct TaskCost {
+    std::string_view name;
+    uint64_t n_runs = 0;
+    double total_ns = 0, max_ns = 0;
+};
+
+struct Record {
+    // what ran
+    std::string_view status = "ok";  // "ok", "interrupted", "error"
+    std::string_view error;          // message when status is "error"
+    std::string_view stop_reason;    // "length", "end_of_text", "interrupted", "context_full"
+    std::string_view build_commit;
+    std::string_view backend;  // "uefi" or "linux"
+    std::string_view cpu_info;
+    std::string_view machine;  // "firmware vendor, revision" or the kernel's name
+    std::string_view kernel_set;
+    std::string_view kernel_choice;  // "timed" or "forced"
+    std::string_view test_time;      // ISO 8601 UTC, empty if the clock could not be read
+    std::string_view model_filename;
+    std::string_view model_name;
+    std::string_view model_type;    // "llama 135M Q4_1"
+    std::string_view axm_checksum;  // head checksum, hex
+    uint64_t model_size = 0;        // bytes of tensors as stored
+    uint64_t model_n_params = 0;
+    uint32_t n_threads = 0, n_batch = 0, n_ctx = 0;
+    uint32_t n_prompt = 0, n_gen = 0;
+    uint32_t n_cpus = 0, n_cpus_started = 0;  // that firmware lists; that answered, with this one
+    double core_balance =
+        0;  // slowest worker's speed over the fastest's; rows are shared so below kSameSpeed
+    uint64_t tsc_hz = 0;
+    uint64_t memory_bytes = 0;     // what the slab was given
+    uint64_t huge_page_bytes = 0;  // linux: of weights and state, in 2 MiB pages after loading
+    // prefill and decode apart; each the time of the whole of it
+    double prefill_ns = 0, prefill_ts = 0;
+    double decode_ns = 0, decode_ts = 0;  // n_gen - 1 passes (the first token comes from prefill)
+    uint32_t n_decode = 0;
+    std::span<const uint64_t> decode_samples_ns;  // one per decode pass
+    double decode_stddev_ns = 0;
+    double decode_gb_per_s = 0;    // weight bytes read per second
+    double decode_mmac_per_s = 0;  // million multiply-adds per second
+    Percentiles layer;             // of every layer of every decode pass
+    Percentiles boundary;
+    double boundary_share = 0;  // of decode time
+    double sample_ns = 0;       // sampler, per token
+    std::span<const TaskCost> tasks;
+    // --bench (model/run/bench.h): one test, its repetitions
+    std::string_view test;  // "pp128", "tg32", "tg32 @ d512"
+    uint32_t n_depth = 0, n_warmup = 0;
+    uint32_t n_test_tokens = 0;                 // of one repetition
+    std::span<const uint64_t> test_samples_ns;  // one per repetition
+    uint64_t weight_bytes_per_token = 0;        // what a pass of one token reads
+    double gb_per_s = 0, gmac_per_s = 0;
+    // boot phases, ns since power-on or program start; 0 = does not apply
+    double phase_entry_ns = 0;  // firmware hand-off (TSC at efi_main)
+    double phase_load_ns = 0;   // model read and verified (duration)
+    uint64_t load_bytes = 0;
+    double phase_exit_ns = 0;         // ExitBootServices done (since entry)
+    double phase_first_token_ns = 0;  // since entry
+    std::span<const SlabMark> slabs;
+    uint64_t logits_hash = 0;  // XXH64 of every logits vector the sampler saw, in order; of a
+                               // test: of the last repetition's last logits
+};
+
+using TextSink = void (*)(void* context, std::string_view text);
+
+// One line {"axiom":1,...}\n.
+void print_json(const Record& record, TextSink write, void* context);
+// The timing table, fixed-width ASCII.
+void print_table(const Record& record, TextSink write, void* context);
+// The same for one test of --bench; `with_facts`: model, machine and kernels first.
+void print_test(const Record& record, bool with_facts, TextSink write, void* context);
+
+// Sorts `samples` in place and reads the order statistics (nearest-rank).
+Percentiles percentiles(std::span<uint64_t> samples_ticks, uint64_t ticks_per_second);
+
+}  // namespace axiom

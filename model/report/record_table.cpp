@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+// The record as a table for people: ASCII, at most 80 columns where names allow, and a line only
+// for what was measured.
+#include "core/fmt.h"
+#include "model/report/record.h"
+
+namespace axiom {
+namespace {
+
+constexpr size_t kLabel = 12;  // width of the first column
+constexpr size_t kCell = 12;   // width of the others
+
+Text<24> duration(double ns) {
+    if (ns < 1e3) return Text<24>(Fixed{ns, 0}, " ns");
+    const double value = ns < 1e6 ? ns / 1e3 : ns < 1e9 ? ns / 1e6 : ns / 1e9;
+    const char* unit = ns < 1e6 ? " us" : ns < 1e9 ? " ms" : " s";
+    return Text<24>(Fixed{value, value < 10 ? 3 : value < 100 ? 2 : 1}, unit);
+}
+
+Text<24> rate(double value, const char* unit) {
+    return Text<24>(Fixed{value, value < 10 ? 3 : value < 100 ? 2 : 1}, unit);
+}
+
+class Table {
+  public:
+    Table(TextSink write, void* context) : write_(write), context_(context) {}
+
+    // A line of prose after a label.
+    Table& label(std::string_view name) { return put(PadRight{name, kLabel}); }
+    Table& cell(std::string_view text) { return put(PadLeft{text, kCell}); }
+    template <class T>
+    Table& put(const T& part) {
+        line_.put(part);
+        return *this;
+    }
+    // Ends the line; blanks at its end are dropped. Names come from files: what is not printable
+    // ASCII must not reach a terminal, and no name may begin a line of its own.
+    void end() {
+        std::string_view text = line_.view();
+        for (size_t i = 0; i < text.size(); i++) {
+            if (buffer_[i] < 0x20 || buffer_[i] > 0x7e) buffer_[i] = '?';
+        }
+        while (text.ends_with(' ')) text.remove_suffix(1);
+        write_(context_, text);
+        write_(context_, "\n");
+        line_.clear();
+    }
+
+  private:
+    TextSink write_;
+    void* context_;
+    char buffer_[320] = {};
+    Writer line_{buffer_, sizeof buffer_};
+};
+
+// Joins what is known with commas.
+class Phrase {
+  public:
+    explicit Phrase(Table& table) : table_(table) {}
+    template <class... Parts>
+    void add(bool known, const Parts&... parts) {
+        if (!known) return;
+        if (any_) table_.put(", ");
+        any_ = true;
+        (table_.put(parts), ...);
+    }
+
+  private:
+    Table& table_;
+    bool any_ = false;
+};
+
+void print_facts(const Record& r, Table& t) {
+    if (!r.model_name.empty() || !r.model_type.empty() || r.model_size) {
+        Phrase p(t.label("model"));
+        p.add(!r.model_name.empty(), r.model_name);
+        p.add(!r.model_type.empty(), r.model_type);
+        p.add(r.model_size != 0, Bytes{r.model_size});
+        p.add(r.model_n_params != 0, Fixed{double(r.model_n_params) / 1e6, 1}, " M parameters");
+        t.end();
+    }
+    if (!r.backend.empty() || !r.machine.empty() || !r.cpu_info.empty()) {
+        Phrase p(t.label("machine"));
+        p.add(!r.backend.empty(), r.backend);
+        p.add(!r.machine.empty(), r.machine);
+        p.add(!r.cpu_info.empty(), r.cpu_info);
+        p.add(r.n_cpus != 0, r.n_cpus_started, " of ", r.n_cpus, r.n_cpus == 1 ? " CPU" : " CPUs");
+        t.end();
+    }
+    if (!r.kernel_set.empty()) {
+        Phrase p(t.label("kernels"));
+        p.add(true, r.kernel_set);
+        p.add(!r.kernel_choice.empty(), r.kernel_choice);
+        p.add(r.n_threads != 0, r.n_threads, r.n_threads == 1 ? " thread" : " threads");
+        p.add(r.n_ctx != 0, "context ", r.n_ctx);
+        p.add(r.n_batch != 0, "batch ", r.n_batch);
+        t.end();
+    }
+}
+
+void print_stages(const Record& r, Table& t) {
+    const bool loaded = r.phase_load_ns > 0 && r.load_bytes != 0;
+    const bool prefilled = r.prefill_ns > 0;
+    const bool decoded = r.n_decode != 0 && r.decode_ns > 0;
+    if (loaded || prefilled || decoded) {
+        t.end();
+        t.label("stage").cell("amount").cell("time").cell("per token").cell("rate").end();
+    }
+    if (loaded) {
+        t.label("load")
+            .cell(Text<16>(Bytes{r.load_bytes}))
+            .cell(duration(r.phase_load_ns))
+            .cell("");
+        t.cell(rate(double(r.load_bytes) * 1e3 / r.phase_load_ns, " MB/s")).end();
+    }
+    if (prefilled) {
+        t.label("prefill").cell(Text<24>(r.n_prompt, " tokens")).cell(duration(r.prefill_ns));
+        t.cell(r.n_prompt ? duration(r.prefill_ns / r.n_prompt) : Text<24>());
+        t.cell(r.prefill_ts > 0 ? rate(r.prefill_ts, " t/s") : Text<24>()).end();
+    }
+    if (decoded) {
+        t.label("decode").cell(Text<24>(r.n_decode, " tokens")).cell(duration(r.decode_ns));
+        t.cell(duration(r.decode_ns / r.n_decode));
+        t.cell(r.decode_ts > 0 ? rate(r.decode_ts, " t/s") : Text<24>());
+        if (r.n_decode > 1) t.put("  +- ").put(duration(r.decode_stddev_ns)).put(" a token");
+        t.end();
+    }
+    if (decoded && (r.decode_gb_per_s > 0 || r.decode_mmac_per_s > 0)) {
+        Phrase p(t.label("").put("  "));
+        p.add(r.decode_gb_per_s > 0, Fixed{r.decode_gb_per_s, 3}, " GB/s of weights");
+        p.add(r.decode_mmac_per_s > 0, Fixed{r.decode_mmac_per_s, 0}, " million multiply-adds/s");
+        t.end();
+    }
+    if (r.sample_ns > 0) t.label("sampling").cell("").cell("").cell(duration(r.sample_ns)).end();
+}
+
+void print_repetitions(const Record& r, Table& t) {
+    t.end();
+    t.label("test").cell("repetitions").cell("best").cell("mean").cell("rate").end();
+    double best = 0, sum = 0, sum_ts = 0;
+    for (const uint64_t ns : r.test_samples_ns) {
+        if (ns == 0) continue;
+        best = best == 0 || double(ns) < best ? double(ns) : best;
+        sum += double(ns);
+        sum_ts += double(r.n_test_tokens) * 1e9 / double(ns);
+    }
+    const size_t n = r.test_samples_ns.size();
+    t.label(r.test).cell(Text<24>(n));
+    if (sum > 0) {
+        t.cell(duration(best)).cell(duration(sum / double(n)));
+        t.cell(rate(sum_ts / double(n), " t/s"));
+        if (r.gb_per_s > 0) t.put("  ").put(rate(r.gb_per_s, " GB/s"));
+        if (r.gmac_per_s > 0) t.put("  ").put(rate(r.gmac_per_s, " GMAC/s"));
+    }
+    t.end();
+}
+
+void print_order(const char* name, const Percentiles& p, double share, const char* of, Table& t) {
+    if (p.n == 0) return;
+    t.label(name).cell(duration(p.p50_ns)).cell(duration(p.p99_ns)).cell(duration(p.max_ns));
+    t.cell(Text<24>(p.n));
+    if (share > 0) t.put("  ").put(Fixed{share * 100, 3}).put(" % of ").put(of);
+    t.end();
+}
+
+void print_layers(const Record& r, Table& t) {
+    if (r.layer.n == 0 && r.boundary.n == 0) return;
+    t.end();
+    t.label("each").cell("p50").cell("p99").cell("max").cell("samples").end();
+    const char* const of = r.test.empty() ? "decode" : "the test";
+    print_order("layer", r.layer, 0, of, t);
+    print_order("boundary", r.boundary, r.boundary_share, of, t);
+}
+
+void print_tasks(const Record& r, Table& t) {
+    bool any = false;
+    for (const TaskCost& task : r.tasks) {
+        if (task.n_runs == 0) continue;
+        if (!any) t.end();
+        if (!any) t.label("task").cell("mean").cell("max").cell("total").cell("runs").end();
+        any = true;
+        t.label(task.name).cell(duration(task.total_ns / double(task.n_runs)));
+        t.cell(duration(task.max_ns))
+            .cell(duration(task.total_ns))
+            .cell(Text<24>(task.n_runs))
+            .end();
+    }
+}
+
+void print_memory(const Record& r, Table& t) {
+    if (r.slabs.empty() && r.memory_bytes == 0) return;
+    t.end();
+    t.label("memory").cell("object").cell("objects").cell("most used").cell("bytes").end();
+    uint64_t total = 0;
+    for (const SlabMark& s : r.slabs) {
+        const uint64_t bytes = s.object_bytes * s.capacity;
+        total += bytes;
+        t.label(s.name).cell(Text<16>(Bytes{s.object_bytes})).cell(Text<24>(s.capacity));
+        t.cell(Text<24>(s.high_water)).cell(Text<16>(Bytes{bytes})).end();
+    }
+    if (r.memory_bytes == 0) return;
+    t.label("given").cell("").cell("").cell("").cell(Text<16>(Bytes{r.memory_bytes}));
+    if (total) t.put("  of which classes take ").put(Bytes{total});
+    t.end();
+}
+
+void print_outcome(const Record& r, Table& t) {
+    t.end();
+    if (r.phase_entry_ns > 0 || r.phase_exit_ns > 0 || r.phase_first_token_ns > 0) {
+        Phrase p(t.label("times"));
+        p.add(r.phase_entry_ns > 0, "entry ", duration(r.phase_entry_ns), " after power-on");
+        p.add(r.phase_exit_ns > 0, "firmware left ", duration(r.phase_exit_ns), " after entry");
+        p.add(r.phase_first_token_ns > 0, "first token ", duration(r.phase_first_token_ns),
+              " after entry");
+        t.end();
+    }
+    Phrase p(t.label("run"));
+    p.add(true, r.status);
+    p.add(!r.stop_reason.empty() && r.stop_reason != r.status, r.stop_reason);
+    p.add(r.n_gen != 0 && r.test.empty(), r.n_gen, " generated");
+    p.add(r.logits_hash != 0, "logits hash ", HexDigits{r.logits_hash, 16});
+    t.end();
+    if (!r.error.empty()) t.label("error").put(r.error).end();
+}
+
+}  // namespace
+
+void print_table(const Record& record, TextSink write, void* context) {
+    Table table(write, context);
+    print_facts(record, table);
+    print_stages(record, table);
+    print_layers(record, table);
+    print_tasks(record, table);
+    print_memory(record, table);
+    print_outcome(record, table);
+}
+
+void print_test(const Record& record, bool with_facts, TextSink write, void* context) {
+    Table table(write, context);
+    if (with_facts) print_facts(record, table);
+    print_repetitions(record, table);
+    print_layers(record, table);
+    print_outcome(record, table);
+}
+
+}  // namespace axiom
