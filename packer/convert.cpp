@@ -134,17 +134,25 @@ SourcePlace find_source(const gguf::File& file, const ModelConfig& config,
     const bool is_vector = tensor.n_rows == 1 && !tensor.is_matrix();
     SourcePlace place{tensor.name, 0, is_vector ? tensor.n_cols : tensor.n_rows};
     const format::ExtentKind kind = tensor.spec().kind;
+    const std::string prefix = "blk." + std::to_string(tensor.layer) + ".";
     if (kind == format::ExtentKind::expert) {
         place.first_unit = tensor.expert * tensor.n_rows;
         place.n_units = config.layer(tensor.layer).n_expert * tensor.n_rows;
     }
+    const LayerConfig* const of_layer =
+        tensor.spec().presence == format::Presence::if_layer_has ? &config.layer(tensor.layer) : nullptr;
+    if (of_layer != nullptr && of_layer->n_expert != 0 && tensor.role == Role::ffn_gate)
+        return {prefix + "ffn_gate_shexp.weight", 0, tensor.n_rows};
+    if (of_layer != nullptr && of_layer->n_expert != 0 && tensor.role == Role::ffn_up)
+        return {prefix + "ffn_up_shexp.weight", 0, tensor.n_rows};
+    if (of_layer != nullptr && of_layer->n_expert != 0 && tensor.role == Role::ffn_down)
+        return {prefix + "ffn_down_shexp.weight", 0, tensor.n_rows};
     if (kind != format::ExtentKind::layer || file.tensor(tensor.name) != nullptr) {
         // Gate and up projection in one: the gate's rows come first.
         if (tensor.role != Role::ffn_up || file.tensor(tensor.name)->n_rows != 2 * tensor.n_rows)
             return place;
         return {tensor.name, tensor.n_rows, 2 * tensor.n_rows};
     }
-    const std::string prefix = "blk." + std::to_string(tensor.layer) + ".";
     const LayerConfig& layer = config.layer(tensor.layer);
     const uint64_t n_q = layer.n_q(), n_kv = layer.n_kv(), n_qkv = n_q + 2 * n_kv;
     switch (tensor.role) {

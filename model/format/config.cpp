@@ -11,7 +11,7 @@ size_t ModelConfig::rope_pairs() const {
 
 size_t ModelConfig::rope_table(size_t table, size_t n_ctx) const {
     const format::RopeTable& t = rope[table];
-    return t.max_ctx != 0 && n_ctx > t.max_ctx ? t.longer : table;
+    return t.max_ctx != 0 && round_up(n_ctx, 256) > t.max_ctx ? t.longer : table;
 }
 
 ModelConfig model_config(const format::Config& c, std::span<const LayerConfig> layers) {

@@ -32,7 +32,8 @@ struct ModelConfig {
     const LayerConfig& layer(size_t i) const { return layers[i]; }
     // Pairs of the widest rotary table: columns of rope_freqs.
     size_t rope_pairs() const;
-    // The table that stands in for `table` in a context of n_ctx positions.
+    // The table that stands in for `table` where a context of n_ctx positions was asked for, which
+    // llama.cpp rounds up to a multiple of 256.
     size_t rope_table(size_t table, size_t n_ctx) const;
 
     // The largest over the layers, for what is allocated once for all of them.

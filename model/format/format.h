@@ -145,7 +145,7 @@ struct LayerConfig {
     uint32_t n_head;
     uint32_t n_head_kv;  // divides n_head (grouped-query attention, Ainslie et al. 2023)
     uint32_t head_dim;   // even
-    uint32_t n_ff;       // 0: no dense feed-forward block
+    uint32_t n_ff;       // 0: no dense feed-forward block (beside experts: the shared one)
     uint32_t n_ff_expert;
     uint32_t n_expert;      // 0: none
     Activation activation;  // of the gate

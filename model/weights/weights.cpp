@@ -249,7 +249,8 @@ LayerWeights Weights::layer(size_t i) const {
 }
 
 ExpertWeights Weights::expert(size_t layer, size_t i) const {
-    return bind(layout.find(ExtentKind::expert, layer, i));
+    const TensorSet set = bind(layout.find(ExtentKind::expert, layer, i));
+    return {set[Role::expert_gate], set[Role::expert_up], set[Role::expert_down]};
 }
 
 template <class F>

@@ -42,8 +42,10 @@ struct TensorSet {
     const TensorView& operator[](Role role) const { return views[uint32_t(role)]; }
     TensorView& operator[](Role role) { return views[uint32_t(role)]; }
 };
-using LayerWeights = TensorSet;   // of a layer, experts left out
-using ExpertWeights = TensorSet;  // expert_gate, expert_up, expert_down of one expert
+using LayerWeights = TensorSet;  // of a layer, experts left out
+struct ExpertWeights {
+    TensorView gate, up, down;
+};
 
 struct Weights {
     std::string_view file;                     // name for messages
