@@ -8,8 +8,8 @@
 
 #include "model/format/tokenizer_section.h"
 #include "packer/dequant.h"
-#include "packer/keep.h"
 #include "packer/families.h"
+#include "packer/keep.h"
 #include "packer/requant.h"
 #include "packer/sections.h"
 
@@ -87,8 +87,7 @@ void copy_group(const PlannedTensor& tensor, uint64_t group, uint8_t* out) {
         pack_block(tensor.type, block, out + block_offset(tensor.type, i));
         if (!is_k_quant(tensor.type) || i % kHeadBlocks != 0) continue;
         HeadSource head{};
-        for (size_t lane = 0; lane < n_rows; lane++)
-            copy_head(type, rows[lane], i, &head, lane);
+        for (size_t lane = 0; lane < n_rows; lane++) copy_head(type, rows[lane], i, &head, lane);
         pack_head(tensor.type, head, out + head_offset(tensor.type, i));
     }
 }
@@ -139,8 +138,9 @@ SourcePlace find_source(const gguf::File& file, const ModelConfig& config,
         place.first_unit = tensor.expert * tensor.n_rows;
         place.n_units = config.layer(tensor.layer).n_expert * tensor.n_rows;
     }
-    const LayerConfig* const of_layer =
-        tensor.spec().presence == format::Presence::if_layer_has ? &config.layer(tensor.layer) : nullptr;
+    const LayerConfig* const of_layer = tensor.spec().presence == format::Presence::if_layer_has
+                                            ? &config.layer(tensor.layer)
+                                            : nullptr;
     if (of_layer != nullptr && of_layer->n_expert != 0 && tensor.role == Role::ffn_gate)
         return {prefix + "ffn_gate_shexp.weight", 0, tensor.n_rows};
     if (of_layer != nullptr && of_layer->n_expert != 0 && tensor.role == Role::ffn_up)
@@ -220,8 +220,8 @@ Status attach_source(const gguf::File& file, const ModelKeys& keys, PlannedTenso
 }
 
 // Finds and checks the source of every planned tensor.
-Status attach_sources(const gguf::File& file, const ModelKeys& keys,
-                      const ConvertOptions& options, Plan* plan) {
+Status attach_sources(const gguf::File& file, const ModelKeys& keys, const ConvertOptions& options,
+                      Plan* plan) {
     for (PlannedTensor& tensor : plan->tensors) {
         if (tensor.role == Role::rope_freqs) continue;
         if (Status s = attach_source(file, keys, &tensor); !s.ok()) return s;

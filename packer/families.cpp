@@ -148,8 +148,7 @@ Status read_gemma3(Reading& r) {
     }
     if (window != 0) {
         double base = 0;
-        if (!r.keys.has("rope.freq_base_swa"))
-            r.keys.say_default("rope.freq_base_swa", "10000");
+        if (!r.keys.has("rope.freq_base_swa")) r.keys.say_default("rope.freq_base_swa", "10000");
         if (Status s = r.keys.number("rope.freq_base_swa", 1, 1e12, 10000, &base); !s.ok())
             return s;
         if (Status s = add_windows(r, window, 6, base, {}); !s.ok()) return s;
@@ -188,8 +187,7 @@ Status read_granite_moe(Reading& r) {
 // The dense one has a switch for rotary positions.
 Status read_granite(Reading& r) {
     if (Status s = read_granite_moe(r); !s.ok()) return s;
-    const Result<bool> rotated =
-        r.keys.file().boolean(r.keys.name("rope.scaling.finetuned"), true);
+    const Result<bool> rotated = r.keys.file().boolean(r.keys.name("rope.scaling.finetuned"), true);
     if (!rotated.ok()) return rotated.status();
     if (rotated.value()) return {};
     r.model.rope = {};
@@ -202,8 +200,8 @@ Status read_granite(Reading& r) {
 constexpr uint64_t kPreNorms = role_bit(Role::attn_norm) | role_bit(Role::ffn_norm);
 constexpr uint64_t kPostNorms = role_bit(Role::attn_post_norm) | role_bit(Role::ffn_post_norm);
 constexpr uint64_t kQkNorms = role_bit(Role::attn_q_norm) | role_bit(Role::attn_k_norm);
-constexpr uint64_t kQkvBias = role_bit(Role::attn_q_bias) | role_bit(Role::attn_k_bias) |
-                              role_bit(Role::attn_v_bias);
+constexpr uint64_t kQkvBias =
+    role_bit(Role::attn_q_bias) | role_bit(Role::attn_k_bias) | role_bit(Role::attn_v_bias);
 constexpr uint64_t kOtherBias = role_bit(Role::attn_output_bias) | role_bit(Role::ffn_gate_bias) |
                                 role_bit(Role::ffn_up_bias) | role_bit(Role::ffn_down_bias);
 
@@ -245,8 +243,8 @@ Status read_experts(Reading& r, const Family& family, std::vector<uint32_t>& n_f
     }
     uint32_t shared = 0;
     if (family.shared_expert) {
-        if (Status s = r.keys.count("expert_shared_feed_forward_length", 0, format::kMaxFf, 0,
-                                    &shared);
+        if (Status s =
+                r.keys.count("expert_shared_feed_forward_length", 0, format::kMaxFf, 0, &shared);
             !s.ok()) {
             return s;
         }
@@ -303,7 +301,8 @@ Status read_layers(Reading& r, const Family& family) {
     const Keys& keys = r.keys;
     const format::Config& c = r.model.config;
     std::vector<uint32_t> n_head, n_head_kv, n_ff;
-    if (Status s = keys.counts("attention.head_count", c.n_layer, 1, format::kMaxHeads, {}, &n_head);
+    if (Status s =
+            keys.counts("attention.head_count", c.n_layer, 1, format::kMaxHeads, {}, &n_head);
         !s.ok()) {
         return s;
     }
@@ -376,8 +375,7 @@ Status read_shape(const Keys& keys, format::Config* c) {
     if (Status s = keys.count("block_count", 1, kMaxLayers, {}, &c->n_layer); !s.ok()) return s;
     if (Status s = keys.count("context_length", 1, kMaxCtx, {}, &c->n_ctx_train); !s.ok()) return s;
     if (Status s = keys.count("embedding_length", 1, kMaxEmbd, {}, &c->n_embd); !s.ok()) return s;
-    if (c->n_embd % 16 != 0)
-        return keys.refuse("embedding_length", c->n_embd, "a multiple of 16");
+    if (c->n_embd % 16 != 0) return keys.refuse("embedding_length", c->n_embd, "a multiple of 16");
     constexpr std::string_view kEps = "attention.layer_norm_rms_epsilon";
     if (Status s = keys.number(kEps, 1e-30, 0.5, {}, &c->rms_eps); !s.ok()) return s;
 
@@ -393,6 +391,7 @@ Status read_shape(const Keys& keys, format::Config* c) {
     }
     c->n_vocab = uint32_t(embedding->n_rows);
     c->tied_output = file.tensor("output.weight") == nullptr;
+    c->output_bias = keys.prefix() == "qwen2." && file.tensor("output.bias") != nullptr;
     c->embedding_scale = c->residual_scale = c->logit_scale = c->expert_scale = 1;
     return {};
 }
@@ -403,8 +402,7 @@ void say_ignored_window(Reading& r) {
     const bool used = std::any_of(r.model.layers.begin(), r.model.layers.end(),
                                   [](const LayerConfig& layer) { return layer.window != 0; });
     if (used || !window.ok() || window.value() == 0) return;
-    r.keys.say("key " + r.keys.name(kKey) +
-               " is ignored, as llama.cpp does for this architecture");
+    r.keys.say("key " + r.keys.name(kKey) + " is ignored, as llama.cpp does for this architecture");
 }
 
 // Which of its optional tensors each layer has; a missing one that is needed is found when sources

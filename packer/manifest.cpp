@@ -174,8 +174,7 @@ bool in_layer(const Extent& extent) {
 std::string tensor_name(const Weights& weights, const TensorEntry& entry) {
     const Extent& extent = weights.layout.extents[entry.extent];
     std::string name;
-    if (in_layer(extent))
-        name = "blk." + std::to_string(extent.layer) + ".";
+    if (in_layer(extent)) name = "blk." + std::to_string(extent.layer) + ".";
     name += format::role_name(entry.role);
     if (extent.kind == ExtentKind::expert) name += "[" + std::to_string(extent.expert) + "]";
     return name;
@@ -225,8 +224,8 @@ ordered_json manifest(const Weights& weights) {
             {{"name", tensor_name(weights, entry)},
              {"role", std::string(format::role_name(entry.role))},
              {"layer", in_layer(extent) ? ordered_json(extent.layer) : ordered_json()},
-             {"expert", extent.kind == ExtentKind::expert ? ordered_json(extent.expert)
-                                                          : ordered_json()},
+             {"expert",
+              extent.kind == ExtentKind::expert ? ordered_json(extent.expert) : ordered_json()},
              {"source_type",
               computed ? ordered_json() : ordered_json(gguf::tensor_type_name(entry.source_type))},
              {"type", stored_type_name(entry.type)},
@@ -257,8 +256,9 @@ std::string describe(const Weights& weights) {
     const LayerConfig& l = weights.config.layer(0);
     line("shape       n_layer ", c.n_layer, "  n_embd ", c.n_embd, "  n_head ", l.n_head, "/",
          l.n_head_kv, "  head_dim ", l.head_dim, "  n_ff ", l.n_ff + l.n_ff_expert,
-         l.n_expert != 0 ? Text<48>(" x ", l.n_expert, " experts, ", c.n_expert_used, " used").view()
-                         : std::string_view(),
+         l.n_expert != 0
+             ? Text<48>(" x ", l.n_expert, " experts, ", c.n_expert_used, " used").view()
+             : std::string_view(),
          "  n_vocab ", c.n_vocab, c.tied_output ? " (tied output)" : "", "  n_ctx_train ",
          c.n_ctx_train);
     line("tokenizer   ", vocab_name(tokenizer.kind),

@@ -32,24 +32,24 @@ StoredType fitting_type(StoredType type, uint64_t n_cols) {
 
 std::vector<PlannedTensor> tensor_list(const ModelConfig& config) {
     std::vector<PlannedTensor> list;
-    format::for_each_tensor(config, [&](const format::TensorSpec& spec, size_t layer,
-                                        size_t expert) {
-        PlannedTensor tensor;
-        if (spec.presence == format::Presence::if_layer_has)
-            tensor.name = "blk." + std::to_string(layer) + ".";
-        tensor.name += spec.name;
-        tensor.role = spec.role;
-        tensor.layer = uint32_t(layer);
-        tensor.expert = uint32_t(expert);
-        tensor.type = spec.storage == format::Storage::f64   ? StoredType::f64
-                      : spec.storage == format::Storage::f32 ? StoredType::f32
-                                                             : StoredType::q8;
-        tensor.source_type = 0;
-        const format::TensorShape shape = format::shape_of(spec, config, layer);
-        tensor.n_rows = shape.n_rows;
-        tensor.n_cols = shape.n_cols;
-        list.push_back(std::move(tensor));
-    });
+    format::for_each_tensor(
+        config, [&](const format::TensorSpec& spec, size_t layer, size_t expert) {
+            PlannedTensor tensor;
+            if (spec.presence == format::Presence::if_layer_has)
+                tensor.name = "blk." + std::to_string(layer) + ".";
+            tensor.name += spec.name;
+            tensor.role = spec.role;
+            tensor.layer = uint32_t(layer);
+            tensor.expert = uint32_t(expert);
+            tensor.type = spec.storage == format::Storage::f64   ? StoredType::f64
+                          : spec.storage == format::Storage::f32 ? StoredType::f32
+                                                                 : StoredType::q8;
+            tensor.source_type = 0;
+            const format::TensorShape shape = format::shape_of(spec, config, layer);
+            tensor.n_rows = shape.n_rows;
+            tensor.n_cols = shape.n_cols;
+            list.push_back(std::move(tensor));
+        });
     return list;
 }
 

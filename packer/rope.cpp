@@ -100,9 +100,8 @@ std::vector<double> rope_frequencies(double base, uint32_t n_dims, const RopeSca
     if (scaling.yarn) {
         low = std::max(0.0f, std::floor(correction_dim(n_dims, scaling.n_ctx_original, kBetaFast,
                                                        float(base))));
-        high = std::min(float(n_dims - 1), std::ceil(correction_dim(
-                                               n_dims, scaling.n_ctx_original, kBetaSlow,
-                                               float(base))));
+        high = std::min(float(n_dims - 1), std::ceil(correction_dim(n_dims, scaling.n_ctx_original,
+                                                                    kBetaSlow, float(base))));
     }
     std::vector<double> freqs(n_dims / 2);
     for (size_t i = 0; i < freqs.size(); i++) {
@@ -115,16 +114,15 @@ std::vector<double> rope_frequencies(double base, uint32_t n_dims, const RopeSca
                 (double(i) - double(low)) / std::max(0.001, double(high) - double(low));
             ramp = 1 - std::clamp(y, 0.0, 1.0);
         }
-        freqs[i] = ramp == 0 ? freq / scaling.factor
-                             : freq / scaling.factor * (1 - ramp) + freq * ramp;
+        freqs[i] =
+            ramp == 0 ? freq / scaling.factor : freq / scaling.factor * (1 - ramp) + freq * ramp;
     }
     return freqs;
 }
 
 double rope_magnitude(const RopeScaling& scaling) {
     // YaRN's attention temperature (section 3.4), on both queries and keys.
-    const double yarn =
-        scaling.yarn && scaling.factor > 1 ? 1 + 0.1 * std::log(scaling.factor) : 1;
+    const double yarn = scaling.yarn && scaling.factor > 1 ? 1 + 0.1 * std::log(scaling.factor) : 1;
     return yarn * scaling.attn_factor;
 }
 

@@ -24,8 +24,8 @@ struct RopeSet {
 
 // What llama.cpp calls rope scaling, as far as a file can say it.
 struct RopeScaling {
-    double factor = 1;     // positions are divided by it
-    bool yarn = false;     // only the slow rotations are, and cosine and sine grow
+    double factor = 1;  // positions are divided by it
+    bool yarn = false;  // only the slow rotations are, and cosine and sine grow
     bool longrope = false;
     double attn_factor = 1;
     uint32_t n_ctx_original = 0;

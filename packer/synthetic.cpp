@@ -7,9 +7,9 @@
 #include <string>
 
 #include "model/format/tokenizer_section.h"
+#include "packer/file_type.h"
 #include "packer/gguf_builder.h"
 #include "packer/rope.h"
-#include "packer/file_type.h"
 #include "packer/sections.h"
 
 namespace axiom::packer {

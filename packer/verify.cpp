@@ -100,8 +100,8 @@ Status verify(std::string_view file, std::span<const uint8_t> bytes) {
         file, weights.layout.extent(ExtentKind::tokenizer).offset, weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     if (Status s = weights.check_vocabulary(tokenizer.value()); !s.ok()) return s;
-    const Result<ChatTemplate> chat = ChatTemplate::open(
-        file, weights.layout.extent(ExtentKind::chat).offset, weights.chat);
+    const Result<ChatTemplate> chat =
+        ChatTemplate::open(file, weights.layout.extent(ExtentKind::chat).offset, weights.chat);
     if (!chat.ok()) return chat.status();
 
     uint64_t end = format::head_bytes(extents.size(), weights.layout.sums.size());

@@ -44,8 +44,7 @@ void Transformer::rotate_and_store(const Layer& layer) {
         if (norm && c.norm_whole_qk == 0)
             ops::rms_norm(x, norm.f32(), head_dim, config_.rms_eps, x);
         if (c.rope == format::kNone) return;
-        kernels_.rope(x, ws_.cosines(c.rope, t), ws_.sines(c.rope, t),
-                      config_.rope[c.rope].n_dims);
+        kernels_.rope(x, ws_.cosines(c.rope, t), ws_.sines(c.rope, t), config_.rope[c.rope].n_dims);
     };
     const TensorView& q_norm = layer.weights[Role::attn_q_norm];
     const TensorView& k_norm = layer.weights[Role::attn_k_norm];

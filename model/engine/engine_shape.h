@@ -7,7 +7,7 @@
 namespace axiom {
 
 struct EngineShape {
-    size_t n_ctx = 0;         // positions a sequence may have
+    size_t n_ctx = 0;  // positions a sequence may have
     // The context that was asked for, whatever memory left of it: chooses rotary tables (longrope).
     // 0: n_ctx.
     size_t n_ctx_asked = 0;

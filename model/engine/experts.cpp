@@ -59,9 +59,9 @@ void Transformer::experts(const Layer& layer) {
     layer.meet();
     claim_expert_rows(layer, &ExpertWeights::down, [&](size_t i, Rows rows) {
         const Routes::Expert& e = routes.experts[i];
-        matmul({routes.weights[i].down, ws_.expert_out + e.first * ws_.embd_stride,
-                ws_.embd_stride},
-               expert_acts(ws_.expert_ff_acts, c.n_ff_expert, e), e.n, rows);
+        matmul(
+            {routes.weights[i].down, ws_.expert_out + e.first * ws_.embd_stride, ws_.embd_stride},
+            expert_acts(ws_.expert_ff_acts, c.n_ff_expert, e), e.n, rows);
     });
     layer.meet();
     mix(layer);
@@ -80,8 +80,7 @@ void Transformer::score_experts(const Layer& layer) {
         return;
     }
     for (size_t t = begin; t < end; t++) {
-        ops::matvec_f32(w, n_expert, n_embd, normed(layer, t),
-                        ws_.router + t * ws_.router_stride);
+        ops::matvec_f32(w, n_expert, n_embd, normed(layer, t), ws_.router + t * ws_.router_stride);
     }
 }
 

@@ -35,8 +35,9 @@ LayerState KvPool::describe(const ModelConfig& config, size_t i_layer) const {
     for (size_t i = 0; i < config.n_layer; i++) {
         const LayerConfig& reader = config.layer(i);
         if (reader.kv_layer != owner) continue;
-        state.window =
-            reader.window == 0 || state.window == 0 ? 0 : std::max<size_t>(state.window, reader.window);
+        state.window = reader.window == 0 || state.window == 0
+                           ? 0
+                           : std::max<size_t>(state.window, reader.window);
     }
     state.kind = owner != i_layer    ? LayerState::Kind::shared
                  : state.window != 0 ? LayerState::Kind::window

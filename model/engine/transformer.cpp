@@ -12,7 +12,6 @@ namespace axiom {
 
 using enum format::Role;
 
-
 // One pass under way, between the layer loop and the stages.
 struct Transformer::Flight {
     Transformer& t;
@@ -320,17 +319,17 @@ void Transformer::output(const Pass& pass, const Worker& worker) {
         x = norm_alone(worker, weights_.output_norm, pass.logit_rows[0]);
     }
     const Product logits[] = {{weights_.output, ws_.logits, ws_.vocab_stride}};
-    claim_rows(pass.output_policy, worker, logits,
-               [&](const Product& p, Rows rows) {
-                   matmul(p, x, n_rows, rows);
-                   finish_logits(n_rows, rows);
-               });
+    claim_rows(pass.output_policy, worker, logits, [&](const Product& p, Rows rows) {
+        matmul(p, x, n_rows, rows);
+        finish_logits(n_rows, rows);
+    });
 }
 
 void Transformer::finish_logits(size_t n_rows, Rows rows) {
     for (size_t i = 0; i < n_rows; i++) {
         float* const logits = ws_.logits + i * ws_.vocab_stride + rows.begin;
-        const size_t n = rows.end - rows.begin;
+        const size_t n = std::min(rows.end, config_.n_vocab) - rows.begin;
+        if (weights_.output_bias) kernels_.add(logits, weights_.output_bias.f32() + rows.begin, n);
         if (config_.logit_scale != 1) ops::scale(logits, config_.logit_scale, n);
         if (config_.final_softcap != 0) ops::softcap(logits, n, config_.final_softcap);
     }

@@ -2,8 +2,9 @@
 // The forward pass of the llama families (Touvron et al. 2023): RMSNorm, rotary positions (Su et
 // al. 2021), grouped-query attention (Ainslie et al. 2023) over paged keys and values, a gated
 // feed-forward block (Shazeer 2020) or a mixture of them (Jiang et al. 2024). What a layer has
-// (biases, norms of queries and keys, norms after a block, windows, caps, experts) its configuration
-// and its tensors say. One function of stage calls; every worker runs it over its own rows.
+// (biases, norms of queries and keys, norms after a block, windows, caps, experts) its
+// configuration and its tensors say. One function of stage calls; every worker runs it over its own
+// rows.
 #pragma once
 
 #include <span>
@@ -127,7 +128,7 @@ class Transformer {
     }
     // The same over one matrix of every expert in use.
     template <class F>
-    void claim_expert_rows(const Layer& layer, TensorView ExpertWeights::* matrix, F do_rows) {
+    void claim_expert_rows(const Layer& layer, TensorView ExpertWeights::*matrix, F do_rows) {
         const Routes& routes = ws_.routes;
         if (routes.n_experts == 0) return;
         claim_rows(

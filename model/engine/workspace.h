@@ -31,8 +31,8 @@ struct Routes {
     Expert* experts = nullptr;         // [n_experts], ids ascending
     ExpertWeights* weights = nullptr;  // of each of them
     uint32_t* row_of = nullptr;        // [places] the row at a place
-    uint32_t* place_of = nullptr;      // [n_batch, n_expert_used] of a row's turns, best expert first
-    float* weight_of = nullptr;        // [n_batch, n_expert_used]
+    uint32_t* place_of = nullptr;  // [n_batch, n_expert_used] of a row's turns, best expert first
+    float* weight_of = nullptr;    // [n_batch, n_expert_used]
 };
 
 // What one worker uses alone.
@@ -83,10 +83,10 @@ class Workspace {
     // Layers of experts. Places are a batch's assignments by expert; an expert's first place is a
     // multiple of QuantizedActs::kTileWidth, so that its rows have a layout of their own.
     Routes routes;
-    float* router = nullptr;       // [n_batch, router_stride] logits, then probabilities
-    float* expert_gate = nullptr;  // [n_places, expert_ff_stride]
-    float* expert_up = nullptr;    // [n_places, expert_ff_stride]
-    float* expert_out = nullptr;   // [n_places, embd_stride]
+    float* router = nullptr;         // [n_batch, router_stride] logits, then probabilities
+    float* expert_gate = nullptr;    // [n_places, expert_ff_stride]
+    float* expert_up = nullptr;      // [n_places, expert_ff_stride]
+    float* expert_out = nullptr;     // [n_places, embd_stride]
     void* expert_in_acts = nullptr;  // [n_places, n_embd]
     void* expert_ff_acts = nullptr;  // [n_places, n_ff_expert]
     size_t router_stride = 0, expert_ff_stride = 0;

@@ -30,6 +30,7 @@ ModelConfig model_config(const format::Config& c, std::span<const LayerConfig> l
     config.expert_gating = c.expert_gating;
     config.expert_normalize = c.expert_normalize != 0;
     config.tied_output = c.tied_output != 0;
+    config.output_bias = c.output_bias != 0;
     config.rope = {c.rope, c.n_rope_tables};
     config.layers = layers;
     return config;

@@ -26,6 +26,7 @@ struct ModelConfig {
     format::ExpertGating expert_gating = format::ExpertGating::softmax;
     bool expert_normalize = false;
     bool tied_output = false;
+    bool output_bias = false;
     std::span<const format::RopeTable> rope;  // [n_rope_tables]
     std::span<const LayerConfig> layers;      // [n_layer]
 
@@ -40,7 +41,8 @@ struct ModelConfig {
     template <class F>
     size_t most(F of_layer) const {
         size_t n = 0;
-        for (const LayerConfig& layer : layers) n = n < size_t(of_layer(layer)) ? size_t(of_layer(layer)) : n;
+        for (const LayerConfig& layer : layers)
+            n = n < size_t(of_layer(layer)) ? size_t(of_layer(layer)) : n;
         return n;
     }
 };

@@ -125,13 +125,15 @@ struct Config {
     ExpertGating expert_gating;
     uint32_t expert_normalize;
     float expert_scale;
+    uint32_t output_bias;  // 1: the logits have one
+    uint32_t reserved_word;
     RopeTable rope[kMaxRopeTables];
     uint64_t n_params;      // of the source, tied weights counted once
     uint64_t source_bytes;  // tensor data bytes of the source GGUF
     char name[64];          // general.name, UTF-8, NUL-padded
     char architecture[16];  // general.architecture, for people: nothing depends on it
     char quantization[32];  // of the source, e.g. "Q4_1", "Q4_K - Medium"
-    uint64_t reserved[8];   // zero
+    uint64_t reserved[7];   // zero
 };
 static_assert(sizeof(Config) == 320);
 

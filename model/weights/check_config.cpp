@@ -35,6 +35,8 @@ Status check_model(const FieldCheck& check, const Config& c) {
         {"config.n_expert_used", &c.n_expert_used, 0, format::kMaxExpertsUsed},
         {"config.expert_gating", reinterpret_cast<const uint32_t*>(&c.expert_gating), 0, 1},
         {"config.expert_normalize", &c.expert_normalize, 0, 1},
+        {"config.output_bias", &c.output_bias, 0, 1},
+        {"config.reserved_word", &c.reserved_word, 0, 0},
     };
     for (const Limit& limit : limits) {
         if (Status s = check.range(limit.name, *limit.value, limit.low, limit.high); !s.ok())
@@ -84,8 +86,8 @@ Status check_model(const FieldCheck& check, const Config& c) {
     return {};
 }
 
-Status check_layer(const FieldCheck& check, const Config& c,
-                   std::span<const LayerConfig> layers, size_t i) {
+Status check_layer(const FieldCheck& check, const Config& c, std::span<const LayerConfig> layers,
+                   size_t i) {
     const LayerConfig& l = layers[i];
     const auto name = [&](std::string_view field) {
         return Text<64>("config.layer[", uint64_t(i), "].", field);

@@ -51,8 +51,7 @@ Extent expected_after(const Extent* previous, const Extent& found, bool is_last)
 }
 
 Text<48> place_name(const Extent& e) {
-    if (e.kind == ExtentKind::expert)
-        return Text<48>("expert ", e.expert, " of layer ", e.layer);
+    if (e.kind == ExtentKind::expert) return Text<48>("expert ", e.expert, " of layer ", e.layer);
     if (e.kind == ExtentKind::layer) return Text<48>("layer ", e.layer);
     return Text<48>(format::extent_kind_name(e.kind));
 }
@@ -104,8 +103,8 @@ Status check_extents(std::string_view file, const FileLayout& layout, uint64_t f
     return {};
 }
 
-Status check_sum(std::string_view file, const FileLayout& layout, size_t i_extent,
-                 uint64_t i_piece, uint64_t sum) {
+Status check_sum(std::string_view file, const FileLayout& layout, size_t i_extent, uint64_t i_piece,
+                 uint64_t sum) {
     const Extent& e = layout.extents[i_extent];
     const uint64_t stored = layout.sums[e.first_piece + i_piece];
     if (sum == stored) return {};
@@ -124,18 +123,18 @@ Result<uint64_t> FileLayout::head_bytes(std::string_view file, std::span<const u
     // Another file than ours is named before its length is looked at.
     if (n_known >= sizeof h.magic && memcmp(header.data(), format::kMagic, sizeof h.magic) != 0) {
         const bool gguf = memcmp(header.data(), "GGUF", 4) == 0;
-        return field_error(
-            file, "header.magic", 0,
-            Quoted{{reinterpret_cast<const char*>(header.data()), sizeof h.magic}},
-            gguf ? "\"AXIOMPK\\x00\" (this is a GGUF file: pack it with axiom-pack)"
-                 : "\"AXIOMPK\\x00\"");
+        return field_error(file, "header.magic", 0,
+                           Quoted{{reinterpret_cast<const char*>(header.data()), sizeof h.magic}},
+                           gguf ? "\"AXIOMPK\\x00\" (this is a GGUF file: pack it with axiom-pack)"
+                                : "\"AXIOMPK\\x00\"");
     }
     if (n_known >= offsetof(FileHeader, n_extents)) {
         memcpy(&h, header.data(), offsetof(FileHeader, n_extents));
         if (h.version != format::kVersion) {
             return field_error(file, "header.version", offsetof(FileHeader, version), h.version,
-                               Text<112>(format::kVersion, " (pack the model again: axiom-pack "
-                                                           "MODEL.gguf -o MODEL.axm)")
+                               Text<112>(format::kVersion,
+                                         " (pack the model again: axiom-pack "
+                                         "MODEL.gguf -o MODEL.axm)")
                                    .view());
         }
     }

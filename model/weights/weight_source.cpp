@@ -3,12 +3,6 @@
 
 namespace axiom {
 
-bool WeightSource::polls() const {
-    return false;
-}
-
-void WeightSource::poll() {}
-
 void ResidentWeights::bind(const Weights& weights, std::span<LayerWeights> layers) {
     AXIOM_CHECK(layers.size() == weights.config.n_layer);
     for (size_t i = 0; i < layers.size(); i++) layers[i] = weights.layer(i);

@@ -32,8 +32,8 @@ class WeightSource {
 
     // At the barriers between the stages of a layer, if polls(): a few hundred nanoseconds at most,
     // for handing the next read to a disk. Never waits.
-    virtual bool polls() const;
-    virtual void poll();
+    virtual bool polls() const { return false; }
+    virtual void poll() {}
 
   protected:
     ~WeightSource() = default;
@@ -42,7 +42,8 @@ class WeightSource {
 // Weights in memory: every layer is bound once.
 class ResidentWeights final : public WeightSource {
   public:
-    // `layers` [n_layer] receives the views; it and the weights' bytes outlive this, and so do the weights.
+    // `layers` [n_layer] receives the views; it and the weights' bytes outlive this, and so do the
+    // weights.
     void bind(const Weights& weights, std::span<LayerWeights> layers);
 
     Status acquire(size_t i_layer, const LayerWeights** layer) override;

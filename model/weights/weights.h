@@ -48,8 +48,8 @@ struct ExpertWeights {
 };
 
 struct Weights {
-    std::string_view file;                     // name for messages
-    const format::Config* source = nullptr;    // as stored
+    std::string_view file;                   // name for messages
+    const format::Config* source = nullptr;  // as stored
     ModelConfig config;
     FileLayout layout;
     std::span<const format::TensorEntry> entries;
@@ -60,6 +60,7 @@ struct Weights {
     TensorView rope_freqs;   // f64 [n_rope_tables, rope_pairs]; none where nothing is rotated
     TensorView output_norm;  // f32 [1, n_embd]
     TensorView output;       // [n_vocab, n_embd]; the embedding when tied
+    TensorView output_bias;  // f32 [1, n_vocab], or none
 
     LayerWeights layer(size_t i) const;
     ExpertWeights expert(size_t layer, size_t i) const;
