@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#include "model/weights/weight_source.h"
+
+namespace axiom {
+
+Status WeightSource::acquire_experts(size_t, std::span<const uint32_t>) {
+    return {};
+}
+
+bool WeightSource::polls() const {
+    return false;
+}
+
+void WeightSource::poll() {}
+
+void ResidentWeights::bind(const Weights& weights, std::span<LayerWeights> layers) {
+    AXIOM_CHECK(layers.size() == weights.config.n_layer);
+    for (size_t i = 0; i < layers.size(); i++) layers[i] = weights.layer(i);
+    layers_ = layers;
+}
+
+Status ResidentWeights::acquire(size_t i_layer, const LayerWeights** layer) {
+    AXIOM_CHECK(i_layer < layers_.size());
+    *layer = &layers_[i_layer];
+    return {};
+}
+
+void ResidentWeights::release(size_t) {}
+
+}  // namespace axiom
