@@ -13,10 +13,11 @@
 
 #include "bench/host_machine.h"
 #include "core/clock.h"
-#include "model/run/bench.h"
-#include "model/run/generate.h"
 #include "model/report/options.h"
 #include "model/report/record.h"
+#include "model/run/bench.h"
+#include "model/run/generate.h"
+#include "model/run/perplexity.h"
 #include "model/text/tokenizer.h"
 #include "model/weights/weights.h"
 
@@ -176,15 +177,13 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
         }
     }
     host.flush();
-    if (!status.ok()) record.error = status.text();
     if (json.get() != nullptr && !tests.any) print_json(record, to_file, json.get());
-    if (status.ok() && !options.quiet && options.perplexity.empty() && !tests.any)
+    const bool has_table = status.ok() || status.code() == Code::interrupted;
+    if (has_table && !options.quiet && options.perplexity.empty() && !tests.any)
         print_table(record, to_file, stdout);
     for (OutputFile* file : {&json, &logits}) {
         if (Status s = file->close(); !s.ok() && status.ok()) status = s;
     }
-    if (status.ok() && record.status == "interrupted")
-        return Status(Code::interrupted, "interrupted");
     return status;
 }
 

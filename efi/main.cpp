@@ -198,10 +198,7 @@ void describe_machine(Boot& b, const Status& outcome) {
     if (r.tsc_hz == 0) r.tsc_hz = b.rate.hz;
     if (r.memory_bytes == 0) r.memory_bytes = total_bytes({b.free, b.n_free});
     if (r.model_filename.empty()) r.model_filename = b.options.model;
-    if (!outcome.ok() && outcome.code() != Code::interrupted) {
-        r.status = "error";
-        r.error = outcome.text();
-    }
+    r.outcome = outcome;
 }
 
 // The run that the options ask for: a prompt, or the tests of --bench. What it ends with is a table
