@@ -7,9 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -19,84 +17,21 @@
 #include "packer/writer.h"
 #include "test/unit/catch.h"
 #include "test/unit/engine.h"
+#include "test/unit/families.h"
 
 using namespace axiom;
 using test::build_path;
+using test::FamilyCase;
+using test::FamilyGolden;
 
 namespace {
 
-constexpr const char* kGolden = "test/golden/families/";
-
-// One line of cases.txt.
-struct Case {
-    std::string name, format;
-    size_t n_ctx = 0;
-    bool median = false;                // else over all positions together
-    double own = 0;                     // llama.cpp's own error on the quantized file
-    std::map<std::string, double> off;  // feature -> error without it
-
-    std::string file() const { return name + "-" + format; }
-};
-
-std::vector<Case> read_cases() {
-    std::vector<Case> cases;
-    std::ifstream in(std::string(kGolden) + "cases.txt");
-    REQUIRE(in.good());
-    for (std::string line; std::getline(in, line);) {
-        std::istringstream words(line);
-        Case c;
-        words >> c.name >> c.format;
-        for (std::string word; words >> word;) {
-            const size_t equals = word.find('=');
-            const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
-            if (key == "n_ctx") c.n_ctx = std::stoul(value);
-            if (key == "measure") c.median = value == "median";
-            if (key == "own") c.own = std::stod(value);
-            if (key.starts_with("off:")) c.off[key.substr(4)] = std::stod(value);
-        }
-        cases.push_back(c);
-    }
-    REQUIRE(cases.size() > 40);
-    return cases;
-}
-
-struct Golden {
-    size_t n_positions = 0, n_vocab = 0, n_layer = 0, n_used = 0;
-    std::vector<TokenId> tokens;
-    std::vector<double> logits;    // [n_positions, n_vocab]
-    std::vector<uint8_t> experts;  // [n_positions, n_layer, n_used]
-};
-
-Golden read_golden(const Case& c) {
-    std::ifstream in(kGolden + c.file() + ".bin", std::ios::binary);
-    REQUIRE(in.good());
-    char magic[8];
-    uint32_t counts[4];
-    float scale;
-    in.read(magic, 8);
-    REQUIRE(memcmp(magic, "AXFAM1\0\0", 8) == 0);
-    in.read(reinterpret_cast<char*>(counts), sizeof counts);
-    in.read(reinterpret_cast<char*>(&scale), sizeof scale);
-    Golden g;
-    g.n_positions = counts[0], g.n_vocab = counts[1], g.n_layer = counts[2], g.n_used = counts[3];
-    std::vector<uint16_t> tokens(g.n_positions);
-    in.read(reinterpret_cast<char*>(tokens.data()), std::streamsize(2 * tokens.size()));
-    g.tokens.assign(tokens.begin(), tokens.end());
-    std::vector<int16_t> logits(g.n_positions * g.n_vocab);
-    in.read(reinterpret_cast<char*>(logits.data()), std::streamsize(2 * logits.size()));
-    for (const int16_t l : logits) g.logits.push_back(double(l) * double(scale));
-    g.experts.resize(g.n_positions * g.n_layer * g.n_used);
-    in.read(reinterpret_cast<char*>(g.experts.data()), std::streamsize(g.experts.size()));
-    REQUIRE(in.good());
-    return g;
-}
-
 // A case's GGUF, planned; the plan may be changed before it is packed.
 struct Model {
-    explicit Model(const Case& c)
+    explicit Model(const FamilyCase& c)
         : n_ctx(c.n_ctx),
-          gguf(test::AlignedBytes::read(build_path("families/" + c.file() + ".gguf"))) {
-        Result<gguf::File> parsed = gguf::File::parse(c.file(), gguf.span());
+          gguf(test::AlignedBytes::read(build_path(c.gguf()))) {
+        Result<gguf::File> parsed = gguf::File::parse(c.stem(), gguf.span());
         INFO(parsed.status().text());
         REQUIRE(parsed.ok());
         file = std::move(parsed.value());
@@ -132,36 +67,14 @@ struct Packed {
 
 const Kernels& fastest_kernels();
 
-std::vector<double> logits_of(const Weights& weights, const Golden& g, size_t n_ctx) {
+std::vector<float> logits_of(const Weights& weights, const FamilyGolden& g, size_t n_ctx) {
     constexpr size_t kAtOnce = 64;
     test::Engine engine(weights, fastest_kernels(), 2, n_ctx, kAtOnce);
-    std::vector<double> all;
+    std::vector<float> all;
     engine.run(g.tokens, kAtOnce, [&](size_t, std::span<const float> logits) {
         all.insert(all.end(), logits.begin(), logits.end());
     });
     return all;
-}
-
-// Relative RMS error: over all positions, or the median of the positions' own.
-double error_of(const Case& c, const Golden& g, const std::vector<double>& logits) {
-    REQUIRE(logits.size() == g.logits.size());
-    double off_all = 0, all = 0;
-    std::vector<double> own;
-    for (size_t p = 0; p < g.n_positions; p++) {
-        double off = 0, of = 0;
-        for (size_t v = 0; v < g.n_vocab; v++) {
-            const double reference = g.logits[p * g.n_vocab + v];
-            const double d = logits[p * g.n_vocab + v] - reference;
-            off += d * d;
-            of += reference * reference;
-        }
-        own.push_back(std::sqrt(off / of));
-        off_all += off;
-        all += of;
-    }
-    if (!c.median) return std::sqrt(off_all / all);
-    std::nth_element(own.begin(), own.begin() + ptrdiff_t(own.size() / 2), own.end());
-    return own[own.size() / 2];
 }
 
 // ---- features switched off, in the plan that is packed ---------------------------------------
@@ -348,31 +261,31 @@ class Watched final : public WeightSource {
 }  // namespace
 
 TEST_CASE("every family's logits are as near to F32 as llama.cpp's own", "[families]") {
-    for (const Case& c : read_cases()) {
-        const Golden g = read_golden(c);
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        const FamilyGolden g = FamilyGolden::read(c);
         const Model model(c);
         const Packed packed(model.plan);
-        const double error = error_of(c, g, logits_of(packed.weights, g, c.n_ctx));
-        INFO(c.file() << ": error " << error << ", llama.cpp's own " << c.own);
-        CHECK(error <= 1.15 * c.own);
-        CHECK(error >= 0.1 * c.own);  // activations of 8 bits cost something
+        const double error = g.error(c, logits_of(packed.weights, g, c.n_ctx));
+        INFO(c.stem() << ": error " << error << ", llama.cpp's own " << c.own_error);
+        CHECK(error <= 1.15 * c.own_error);
+        CHECK(error >= 0.1 * c.own_error);  // activations of 8 bits cost something
     }
 }
 
 TEST_CASE("a family without one of its features is wrong", "[families]") {
-    for (const Case& c : read_cases()) {
+    for (const FamilyCase& c : FamilyCase::read_all()) {
         if (c.format != "q8_0") continue;  // the features are the same in the other
-        const Golden g = read_golden(c);
+        const FamilyGolden g = FamilyGolden::read(c);
         const Model whole(c);
-        const double error = error_of(c, g, logits_of(Packed(whole.plan).weights, g, c.n_ctx));
-        for (const auto& [feature, expected] : c.off) {
+        const double error = g.error(c, logits_of(Packed(whole.plan).weights, g, c.n_ctx));
+        for (const auto& [feature, expected] : c.without) {
             if (feature == "output_norm") continue;  // no family is without
-            INFO(c.file() << " without " << feature);
+            INFO(c.stem() << " without " << feature);
             REQUIRE(kSwitches.contains(feature));
             Model model(c);
             kSwitches.at(feature)(model);
             const double without =
-                error_of(c, g, logits_of(Packed(model.plan).weights, g, c.n_ctx));
+                g.error(c, logits_of(Packed(model.plan).weights, g, c.n_ctx));
             INFO("error " << without << ", with it " << error << ", expected about " << expected);
             CHECK(without >= 3 * error);
             CHECK(without >= 0.8 * expected);
@@ -383,8 +296,8 @@ TEST_CASE("a family without one of its features is wrong", "[families]") {
 
 TEST_CASE("one hash for every family, whatever computes it", "[families]") {
     const struct { size_t n_workers, n_at_once; } ways[] = {{1, 161}, {2, 7}, {3, 64}, {4, 1}};
-    for (const Case& c : read_cases()) {
-        const Golden g = read_golden(c);
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        const FamilyGolden g = FamilyGolden::read(c);
         const Model model(c);
         const Packed packed(model.plan);
         test::Engine reference(packed.weights, kScalarKernels, 1, c.n_ctx, 33);
@@ -395,7 +308,7 @@ TEST_CASE("one hash for every family, whatever computes it", "[families]") {
             const auto& way = ways[i_way++ % std::size(ways)];
             test::Engine engine(packed.weights, *set.kernels, way.n_workers, c.n_ctx,
                                 way.n_at_once);
-            INFO(c.file() << ", " << set.kernels->name << ", " << way.n_workers << " workers, "
+            INFO(c.stem() << ", " << set.kernels->name << ", " << way.n_workers << " workers, "
                           << way.n_at_once << " at once");
             CHECK(engine.hash(g.tokens, way.n_at_once) == hash);
         }
@@ -404,8 +317,8 @@ TEST_CASE("one hash for every family, whatever computes it", "[families]") {
 
 TEST_CASE("the router chooses the experts that the reference chooses", "[families]") {
     size_t n_cases = 0;
-    for (const Case& c : read_cases()) {
-        const Golden g = read_golden(c);
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        const FamilyGolden g = FamilyGolden::read(c);
         if (g.n_used == 0) continue;
         n_cases++;
         const Model model(c);
@@ -414,18 +327,15 @@ TEST_CASE("the router chooses the experts that the reference chooses", "[familie
         test::Engine engine(packed.weights, fastest_kernels(),
                             {.n_ctx = c.n_ctx, .n_workers = 2, .n_return = c.n_ctx}, &source);
         engine.run(g.tokens, 1, [](size_t, std::span<const float>) {});
-        REQUIRE(source.chosen.size() == g.n_positions * g.n_layer);
-        size_t n_equal = 0;
+        REQUIRE(source.chosen.size() == g.tokens.size() * g.n_layer);
+        std::vector<uint8_t> chosen;
         std::vector<bool> used(packed.weights.config.layer(0).n_expert);
-        for (size_t i = 0; i < source.chosen.size(); i++) {
-            std::vector<uint32_t> expected(g.experts.begin() + ptrdiff_t(i * g.n_used),
-                                           g.experts.begin() + ptrdiff_t((i + 1) * g.n_used));
-            std::sort(expected.begin(), expected.end());
-            n_equal += source.chosen[i] == expected;
-            for (const uint32_t id : source.chosen[i]) used[id] = true;
+        for (const std::vector<uint32_t>& experts : source.chosen) {
+            chosen.insert(chosen.end(), experts.begin(), experts.end());
+            for (const uint32_t id : experts) used[id] = true;
         }
-        INFO(c.file() << ": " << n_equal << " of " << source.chosen.size());
-        CHECK(double(n_equal) >= 0.97 * double(source.chosen.size()));
+        INFO(c.stem());
+        CHECK(g.same_routes(chosen) >= 0.97);
         CHECK(std::count(used.begin(), used.end(), false) == 0);
     }
     CHECK(n_cases >= 6);

@@ -193,7 +193,7 @@ CASES = {
                          head_dim=56, n_vocab=259, tokenizer="spm", tied=(False, True),
                          keys={"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}, off=("rope_scaling",)),
     # The base and the original context are such that the ramp begins and ends inside a head.
-    "llama-yarn": dict(arch="llama", n_layer=3, n_embd=(192, 256), n_ff=(256, 512), n_head=6, n_head_kv=2, head_dim=48,
+    "llama-yarn": dict(arch="llama", n_layer=3, n_embd=(192, 256), n_ff=(256, 512), n_head=6, n_head_kv=1, head_dim=48,
                        n_vocab=277, tokenizer="spm", sizes=dict(qk=1.2),
                        keys={"rope.scaling.type": "yarn", "rope.scaling.factor": 16.0, "rope.freq_base": 100.0,
                              "rope.scaling.original_context_length": 256, "rope.scaling.attn_factor": 1.1},
@@ -210,18 +210,18 @@ CASES = {
     # ---- smollm3: the fourth layer has no rope, which the file doesn't say.
     "smollm3": dict(arch="smollm3", n_layer=5, n_embd=(160, 256), n_ff=(224, 256), n_head=(8, 16), n_head_kv=(2, 4),
                     head_dim=(20, 16), n_vocab=311, tokenizer="llama-bpe", tied=True, explicit_head=False,
-                    off=("layers_without_rope", "rope")),
+                    off=NORMS + ("layers_without_rope", "rope")),
     # ---- qwen: rope of the head's halves.
     "qwen2": dict(arch="qwen2", n_layer=3, n_embd=(224, 256), n_ff=(192, 512), n_head=(14, 16), n_head_kv=2,
                   head_dim=16, n_vocab=293, tied=(True, False), qkv_bias=True, explicit_head=False,
-                  off=("q_bias", "k_bias", "v_bias")),
+                  off=NORMS + ("q_bias", "k_bias", "v_bias", "rope")),
     "qwen3": dict(arch="qwen3", n_layer=3, n_embd=(192, 256), n_ff=(320, 512), n_head=6, n_head_kv=2, head_dim=48,
                   n_vocab=307, tied=(False, True), qk_norm="head", sizes=dict(qk=0.7),
-                  off=("q_norm", "k_norm")),
+                  off=NORMS + ("q_norm", "k_norm", "rope")),
     "qwen3moe": dict(arch="qwen3moe", n_layer=2, n_embd=(160, 256), n_ff=(384, 512), n_head=4, n_head_kv=1, head_dim=56,
                      n_vocab=313, qk_norm="head", n_expert=16, n_expert_used=4, n_ff_exp=(96, 256), seed=8,
                      sizes=dict(qk=0.7, v=1.3, gate=1.6, down=1.0, spread=0.2),
-                     off=("q_norm", "k_norm", "normalized_routes")),
+                     off=NORMS + ("q_norm", "k_norm", "normalized_routes")),
     # ---- gemma2: windows in even layers, both caps where they bite.
     "gemma2": dict(arch="gemma2", n_layer=4, n_embd=(160, 256), n_ff=(256, 512), n_head=4, n_head_kv=2, head_dim=56,
                    n_vocab=317, **GEMMA, sizes=dict(qk=1.4, embedding=0.5),
@@ -239,7 +239,7 @@ CASES = {
                    n_vocab=323, **GEMMA, qk_norm="head", sizes=dict(qk=0.7, embedding=0.6),
                    keys={"attention.sliding_window": 24, "rope.freq_base": 5000.0, "rope.scaling.type": "linear",
                          "rope.scaling.factor": 8.0},
-                   off=("q_norm", "k_norm", "attn_post_norm", "ffn_post_norm", "embedding_scale", "window",
+                   off=NORMS + ("q_norm", "k_norm", "attn_post_norm", "ffn_post_norm", "embedding_scale", "window",
                         "window_pattern", "local_rope", "global_rope", "global_rope_scaling", "gelu")),
     # 62 layers: the 27B's attention scale.
     "gemma3-27b": dict(arch="gemma3", n_layer=62, n_embd=(96, 256), n_ff=(96, 256), n_head=(8, 2), n_head_kv=(4, 1),
@@ -256,14 +256,14 @@ CASES = {
     "phi3-short": dict(PHI3_LONGROPE, n_ctx=256),
     "phi3-long": dict(PHI3_LONGROPE, n_ctx=512),
     # Phi-4: none of that.
-    "phi4": dict(PHI3, n_vocab=337, weights="phi4", keys={"attention.sliding_window": 0}, off=("rope",)),
+    "phi4": dict(PHI3, n_vocab=337, weights="phi4", keys={"attention.sliding_window": 0}, off=NORMS + ("rope",)),
     # ---- granite: four multipliers.
     "granite": dict(arch="granite", n_layer=3, n_embd=(160, 256), n_ff=(224, 512), n_head=(4, 16), n_head_kv=(2, 4),
                     head_dim=(40, 16), n_vocab=347, tied=True, embedding_scale=6.0, explicit_head=False,
                     sizes=dict(qk=(1.8, 1.9), v=2.5, o=2.0, down=2.5),
                     keys={"embedding_scale": 6.0, "residual_scale": 0.3, "attention.scale": (0.06, 0.07),
                           "logit_scale": 5.0},
-                    off=("embedding_scale", "residual_scale", "attention_scale", "logit_scale")),
+                    off=NORMS + ("embedding_scale", "residual_scale", "attention_scale", "logit_scale", "rope")),
     # With experts, and one that all tokens use.
     "granite-moe": dict(arch="granitemoe", n_layer=2, n_embd=(160, 256), n_ff=(96, 256), n_head=(4, 16),
                         n_head_kv=(1, 2), head_dim=(40, 16), n_vocab=349, tied=True, embedding_scale=6.0, explicit_head=False,
@@ -274,9 +274,9 @@ CASES = {
                         off=("embedding_scale", "residual_scale", "attention_scale", "logit_scale", "normalized_routes",
                              "shared_expert")),
     # ---- olmo2: norms after the branches only, and over whole projections.
-    "olmo2": dict(arch="olmo2", n_layer=3, n_embd=(160, 256), n_ff=(288, 512), n_head=(4, 16), n_head_kv=(4, 2),
-                  head_dim=(40, 16), n_vocab=353, pre_norm=False, post_norm=True, qk_norm="whole", explicit_head=False,
-                  off=("q_norm", "k_norm", "attn_post_norm", "ffn_post_norm", "output_norm")),
+    "olmo2": dict(arch="olmo2", n_layer=3, n_embd=(160, 256), n_ff=(288, 512), n_head=(10, 16), n_head_kv=2,
+                  head_dim=16, n_vocab=353, pre_norm=False, post_norm=True, qk_norm="whole", explicit_head=False,
+                  off=("q_norm", "k_norm", "attn_post_norm", "ffn_post_norm", "output_norm", "rope")),
     # OLMo 3: every fourth layer sees everything and has YaRN. The yarn_ keys are ignored.
     "olmo3": dict(arch="olmo2", n_layer=5, n_embd=(192, 256), n_ff=(256, 256), n_head=(12, 16), n_head_kv=(4, 16),
                   head_dim=16, n_vocab=359, pre_norm=False, post_norm=True, qk_norm="whole", explicit_head=False,

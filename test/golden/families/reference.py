@@ -138,6 +138,7 @@ class Model:
                 self.rope[i] = rope_table(self.n_rot, swa_base, 1 / factor, None, yarn)
             elif local[i] and arch == "gemma3":
                 self.rope[i] = rope_table(self.n_rot, key("rope.freq_base_swa", 10000.0), 1.0)
+                self.magnitude[i] = key("rope.scaling.attn_factor", 1.0)
             elif local[i] and arch == "olmo2":
                 self.rope[i], self.magnitude[i] = self.plain_rope, 1.0
             elif arch == "smollm3" and (i + 1) % 4 == 0:
