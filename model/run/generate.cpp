@@ -21,6 +21,7 @@ uint64_t default_context(const Weights& weights, const Options& options) {
 RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
     RunNeed need;
     need.engine = engine_shape(request, n_ctx);
+    need.engine.n_ctx_asked = size_t(default_context(request.weights, request.options));
     need.n_prompt_tokens = max_tokens(request.n_text_bytes);
     need.n_encoder_bytes = Tokenizer::scratch_bytes(size_t(request.n_text_bytes));
     need.n_history_tokens = n_ctx + 1;
