@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "core/team.h"
-#include "efi/acpi.h"
-#include "efi/core_memory.h"
+#include "efi/cpu/core_memory.h"
+#include "efi/dev/acpi.h"
 
 namespace axiom::efi {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Gates, task descriptors and TSC rates: encodings and arithmetic that no compiler checks.
-#include "efi/descriptors.h"
-#include "efi/rate.h"
+#include "efi/cpu/descriptors.h"
+#include "efi/cpu/rate.h"
 
 #include <cstddef>
 #include <string>

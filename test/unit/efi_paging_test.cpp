@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Page tables as the CPU would walk them.
-#include "efi/paging.h"
+#include "efi/memory/paging.h"
 
 #include <memory>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // UTF-16 <-> UTF-8 at the firmware's border.
-#include "efi/text.h"
+#include "efi/dev/text.h"
 
 #include <string>
 #include <vector>
