@@ -6,7 +6,7 @@
 
 #include "core/status.h"
 #include "efi/cpu/apic.h"
-#include "efi/dev/console.h"
+#include "efi/cpu/crash.h"
 #include "efi/dev/ports.h"
 
 namespace axiom::efi {

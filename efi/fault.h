@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "core/team.h"
-#include "efi/cpu/core_memory.h"
 #include "efi/dev/acpi.h"
+#include "efi/memory/core_memory.h"
 
 namespace axiom::efi {
 

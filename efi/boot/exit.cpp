@@ -5,15 +5,14 @@
 
 namespace axiom::efi {
 
-Status exit_boot_services(const Firmware& firmware, std::span<uint8_t> buffer,
-                          std::span<MemoryRegion> regions, MemoryMap* map) {
+Status exit_boot_services(const Firmware& firmware, MemoryMap* map) {
     constexpr int kMaxTries = 8;
     EFI_STATUS status = EFI_SUCCESS;
     for (int i = 0; i < kMaxTries; i++) {
         // The key names one state of the map; whatever a timer event allocates in between makes it
         // stale.
-        Status mapped = read_memory_map(firmware, buffer, regions, map);
-        if (!mapped.ok()) return mapped;
+        Status read = map->read(firmware);
+        if (!read.ok()) return read;
         status = firmware.boot->ExitBootServices(firmware.image, map->key);
         if (!EFI_ERROR(status)) {
             mask_interrupts();

@@ -6,6 +6,11 @@
 #include "core/quant.h"
 #include "efi/dev/text.h"
 
+// Set by axiom.lds; between code and the end of .data.rel.ro everything is read-only.
+extern "C" {
+extern const char image_text_begin[], image_text_end[], image_relro_end[], image_end[];
+}
+
 namespace axiom::efi {
 namespace {
 
@@ -64,6 +69,13 @@ Status open_firmware(EFI_HANDLE image, EFI_SYSTEM_TABLE* system, Firmware* out) 
     void* shell = nullptr;
     out->from_shell = !EFI_ERROR(out->boot->HandleProtocol(image, &shell_guid, &shell));
     return {};
+}
+
+ImageParts image_parts(const Firmware& firmware) {
+    const auto begin = uint64_t(firmware.loaded->ImageBase);
+    return {{begin, begin + round_up(firmware.loaded->ImageSize, kPageBytes)},
+            {uint64_t(image_text_begin), uint64_t(image_text_end)},
+            {uint64_t(image_relro_end), uint64_t(image_end)}};
 }
 
 Text<48> status_name(EFI_STATUS status) {
@@ -188,76 +200,6 @@ Text<32> utc_now(const Firmware& firmware) {
     return Text<32>(date.year, "-", two_digits(date.month).view(), "-", two_digits(date.day).view(),
                     "T", two_digits(minutes / 60 % 24).view(), ":", two_digits(minutes % 60).view(),
                     ":", two_digits(t.Second).view(), "Z");
-}
-
-namespace {
-
-// The largest piece of conventional memory right now, for a message about memory that is not there.
-uint64_t largest_free_piece(const Firmware& firmware) {
-    UINTN bytes = 0, key = 0, descriptor_bytes = 0;
-    UINT32 version = 0;
-    firmware.boot->GetMemoryMap(&bytes, nullptr, &key, &descriptor_bytes, &version);
-    bytes += 8 * descriptor_bytes;
-    void* buffer = nullptr;
-    if (EFI_ERROR(firmware.boot->AllocatePool(EfiLoaderData, bytes, &buffer))) return 0;
-    auto* map = static_cast<uint8_t*>(buffer);
-    uint64_t largest = 0;
-    if (!EFI_ERROR(firmware.boot->GetMemoryMap(&bytes, static_cast<EFI_MEMORY_DESCRIPTOR*>(buffer),
-                                               &key, &descriptor_bytes, &version))) {
-        for (UINTN at = 0; at + sizeof(EFI_MEMORY_DESCRIPTOR) <= bytes; at += descriptor_bytes) {
-            const auto* d = reinterpret_cast<const EFI_MEMORY_DESCRIPTOR*>(map + at);
-            const uint64_t size = d->NumberOfPages * kPageBytes;
-            if (d->Type == EfiConventionalMemory && size > largest) largest = size;
-        }
-    }
-    firmware.boot->FreePool(buffer);
-    return largest;
-}
-
-}  // namespace
-
-Result<uint64_t> allocate_pages(const Firmware& firmware, std::string_view what, uint64_t bytes,
-                                uint64_t alignment) {
-    uint64_t padded = 0;
-    EFI_PHYSICAL_ADDRESS address = 0;
-    EFI_STATUS status = EFI_OUT_OF_RESOURCES;
-    bytes = bytes <= kMaxPhysicalAddress ? round_up(bytes, kPageBytes) : bytes;
-    if (bytes <= kMaxPhysicalAddress && checked_add(bytes, alignment - kPageBytes, &padded)) {
-        status = firmware.boot->AllocatePages(AllocateAnyPages, EfiLoaderData, padded / kPageBytes,
-                                              &address);
-    }
-    if (EFI_ERROR(status)) {
-        return error(Code::no_memory, what, ": needs ", Bytes{bytes}, " (", bytes,
-                     " bytes), the largest free piece of memory is ",
-                     Bytes{largest_free_piece(firmware)}, " (", largest_free_piece(firmware),
-                     " bytes)");
-    }
-    const uint64_t aligned = round_up(address, alignment);
-    free_pages(firmware, address, aligned - address);
-    free_pages(firmware, aligned + bytes, address + padded - (aligned + bytes));
-    return aligned;
-}
-
-void free_pages(const Firmware& firmware, uint64_t address, uint64_t bytes) {
-    if (bytes != 0) firmware.boot->FreePages(address, (bytes + kPageBytes - 1) / kPageBytes);
-}
-
-Status read_memory_map(const Firmware& firmware, std::span<uint8_t> buffer,
-                       std::span<MemoryRegion> regions, MemoryMap* out) {
-    UINTN bytes = buffer.size(), descriptor_bytes = 0;
-    UINT32 version = 0;
-    const EFI_STATUS status =
-        firmware.boot->GetMemoryMap(&bytes, reinterpret_cast<EFI_MEMORY_DESCRIPTOR*>(buffer.data()),
-                                    &out->key, &descriptor_bytes, &version);
-    if (EFI_ERROR(status)) {
-        return error(Code::io, "firmware: GetMemoryMap: ", status_name(status).view(), ", needs ",
-                     bytes, " bytes, allowed ", buffer.size());
-    }
-    const Result<size_t> n =
-        decode_memory_map("firmware memory map", buffer.first(bytes), descriptor_bytes, regions);
-    if (!n.ok()) return n.status();
-    out->regions = regions.first(n.value());
-    return {};
 }
 
 }  // namespace axiom::efi

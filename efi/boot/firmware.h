@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What main() was handed by the firmware, and small questions asked of it. Valid until
+// What efi_main was handed by the firmware, and small questions asked of it. Valid until
 // ExitBootServices unless said otherwise.
 #pragma once
 
@@ -7,11 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
-#include <string_view>
 
 #include "core/status.h"
-#include "efi/memory/memory_map.h"
+#include "efi/memory/machine_map.h"
 
 namespace axiom::efi {
 
@@ -27,6 +25,9 @@ struct Firmware {
 // Fills in everything; not_found when the firmware does not know our own image.
 Status open_firmware(EFI_HANDLE image, EFI_SYSTEM_TABLE* system, Firmware* out);
 
+// Our own image in memory.
+ImageParts image_parts(const Firmware& firmware);
+
 // "not found" for EFI_NOT_FOUND and so on, with the number.
 Text<48> status_name(EFI_STATUS status);
 // The status efi_main returns for an error of ours.
@@ -41,19 +42,5 @@ uint64_t memory_attributes_table(const Firmware& firmware);
 Text<128> firmware_name(const Firmware& firmware);
 // "2026-01-31T12:00:00Z", or empty when the clock cannot be read.
 Text<32> utc_now(const Firmware& firmware);
-
-// Pages of EfiLoaderData, `alignment`-aligned (a power of two, at least a page): what is
-// over-allocated to align is given back. no_memory names the need and the largest piece there is.
-Result<uint64_t> allocate_pages(const Firmware& firmware, std::string_view what, uint64_t bytes,
-                                uint64_t alignment);
-void free_pages(const Firmware& firmware, uint64_t address, uint64_t bytes);
-
-// The current memory map, decoded. `buffer` receives the raw descriptors.
-struct MemoryMap {
-    std::span<const MemoryRegion> regions;
-    UINTN key = 0;
-};
-Status read_memory_map(const Firmware& firmware, std::span<uint8_t> buffer,
-                       std::span<MemoryRegion> regions, MemoryMap* out);
 
 }  // namespace axiom::efi

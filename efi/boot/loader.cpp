@@ -5,7 +5,7 @@
 
 #include "core/quant.h"
 #include "efi/cpu/cpu.h"
-#include "efi/dev/console.h"
+#include "efi/cpu/crash.h"
 #include "efi/dev/text.h"
 #include "model/weights/weights.h"
 
@@ -124,10 +124,10 @@ class Progress {
         draw(done, now);
     }
     void finish() {
-        if (last_ != 0) draw(total_, ticks_now()), console.write("\n");
+        if (last_ != 0) draw(total_, ticks_now()), crash.console.write("\n");
     }
     void abandon() {
-        if (last_ != 0) console.write("\n");
+        if (last_ != 0) crash.console.write("\n");
     }
 
   private:
@@ -136,10 +136,10 @@ class Progress {
         char bar[kWidth];
         const size_t filled = total_ == 0 ? kWidth : size_t(done * kWidth / total_);
         for (size_t i = 0; i < kWidth; i++) bar[i] = i < filled ? '#' : '.';
-        console.write(Text<200>("\r", path_, " [", std::string_view(bar, kWidth), "] ",
-                                PadLeft{Text<24>(total_ == 0 ? 100 : done * 100 / total_), 3}, "% ",
-                                Fixed{double(done) / 1e6 / clock_.seconds(now - begin_), 0},
-                                " MB/s "));
+        crash.console.write(
+            Text<200>("\r", path_, " [", std::string_view(bar, kWidth), "] ",
+                      PadLeft{Text<24>(total_ == 0 ? 100 : done * 100 / total_), 3}, "% ",
+                      Fixed{double(done) / 1e6 / clock_.seconds(now - begin_), 0}, " MB/s "));
     }
 
     const Clock& clock_;
@@ -172,18 +172,19 @@ Status read_verified(File& file, std::string_view path, uint8_t* to, Progress& p
 }
 
 // For the largest pages that the CPU has and the model fills, if memory has room to align for them.
-Result<uint64_t> allocate_model(const Firmware& firmware, std::string_view path, uint64_t bytes) {
+Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint64_t bytes) {
     if (bytes >= kHugePageBytes && bytes < kMaxPhysicalAddress && paging_features().gib_pages) {
-        const Result<uint64_t> aligned = allocate_pages(firmware, path, bytes, kHugePageBytes);
+        const Result<uint64_t> aligned =
+            pages->take({.what = path, .bytes = bytes, .alignment = kHugePageBytes});
         if (aligned.ok()) return aligned;
     }
-    return allocate_pages(firmware, path, bytes, kLargePageBytes);
+    return pages->take({.what = path, .bytes = bytes, .alignment = kLargePageBytes});
 }
 
 }  // namespace
 
-Status load_model(const Firmware& firmware, const Clock& clock, std::string_view path, bool quiet,
-                  LoadedModel* out) {
+Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock, std::string_view path,
+                               bool quiet, OwnedPages* pages) {
     const uint64_t begin = ticks_now();
     File file;
     Status status = file.open(firmware, path);
@@ -192,19 +193,17 @@ Status load_model(const Firmware& firmware, const Clock& clock, std::string_view
 
     const uint64_t reserved =
         file.size() > kMaxPhysicalAddress ? file.size() : round_up(file.size(), kLargePageBytes);
-    const Result<uint64_t> address = allocate_model(firmware, path, reserved);
+    const Result<uint64_t> address = take_model_pages(pages, path, reserved);
     if (!address.ok()) return address.status();
     auto* bytes = reinterpret_cast<uint8_t*>(address.value());
     Progress progress(clock, path, file.size(), quiet);
     status = read_verified(file, path, bytes, progress);
     if (!status.ok()) {
         progress.abandon();
-        free_pages(firmware, address.value(), reserved);
         return status;
     }
     progress.finish();
-    *out = {address.value(), file.size(), reserved, ticks_now() - begin};
-    return {};
+    return LoadedModel{address.value(), file.size(), reserved, ticks_now() - begin};
 }
 
 Result<size_t> read_small_file(const Firmware& firmware, std::string_view path,

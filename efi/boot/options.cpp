@@ -2,13 +2,13 @@
 #include "efi/boot/options.h"
 
 #include "efi/boot/loader.h"
-#include "efi/dev/console.h"
+#include "efi/cpu/crash.h"
 #include "efi/dev/text.h"
 
 namespace axiom::efi {
 namespace {
 
-constexpr size_t kCommandLineBytes = 32 * 1024;
+constexpr size_t kCommandLineBytes = 32 * 1024, kFileBytes = 64 * 1024;
 constexpr size_t kMaxArguments = 128;
 
 // A boot entry's optional data may be anything: text is what the shell gives us, or what starts
@@ -43,31 +43,36 @@ Result<size_t> load_arguments(const Firmware& firmware, std::span<char> text,
 
 }  // namespace
 
-Status read_options(const Firmware& firmware, std::span<char> text, Options* out) {
+Result<Options> read_options(const Firmware& firmware, OwnedPages* pages) {
+    const Result<uint64_t> address =
+        pages->take({.what = "option text", .bytes = kCommandLineBytes + kFileBytes});
+    if (!address.ok()) return address.status();
+    auto* const text = reinterpret_cast<char*>(address.value());
+
     std::string_view storage[kMaxArguments];
-    const Result<size_t> n = load_arguments(firmware, text.first(kCommandLineBytes), storage);
+    const Result<size_t> n = load_arguments(firmware, {text, kCommandLineBytes}, storage);
     if (!n.ok()) return n.status();
     const std::span<const std::string_view> arguments(storage, n.value());
 
-    // Whoever asks for help gets it, whatever stands in the file.
+    // Whoever asks for help gets it, whatever is in the file.
     Options asked;
     Status status = parse_arguments(arguments, Source::efi_command_line, &asked);
-    if (!status.ok() || asked.help || asked.version) {
-        *out = asked;
-        return status;
-    }
+    if (!status.ok()) return status;
+    if (asked.help || asked.version) return asked;
 
-    const std::span<char> file_text = text.subspan(kCommandLineBytes);
+    Options options;
+    const std::span<char> file_text(text + kCommandLineBytes, kFileBytes);
     Result<size_t> n_file = read_small_file(firmware, kConfigPath, file_text);
     if (n_file.ok()) {
-        status = parse_config(kConfigPath, file_text.first(n_file.value()), out);
+        status = parse_config(kConfigPath, file_text.first(n_file.value()), &options);
         if (!status.ok()) return status;
     } else if (n_file.status().code() != Code::not_found) {
         return n_file.status();
     }
-    status = parse_arguments(arguments, Source::efi_command_line, out);
-    if (out->model.empty()) out->model = kModelPath;
-    return status;
+    status = parse_arguments(arguments, Source::efi_command_line, &options);
+    if (!status.ok()) return status;
+    if (options.model.empty()) options.model = kModelPath;
+    return options;
 }
 
 }  // namespace axiom::efi

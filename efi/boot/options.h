@@ -5,6 +5,7 @@
 
 #include "core/status.h"
 #include "efi/boot/firmware.h"
+#include "efi/boot/pages.h"
 #include "model/report/options.h"
 
 namespace axiom::efi {
@@ -12,8 +13,7 @@ namespace axiom::efi {
 inline constexpr char kConfigPath[] = "\\axiom\\axiom.conf";
 inline constexpr char kModelPath[] = "\\axiom\\model.axm";
 
-// `text` is page memory that outlives the options: their values view into it.
-inline constexpr size_t kOptionTextBytes = 96 * 1024;
-Status read_options(const Firmware& firmware, std::span<char> text, Options* out);
+// The values view into pages that it takes.
+Result<Options> read_options(const Firmware& firmware, OwnedPages* pages);
 
 }  // namespace axiom::efi

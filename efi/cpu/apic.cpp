@@ -12,7 +12,6 @@ namespace {
 constexpr uint32_t kBaseMsr = 0x1b;
 constexpr uint64_t kEnabled = 1 << 11, kX2apic = 1 << 10;
 constexpr uint64_t kAddressMask = 0x000ffffffffff000;
-constexpr uint64_t kMappableEnd = uint64_t{1} << 47;
 
 // Register n lies at n * 16 from the base, or is MSR 0x800 + n.
 constexpr uint32_t kX2apicMsr = 0x800;
@@ -57,6 +56,14 @@ LocalApic local_apic() {
     apic.usable =
         (msr & kEnabled) != 0 && (apic.x2apic || (apic.base != 0 && apic.base < kMappableEnd));
     return apic;
+}
+
+Device apic_device(const LocalApic& apic) {
+    Device device;
+    device.name = "local APIC";
+    if (apic.usable && !apic.x2apic)
+        device.registers[0].range = {apic.base, apic.base + kPageBytes};
+    return device;
 }
 
 void match_apic(const LocalApic& like) {

@@ -6,9 +6,10 @@
 
 #include <cstdint>
 
+#include "efi/dev/device.h"
+
 namespace axiom::efi {
 
-inline constexpr uint64_t kApicPageBytes = 4096;
 inline constexpr uint32_t kMaxXapicId = 0xfe;  // xAPIC mode has 8 bits, and all ones is everybody
 
 struct LocalApic {
@@ -20,6 +21,8 @@ struct LocalApic {
 
 // As it is now. `usable` is false, too, for registers at an address we do not map.
 LocalApic local_apic();
+// Declares the registers in memory, unless they are MSRs.
+Device apic_device(const LocalApic& apic);
 // Puts this core's APIC into the mode and to the address of `like`, as far as it is not there yet.
 void match_apic(const LocalApic& like);
 // This core's APIC id in the current mode.

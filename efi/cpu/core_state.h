@@ -9,12 +9,13 @@
 #include "core/cpu_features.h"
 #include "core/fmt.h"
 #include "efi/cpu/descriptors.h"
+#include "efi/memory/core_memory.h"
 
 namespace axiom::efi {
 
 enum class Order : uint32_t { wait, serve, park };
 
-// Page-aligned or static, so that its task state lies in one page.
+// Aligned so that its task state lies in one page.
 struct alignas(1024) CoreState {
     uint64_t gdt[5] = {};  // its address, in the GDT register, tells which core runs
     TaskState task{};
@@ -22,8 +23,7 @@ struct alignas(1024) CoreState {
     static constexpr uint32_t kStarting = ~uint32_t{0};  // has not yet found its number
     uint32_t number = kStarting;  // for people: 0 is the boot processor, then by place in the MADT
     uint32_t apic_id = 0;
-    uint64_t exception_stacks = 0;            // kNExceptionStacks of kExceptionStackBytes
-    uint64_t stack_begin = 0, stack_end = 0;  // the guard page lies just below stack_begin
+    CoreStacks stacks;
     CpuWords cpu;
 
     // Set by the core itself: it has its tables and can be reached by NMI; it has filled in apic_id
@@ -35,13 +35,17 @@ struct alignas(1024) CoreState {
     std::atomic<Order> order{Order::wait};
     uint32_t rank = 0;
 };
+static_assert(sizeof(CoreState) <= CoreMemory::kStateBytes);
 
-// Cores that this_core() can tell apart; the first one added is the boot processor. Before the
-// others start.
-void add_core(CoreState* core);
-// The core that calls; the boot processor where its GDT is none of ours.
-CoreState& this_core();
+// Of the core in place i, once Cores::init() has been called.
+inline CoreState* core_state(const CoreMemory& memory, uint64_t i) {
+    return reinterpret_cast<CoreState*>(memory.state_address(i));
+}
+
 // "cpu 5 (apic 10)"
-Text<32> core_name(const CoreState& core);
+inline Text<32> core_name(const CoreState& core) {
+    if (core.number == CoreState::kStarting) return Text<32>("a cpu that was starting");
+    return Text<32>("cpu ", core.number, " (apic ", core.apic_id, ")");
+}
 
 }  // namespace axiom::efi

@@ -110,17 +110,18 @@ CachesOff::~CachesOff() {
     write_cr4(cr4_);
 }
 
-void run_on_stack(uint64_t top, void (*function)(void*), void* context) {
+void call_on_stack(uint64_t top, void (*function)(void*), void* context) {
+    // The old stack pointer is in rbx meanwhile, which every function leaves as it found it.
     asm volatile(
-        "mov %0, %%rsp\n\t"
-        "xor %%ebp, %%ebp\n\t"
-        "mov %2, %%rdi\n\t"
-        "call *%1\n\t"
-        "ud2"
-        :
-        : "r"(top), "r"(function), "r"(context)
-        : "memory", "rdi");
-    __builtin_unreachable();
+        "mov %%rsp, %%rbx\n\t"
+        "mov %[top], %%rsp\n\t"
+        "call *%[function]\n\t"
+        "mov %%rbx, %%rsp"
+        : "+D"(context)
+        : [top] "r"(top), [function] "r"(function)
+        : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0",
+          "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+          "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
 void halt_forever() {

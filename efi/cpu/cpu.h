@@ -47,8 +47,8 @@ inline void forget_translation(uint64_t address) {
     asm volatile("invlpg (%0)" ::"r"(address) : "memory");
 }
 
-// Continues in function(context) on a stack that grows down from `top` (16-byte aligned).
-[[noreturn]] void run_on_stack(uint64_t top, void (*function)(void*), void* context);
+// Calls function(context) on a stack that grows down from `top` (16-byte aligned).
+void call_on_stack(uint64_t top, void (*function)(void*), void* context);
 
 [[noreturn]] void halt_forever();
 

@@ -71,10 +71,4 @@ const char* exception_name(uint64_t vector) {
     }
 }
 
-bool exception_pushes_error(uint64_t vector) {
-    constexpr uint32_t kWithError = 1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 |
-                                    1u << 17 | 1u << 21 | 1u << 29 | 1u << 30;
-    return vector < 32 && (kWithError >> vector & 1) != 0;
-}
-
 }  // namespace axiom::efi

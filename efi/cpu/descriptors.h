@@ -26,6 +26,12 @@ struct [[gnu::packed]] TaskState {
 };
 static_assert(sizeof(TaskState) == 104);
 
+// What lgdt, lidt and sgdt take: the address of a table and its last byte's offset.
+struct [[gnu::packed]] TablePointer {
+    uint16_t limit = 0;
+    uint64_t base = 0;
+};
+
 struct Gate {
     uint64_t low = 0, high = 0;
 };
@@ -39,6 +45,5 @@ Gate interrupt_gate(uint64_t handler, uint16_t selector, unsigned ist);
 TaskDescriptor task_descriptor(uint64_t base);
 
 const char* exception_name(uint64_t vector);  // "#PF page fault"; "reserved" where there is none
-bool exception_pushes_error(uint64_t vector);
 
 }  // namespace axiom::efi

@@ -1,33 +1,34 @@
 // SPDX-License-Identifier: MIT
-// Our GDT, TSS and IDT, and what happens on a CPU exception: everything a person needs to find the
-// cause goes to the console, then the machine leaves as configured. Interrupts stay masked. Where
-// other cores run, they are stopped first.
+// Our IDT, and what each core loads: its GDT, its TSS, the IDT. Interrupts stay masked, so only
+// exceptions and NMI ever come. Must not know: what is done about them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "efi/cpu/core_state.h"
-#include "efi/memory/paging.h"
+#include "efi/cpu/descriptors.h"
 
 namespace axiom::efi {
 
-// Stacks for the exceptions that must not use the interrupted one: #DF, NMI, #MC, #PF (which is how
-// a stack overflow shows).
-inline constexpr unsigned kNExceptionStacks = 4;
-inline constexpr uint64_t kExceptionStackBytes = 16384;
+inline constexpr uint64_t kNmiVector = 2, kPageFaultVector = 14;
 
-// What the report refers to.
-struct CrashContext {
-    uint64_t image_begin = 0, image_end = 0;
-    uint64_t text_begin = 0, text_end = 0;
-    const PageTables* tables = nullptr;  // nullptr: trust no address
+// The interrupted registers, as interrupt_stubs.S hands them to axiom_exception().
+struct Frame {
+    uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t vector, error;
+    uint64_t rip, cs, rflags, rsp, ss;
 };
 
-// On the boot processor, first: fills the IDT, which all cores share, and loads it as below.
-void install_interrupts(CoreState& core, const CrashContext& context);
-// Loads this core's own GDT and TSS and the IDT. core.exception_stacks are mapped.
-void load_interrupts(CoreState& core);
-// The tables that addresses in a report are checked against, once they are in use.
-void set_crash_tables(const PageTables* tables);
+struct InterruptTable {
+    static constexpr size_t kNVectors = 32;
+    Gate gates[kNVectors] = {};
+};
+
+// Every vector leads to interrupt_stubs.S.
+void fill_interrupts(InterruptTable* table);
+// Gives this core its own GDT and TSS, and the IDT that all share. The exception stacks of `core`
+// are mapped.
+void load_interrupts(CoreState& core, const InterruptTable& table);
 
 }  // namespace axiom::efi

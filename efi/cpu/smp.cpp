@@ -7,54 +7,47 @@
 
 #include "core/kernels.h"
 #include "efi/cpu/cpu.h"
+#include "efi/cpu/crash.h"
 #include "efi/cpu/memory_types.h"
 #include "efi/cpu/trampoline.h"
-#include "efi/dev/console.h"
-#include "efi/dev/ports.h"
+#include "efi/cpu/wait.h"
 
-extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_ap_main(uint64_t ticket);
+// `shared`: the Shared below.
+extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_ap_main(uint64_t ticket,
+                                                                         const void* shared);
 
 namespace axiom::efi {
 namespace {
 
 constexpr uint64_t kAnswerMs = 1000;  // a core needs microseconds; one under emulation its turn
 
-// What the others read. Written before the first of them starts.
+// What the others read, written before the first of them starts. It stays.
 struct Shared {
-    const CorePlan* plan = nullptr;
+    const CorePlan* plan;
     CoreMemory memory;
     MemoryTypes types;
     LocalApic apic;
-    Team* team = nullptr;
+    Team* team;
 };
-constinit Shared shared{};
-
-void wait_us(const Clock& clock, uint64_t us) {
-    const uint64_t ticks = clock.ticks_per_second / 1000000 * us;
-    for (const uint64_t begin = ticks_now(); ticks_now() - begin < ticks;) pause_cpu();
-}
-
-// Until `done` says so; false after `ms`.
-template <class Done>
-bool wait_for(const Clock& clock, uint64_t ms, const Done& done) {
-    const uint64_t ticks = clock.ticks_per_second / 1000 * ms;
-    for (const uint64_t begin = ticks_now(); !done(); pause_cpu()) {
-        if (ticks_now() - begin >= ticks) return done();
-    }
-    return true;
-}
+// The page after the trampoline's code.
+struct TrampolinePage {
+    TrampolineData data;
+    alignas(Shared) unsigned char shared[sizeof(Shared)];
+};
+static_assert(sizeof(TrampolinePage) <= kPageBytes);
 
 class Starter {
   public:
-    explicit Starter(const CoreStart& start) : start_(start), memory_(start.memory) {}
+    Starter(const CoreStart& start, const Shared& shared)
+        : start_(start), memory_(start.memory), shared_(shared) {}
 
     bool run() {
-        prepare_places();
         write_trampoline();
         if (!map_trampoline(Access::read_execute)) return false;
         const uint64_t begin = ticks_now();
         call();
-        wait_for(start_.clock, kAnswerMs, [&] { return n_answered() >= start_.plan.n_others; });
+        wait_for(start_.clock, kAnswerMs * 1000,
+                 [&] { return n_answered() >= start_.plan.n_others; });
         took_ticks_ = ticks_now() - begin;
         close();
         return true;
@@ -63,7 +56,7 @@ class Starter {
     // The place of the core called `apic_id`, if it has answered.
     CoreState* find(uint32_t apic_id) const {
         for (uint64_t i = 0; i < memory_.n_places; i++) {
-            CoreState* core = memory_.state(i);
+            CoreState* core = core_state(memory_, i);
             if (core->answered.load(std::memory_order_acquire) && core->apic_id == apic_id) {
                 return core;
             }
@@ -73,25 +66,15 @@ class Starter {
     uint64_t took_ticks() const { return took_ticks_; }
 
   private:
-    TrampolineData& data() const {
-        return *reinterpret_cast<TrampolineData*>(memory_.trampoline + kPageBytes);
+    TrampolinePage& page() const {
+        return *reinterpret_cast<TrampolinePage*>(memory_.trampoline + kPageBytes);
     }
     uint64_t n_answered() const {
         uint64_t n = 0;
         for (uint64_t i = 0; i < memory_.n_places; i++) {
-            n += memory_.state(i)->answered.load(std::memory_order_acquire) ? 1 : 0;
+            n += core_state(memory_, i)->answered.load(std::memory_order_acquire) ? 1 : 0;
         }
         return n;
-    }
-
-    void prepare_places() {
-        for (uint64_t i = 0; i < memory_.n_places; i++) {
-            CoreState* core = new (memory_.state(i)) CoreState;
-            core->exception_stacks = memory_.exception_stacks(i);
-            core->stack_begin = memory_.stack_begin(i);
-            core->stack_end = memory_.stack_end(i);
-            add_core(core);
-        }
     }
 
     void write_trampoline() {
@@ -104,7 +87,7 @@ class Starter {
 
         const PagingState paging = paging_state();
         constexpr uint16_t kCode32 = 0x08, kCode64 = 0x18;  // 0x10: data
-        TrampolineData& d = data();
+        TrampolineData& d = page().data;
         d = {};
         d.n_places = uint32_t(memory_.n_places);
         d.gdt[1] = 0x00cf9b000000ffff;  // 32-bit code
@@ -119,9 +102,10 @@ class Starter {
         d.cr0 = paging.cr0, d.cr3 = uint32_t(root_copy), d.cr4 = paging.cr4, d.efer = paging.efer;
         d.needed_edx = paging.needed_edx, d.needed_ecx = paging.needed_ecx;
         d.root = root;
-        d.first_stack = memory_.stack_end(0);
+        d.first_stack = memory_.stacks(0).stack_end;
         d.stack_stride = CoreMemory::kPlaceBytes;
         d.entry = uint64_t(&axiom_ap_main);
+        d.shared = uint64_t(new (page().shared) Shared(shared_));
     }
 
     bool map_trampoline(Access access) {
@@ -148,19 +132,19 @@ class Starter {
     // From here on a core that begins halts at once. Those that were just coming are waited for;
     // one that got stuck on the way keeps the trampoline.
     void close() {
-        // The first word of its page.
-        std::atomic_ref<uint32_t> tickets(
-            *reinterpret_cast<uint32_t*>(memory_.trampoline + kPageBytes));
+        // A packed structure's member, but the first word of its page.
+        std::atomic_ref<uint32_t> tickets(*reinterpret_cast<uint32_t*>(&page()));
         const uint64_t n_entered =
             std::min<uint64_t>(tickets.fetch_or(kTrampolineClosed), memory_.n_places);
-        constexpr uint64_t kOnTheWayMs = 100;
+        constexpr uint64_t kOnTheWayUs = 100000;
         const bool all_through =
-            wait_for(start_.clock, kOnTheWayMs, [&] { return n_answered() >= n_entered; });
+            wait_for(start_.clock, kOnTheWayUs, [&] { return n_answered() >= n_entered; });
         if (all_through) map_trampoline(Access::none);
     }
 
     const CoreStart& start_;
     const CoreMemory& memory_;
+    const Shared& shared_;
     uint64_t took_ticks_ = 0;
 };
 
@@ -212,12 +196,12 @@ StartedCores start_team(const CoreStart& start, Team* team) {
         apic.x2apic = apic.has_x2apic;
         match_apic(apic);
     }
-    shared = {&start.plan, start.memory, read_memory_types(), apic, team};
-    Starter starter(start);
+    const Shared shared{&start.plan, start.memory, read_memory_types(), apic, team};
+    Starter starter(start, shared);
     const size_t n_workers = starter.run() ? choose_workers(start, starter, &cores) : 1;
     team->init(n_workers);
     for (uint64_t i = 0; i < start.memory.n_places; i++) {
-        CoreState* const core = start.memory.state(i);
+        CoreState* const core = core_state(start.memory, i);
         core->order.store(core->rank != 0 ? Order::serve : Order::park, std::memory_order_release);
     }
     if (!start.quiet) {
@@ -231,10 +215,11 @@ StartedCores start_team(const CoreStart& start, Team* team) {
 }  // namespace axiom::efi
 
 // A started core, in 64-bit mode under our page tables, on its own stack.
-[[noreturn]] void axiom_ap_main(uint64_t ticket) {
+void axiom_ap_main(uint64_t ticket, const void* given) {
     using namespace axiom::efi;
-    CoreState& core = *shared.memory.state(ticket);
-    load_interrupts(core);
+    const Shared& shared = *static_cast<const Shared*>(given);
+    CoreState& core = *core_state(shared.memory, ticket);
+    load_interrupts(core, crash.interrupts);
     enable_vector_state();
     core.same_memory_types = adopt_memory_types(shared.types);
     match_apic(shared.apic);

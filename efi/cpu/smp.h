@@ -9,15 +9,15 @@
 #include "core/cpu_features.h"
 #include "core/team.h"
 #include "efi/cpu/apic.h"
-#include "efi/cpu/core_memory.h"
 #include "efi/cpu/smp_plan.h"
+#include "efi/memory/core_memory.h"
 #include "efi/memory/paging.h"
 
 namespace axiom::efi {
 
 struct CoreStart {
-    const CorePlan& plan;
-    const CoreMemory& memory;  // mapped, guards and all; plan.n_others places
+    const CorePlan& plan;      // stays
+    const CoreMemory& memory;  // mapped, guards and all; plan.n_others places, as Cores has them
     PageTables* tables;        // in use; the trampoline is mapped to run only while it does
     Clock clock;
     std::string_view isa;  // a kernel set every core must be able to run; empty: any

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Where a started core begins: real mode, at the start of a page below 1 MiB that this is copied to,
 // with its data in the next page (efi/cpu/trampoline.h). Read-only data to the linker, so that it is
-// never run where it stands. ebp: ticket; esi: the data's address.
+// never run where it was linked. ebp: ticket; esi: the data's address.
 
     .set TICKETS, 0
     .set PLACES, 4
@@ -18,6 +18,7 @@
     .set FIRST_STACK, 64
     .set STACK_STRIDE, 72
     .set ENTRY, 80
+    .set SHARED, 88
 
     .set DATA_SELECTOR, 0x10
     .set EFER_MSR, 0xc0000080
@@ -103,7 +104,9 @@ axiom_trampoline_64:
     imul %rdi, %rsp
     add FIRST_STACK(%rsi), %rsp
     xor %ebp, %ebp
-    call *ENTRY(%rsi)
+    mov ENTRY(%rsi), %rax
+    mov SHARED(%rsi), %rsi
+    call *%rax
     ud2
 axiom_trampoline_end:
 

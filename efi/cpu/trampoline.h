@@ -29,7 +29,8 @@ struct [[gnu::packed]] TrampolineData {
     uint64_t root;                    // the real CR3
     uint64_t first_stack;             // top of ticket 0's stack
     uint64_t stack_stride;
-    uint64_t entry;  // called with the ticket; never returns
+    uint64_t entry;   // called with the ticket and the next word; never returns
+    uint64_t shared;  // what all cores that come are given
     uint64_t gdt[4];
 };
 static_assert(offsetof(TrampolineData, gdt_limit) == 8 && offsetof(TrampolineData, jump32) == 16 &&
@@ -39,7 +40,8 @@ static_assert(offsetof(TrampolineData, gdt_limit) == 8 && offsetof(TrampolineDat
               offsetof(TrampolineData, needed_ecx) == 52 && offsetof(TrampolineData, root) == 56 &&
               offsetof(TrampolineData, first_stack) == 64 &&
               offsetof(TrampolineData, stack_stride) == 72 &&
-              offsetof(TrampolineData, entry) == 80 && offsetof(TrampolineData, gdt) == 88);
+              offsetof(TrampolineData, entry) == 80 && offsetof(TrampolineData, shared) == 88 &&
+              offsetof(TrampolineData, gdt) == 96);
 
 inline constexpr uint32_t kTrampolineClosed = 0x80000000;
 

@@ -35,8 +35,6 @@ ByteView view(const PhysicalView& memory, uint64_t address, uint64_t n_bytes) {
     return p == nullptr ? ByteView{} : ByteView{p, size_t(n_bytes)};
 }
 
-constexpr uint64_t kMappableEnd = uint64_t{1} << 47;  // the canonical half we map onto itself
-
 bool is_ram(MemoryType type) {
     return is_memory(type) || type == MemoryType::unusable || type == MemoryType::persistent ||
            type == MemoryType::unaccepted;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The few ACPI facts AXIOM uses, read from tables that firmware wrote (ACPI 6.5, section 5.2).
 // Lengths, addresses and checksums are hostile: a bad table is left out, never followed.
-// Must not know: what the facts are used for, or what is mapped.
+// Must not know: what the facts are used for, or how registers are mapped.
 #pragma once
 
 #include <cstddef>
@@ -10,23 +10,10 @@
 #include <string_view>
 
 #include "core/fmt.h"
+#include "efi/dev/device.h"
 #include "efi/memory/memory_map.h"
 
 namespace axiom::efi {
-
-// Physical memory as far as it may be read: nullptr for a range that is not all in the memory map.
-struct PhysicalView {
-    const uint8_t* (*at)(const void* context, uint64_t address, uint64_t n_bytes) = nullptr;
-    const void* context = nullptr;
-};
-
-// A register in memory or I/O space (Generic Address Structure, section 5.2.3.2). address 0: none.
-struct Register {
-    uint64_t address = 0;
-    bool io = false;
-    uint8_t bits = 0;
-    uint8_t access_bytes = 0;  // 0 = undefined
-};
 
 // Processors of the MADT that firmware has enabled, in its order, each APIC id once.
 struct CpuList {
@@ -57,7 +44,6 @@ AcpiFacts read_acpi(const PhysicalView& memory, uint64_t rsdp_address);
 
 // Removes the registers in memory that cannot be ones, and notes it: in the first page, within
 // kRegisterBytes of the end of mappable addresses, or over RAM of the map.
-inline constexpr uint64_t kRegisterBytes = 32;
 void drop_impossible_registers(std::span<const MemoryRegion> regions, AcpiFacts* facts);
 
 }  // namespace axiom::efi

@@ -5,11 +5,9 @@
 
 namespace axiom::efi {
 
-constinit Console console;
-
-void Console::use_serial(Serial* serial, std::span<char> storage) {
+void Console::use_serial(Serial* serial) {
     con_out_ = nullptr;
-    ring_.init(storage.data(), storage.size());
+    ring_.init(reinterpret_cast<char*>(memory.address), memory.bytes);
     serial_ = serial;
 }
 

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: MIT
-// Key presses as a layer-boundary task: Ctrl-C, from the UART or from a PS/2 keyboard, sets the
-// flag that generation looks at.
+// Key presses: Ctrl-C, from the UART or from a PS/2 keyboard, sets the flag that generation looks
+// at.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
+#include "efi/dev/device.h"
 #include "efi/dev/serial.h"
 
 namespace axiom::efi {
 
-struct Keys {
-    Serial* serial = nullptr;
-    std::atomic<bool> interrupted{false};
-    bool has_ps2 = false;
-    bool control_held = false;
+class Keys : public Device {
+  public:
+    explicit Keys(Serial* serial);
+    // After the exit, before the first poll: looks for a keyboard controller.
+    void start();
 
-    void init(Serial* uart);
-    void poll();
-    static void task(void* self, uint64_t) { static_cast<Keys*>(self)->poll(); }
+    std::atomic<bool> interrupted{false};
+
+  private:
+    void read_serial();
+    void read_ps2();
+
+    Serial* serial_;
+    bool has_ps2_ = false;
+    bool control_held_ = false;
 };
 
 }  // namespace axiom::efi

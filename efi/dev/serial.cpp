@@ -41,17 +41,22 @@ void Serial::write(unsigned index, uint8_t value) const {
         mmio_write<uint8_t>(at, value);
 }
 
-void Serial::init(const Register& where, uint32_t baud) {
-    where_ = where;
-    stride_ = !where.io && (where.access_bytes == 4 || where.bits == 32) ? 4 : 1;
-    room_ = 0;
+Serial::Serial(const Register& where, uint32_t baud)
+    : where_(where),
+      baud_(baud),
+      stride_(!where.io && (where.access_bytes == 4 || where.bits == 32) ? 4 : 1) {
+    name = "serial";
+    registers[0] = registers_at(where);
+}
+
+void Serial::start() {
     write(kInterruptEnable, 0);
     write(kScratch, 0x5a);
     present_ = read(kScratch) == 0x5a && read(kLineStatus) != 0xff;
     if (!present_) return;
     wait_for(kAllEmpty);  // the firmware's last words
-    if (baud != 0) {
-        const uint32_t divisor = kClockHz / baud;
+    if (baud_ != 0) {
+        const uint32_t divisor = kClockHz / baud_;
         write(kLineControl, 0x83);  // 8N1, divisor latch open
         write(kData, uint8_t(divisor));
         write(kInterruptEnable, uint8_t(divisor >> 8));

@@ -4,17 +4,17 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
-#include "efi/dev/acpi.h"
+#include "efi/dev/device.h"
 
 namespace axiom::efi {
 
-class Serial {
+class Serial : public Device {
   public:
-    // Programs 8N1 with FIFOs at `baud` (0: the divisor stays as firmware left it). Without a UART
-    // (no scratch register, no line status) everything written is dropped.
-    void init(const Register& where, uint32_t baud);
+    Serial(const Register& where, uint32_t baud);
+    // After the exit: programs 8N1 with FIFOs at the baud rate (0: the divisor stays as firmware
+    // left it). Without a UART (no scratch register, no line status) everything written is dropped.
+    void start();
     bool present() const { return present_; }
 
     // False when the transmit FIFO has no room now; never waits.
@@ -27,14 +27,16 @@ class Serial {
     void finish();
 
     static constexpr Register kCom1{0x3f8, true, 8, 1};
+    static constexpr uint32_t kCom1Baud = 115200;
 
   private:
     uint8_t read(unsigned index) const;
     void write(unsigned index, uint8_t value) const;
     bool wait_for(uint8_t line_status) const;
 
-    Register where_ = kCom1;
-    unsigned stride_ = 1;
+    Register where_;
+    uint32_t baud_;
+    unsigned stride_;  // bytes from one register to the next
     unsigned fifo_bytes_ = 1;
     unsigned room_ = 0;  // bytes the FIFO surely takes
     bool present_ = false;

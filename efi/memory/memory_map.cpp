@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/quant.h"
+
 namespace axiom::efi {
 namespace {
 
@@ -54,8 +56,7 @@ struct RangeList {
 };
 
 AddressRange whole_pages(const AddressRange& range) {
-    return {range.begin / kPageBytes * kPageBytes,
-            (range.end + kPageBytes - 1) / kPageBytes * kPageBytes};
+    return {range.begin / kPageBytes * kPageBytes, round_up(range.end, kPageBytes)};
 }
 
 // The longest stretch of one free region that begins at the first free address from `from` on;
@@ -159,6 +160,23 @@ bool is_memory(MemoryType type) {
         default:
             return false;
     }
+}
+
+PhysicalView readable_memory(const std::span<const MemoryRegion>* regions) {
+    return {[](const void* context, uint64_t address, uint64_t n_bytes) -> const uint8_t* {
+                uint64_t end = 0;
+                if (address == 0 || !checked_add(address, n_bytes, &end)) return nullptr;
+                const auto* all = static_cast<const std::span<const MemoryRegion>*>(context);
+                for (const MemoryRegion& region : *all) {
+                    const bool readable =
+                        is_memory(region.type) || region.type == MemoryType::reserved;
+                    if (readable && address >= region.begin && end <= region.end) {
+                        return reinterpret_cast<const uint8_t*>(address);
+                    }
+                }
+                return nullptr;
+            },
+            regions};
 }
 
 }  // namespace axiom::efi

@@ -10,6 +10,7 @@
 
 #include "core/slab.h"
 #include "core/status.h"
+#include "efi/memory/addresses.h"
 
 namespace axiom::efi {
 
@@ -37,11 +38,6 @@ inline constexpr uint64_t kAttributeExecuteProtect = 0x4000;
 inline constexpr uint64_t kAttributeReadOnly = 0x20000;
 inline constexpr uint64_t kAttributeRuntime = uint64_t{1} << 63;
 
-inline constexpr uint64_t kPageBytes = 4096;
-inline constexpr uint64_t kLargePageBytes = uint64_t{2} << 20;
-inline constexpr uint64_t kHugePageBytes = uint64_t{1} << 30;
-inline constexpr uint64_t kMaxPhysicalAddress = uint64_t{1} << 52;
-
 struct MemoryRegion {
     uint64_t begin = 0, end = 0;  // 4 KiB-aligned, physical
     MemoryType type = MemoryType::reserved;
@@ -64,5 +60,14 @@ uint64_t total_bytes(std::span<const AddressRange> ranges);
 
 // Whether a type is RAM that code may have to read or write after the exit (so it gets mapped).
 bool is_memory(MemoryType type);
+
+// Physical memory as far as it may be read: nullptr for a range that is not all in it.
+struct PhysicalView {
+    const uint8_t* (*at)(const void* context, uint64_t address, uint64_t n_bytes) = nullptr;
+    const void* context = nullptr;
+};
+// What the map describes as RAM, and what it calls reserved: some firmware keeps its tables there.
+// `regions` outlive the view.
+PhysicalView readable_memory(const std::span<const MemoryRegion>* regions);
 
 }  // namespace axiom::efi

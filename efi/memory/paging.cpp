@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/quant.h"
+#include "efi/memory/addresses.h"
+
 namespace axiom::efi {
 namespace {
 
@@ -37,12 +40,12 @@ PageTable* PageTables::take() {
 }
 
 Status PageTables::map(uint64_t begin, uint64_t end, Access access, Cache cache) {
-    begin = begin / 4096 * 4096;
-    if (end > uint64_t{1} << 47 || begin > end) {
+    begin = begin / kPageBytes * kPageBytes;
+    if (end > kMappableEnd || begin > end) {
         return error(Code::bad_format, "page tables: range ", Hex{begin}, "..", Hex{end},
                      ": allowed ascending addresses below 2^47");
     }
-    end = (end + 4095) / 4096 * 4096;
+    end = round_up(end, kPageBytes);
     uint64_t flags = 0;
     if (access != Access::none) {
         flags = kPresent;
