@@ -12,7 +12,8 @@ constexpr size_t kCommandLineBytes = 32 * 1024, kFileBytes = 64 * 1024;
 constexpr size_t kMaxArguments = 128;
 
 // A boot entry's optional data may be anything: text is what the shell gives us, or what starts
-// with a printable ASCII character. Everything else is somebody's binary and not for us.
+// with a printable ASCII character. Everything else is binary data that means something to somebody
+// else.
 bool looks_like_text(const Firmware& firmware, std::span<const uint16_t> units) {
     if (units.empty() || units[0] == 0) return false;
     return firmware.from_shell || (units[0] > 0x20 && units[0] < 0x7f);

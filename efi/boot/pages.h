@@ -27,7 +27,7 @@ Result<uint64_t> allocate_pages(const Firmware& firmware, const PageRequest& req
 void free_pages(const Firmware& firmware, uint64_t address, uint64_t bytes);
 
 // The memory that is AXIOM's, which nothing else may have after the exit. What it took is given
-// back with the object; after the exit nobody destroys it.
+// back when the object is destroyed, which never happens after the exit.
 class OwnedPages {
   public:
     explicit OwnedPages(const Firmware& firmware) : firmware_(firmware) {}

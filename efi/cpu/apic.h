@@ -10,7 +10,7 @@
 
 namespace axiom::efi {
 
-inline constexpr uint32_t kMaxXapicId = 0xfe;  // xAPIC mode has 8 bits, and all ones is everybody
+inline constexpr uint32_t kMaxXapicId = 0xfe;  // xAPIC mode has 8 bits; all ones means every core
 
 struct LocalApic {
     bool usable = false;      // there is one, and firmware has it turned on

@@ -16,7 +16,7 @@ uint32_t read_pm(const Register& timer) {
     return timer.io ? in32(uint16_t(timer.address)) : mmio_read<uint32_t>(timer.address);
 }
 
-// The timer's value just after it moved, and the TSC then. False when it stands still.
+// The timer's value just after it moved, and the TSC then. False when it does not move.
 bool read_pm_edge(const Register& timer, uint32_t* value, uint64_t* ticks) {
     const uint64_t begin = ticks_now();
     const uint32_t first = read_pm(timer);

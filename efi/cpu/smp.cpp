@@ -116,8 +116,9 @@ class Starter {
         return status.ok();
     }
 
-    // INIT reaches those that shall stay out as well: what firmware let them run lies in memory
-    // that is ours now. The second start-up interrupt is for those that missed the first.
+    // INIT goes to cores that are to be left out as well: the code in which firmware left them
+    // lies in memory that is ours now. The second start-up interrupt is for those that missed the
+    // first.
     void call() {
         send_init_to_all_others();
         wait_us(start_.clock, 10000);

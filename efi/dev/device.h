@@ -61,7 +61,7 @@ struct Register {
     uint8_t bits = 0;
     uint8_t access_bytes = 0;  // 0 = undefined
 };
-inline constexpr uint64_t kRegisterBytes = 32;  // what is mapped: nobody says how many follow
+inline constexpr uint64_t kRegisterBytes = 32;  // what is mapped: no table says how many follow
 // Empty for one in I/O space, which needs no mapping.
 RegisterRange registers_at(const Register& where);
 

@@ -11,7 +11,7 @@ constexpr uint16_t kPs2Data = 0x60, kPs2Status = 0x64;
 constexpr uint8_t kOutputFull = 0x01, kFromMouse = 0x20;
 constexpr uint8_t kControlDown = 0x1d, kControlUp = 0x9d, kLetterC = 0x2e;
 constexpr char kEndOfText = 0x03;  // what a terminal sends for Ctrl-C
-constexpr int kMaxPerPoll = 16;    // a poll never waits, not even for a babbling device
+constexpr int kMaxPerPoll = 16;    // a poll ends, even with a device that never stops sending
 
 }  // namespace
 

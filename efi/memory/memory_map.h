@@ -50,7 +50,7 @@ struct MemoryRegion {
 Result<size_t> decode_memory_map(std::string_view what, std::span<const uint8_t> map,
                                  size_t descriptor_bytes, std::span<MemoryRegion> out);
 
-// Memory that nobody owns once boot services are gone, merged, ascending, 4 KiB-aligned:
+// Memory that is free once boot services are gone, merged, ascending, 4 KiB-aligned:
 // conventional, boot-services and loader memory from 1 MiB up, minus every other region and minus
 // `kept`. Of more than out.size() pieces the largest are given.
 size_t free_ranges(std::span<const MemoryRegion> regions, std::span<const AddressRange> kept,
