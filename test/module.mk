@@ -104,8 +104,8 @@ fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) $(BUILD)/axiom-pack ## libFuzzer targets
 	@sh test/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # --- style
-TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp bench/*.cpp efi/*.cpp)
-FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi packer bench test/unit test/fuzz,$d/*.cpp $d/*.h))
+TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp bench/*.cpp) $(EFI_CPP)
+FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi efi/* packer bench test/unit test/fuzz,$d/*.cpp $d/*.h))
 
 format: ## clang-format every source in place
 	clang-format -i $(FORMAT_FILES)

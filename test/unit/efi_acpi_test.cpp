@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ACPI tables as bytes, right ones and hostile ones.
-#include "efi/acpi.h"
+#include "efi/dev/acpi.h"
 
 #include <cstring>
 #include <map>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // From a firmware memory map to the ranges the slab may have.
-#include "efi/memory.h"
+#include "efi/memory/memory_map.h"
 
 #include <cstring>
 #include <vector>

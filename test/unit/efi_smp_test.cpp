@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Which cores are started, and what they have in common.
-#include "efi/smp_plan.h"
+#include "efi/cpu/smp_plan.h"
 
 #include <string>
 #include <vector>

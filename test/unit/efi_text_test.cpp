@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // UTF-16 <-> UTF-8 at the firmware's border.
-#include "efi/text.h"
+#include "efi/dev/text.h"
 
 #include <string>
 #include <vector>
@@ -89,4 +89,60 @@ TEST_CASE("a broken sequence on the console is one replacement and costs no othe
     CHECK(points("a\xe2\x82z") == std::vector<uint32_t>{'a', 0xfffd, 'z'});
     CHECK(points("\xe2\x82\xac") == std::vector<uint32_t>{0x20ac});
     CHECK(points("\xff\xf0\x9f\x98\x80") == std::vector<uint32_t>{0xfffd, 0x1f600});
+}
+
+TEST_CASE(
+    "every character survives the way to UTF-16 and back, and reaches the console as itself") {
+    for (uint32_t point = 0x20; point <= 0x10ffff; point++) {
+        if (point >= 0xd800 && point < 0xe000) continue;
+        if (point == 0xfffd) continue;  // what stands for a malformed sequence is refused in names
+        char text[4];
+        size_t n = 0;
+        if (point < 0x80) {
+            text[n++] = char(point);
+        } else {
+            const size_t n_more = point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+            constexpr unsigned kLeads[] = {0, 0xc0, 0xe0, 0xf0};
+            text[n++] = char(kLeads[n_more] | point >> (6 * n_more));
+            for (size_t i = n_more; i-- > 0;) text[n++] = char(0x80 | (point >> (6 * i) & 0x3f));
+        }
+        const std::string_view utf8(text, n);
+        uint16_t wide[3];
+        const Result<size_t> n_wide = utf8_to_utf16("name", utf8, wide);
+        const bool forth = n_wide.ok() && n_wide.value() == (point < 0x10000 ? 1u : 2u);
+        char back[4];
+        const Result<size_t> n_back = utf16_to_utf8("name", wide, back);
+        const bool same = n_back.ok() && std::string_view(back, n_back.value()) == utf8;
+        const bool shown = points(utf8) == std::vector<uint32_t>{point};
+        if (!forth || !same || !shown) FAIL("U+" << std::hex << point);
+    }
+}
+
+TEST_CASE("what every byte means after the first of a pair, and as a first one") {
+    for (unsigned byte = 0; byte < 256; byte++) {
+        const char pair[] = {'\xc3', char(byte)};
+        const std::vector<uint32_t> found = points({pair, 2});
+        INFO(byte);
+        if (byte >= 0x80 && byte < 0xc0) {
+            CHECK(found == std::vector<uint32_t>{0xc0 + (byte & 0x3f)});
+        } else {
+            REQUIRE(!found.empty());
+            CHECK(found[0] == 0xfffd);
+        }
+        const char alone = char(byte);
+        const bool begins = byte >= 0xc2 && byte < 0xf5;
+        const std::vector<uint32_t> one = points({&alone, 1});
+        CHECK(one == (byte < 0x80 ? std::vector<uint32_t>{byte}
+                      : begins    ? std::vector<uint32_t>{}
+                                  : std::vector<uint32_t>{0xfffd}));
+    }
+}
+
+TEST_CASE(
+    "over-long forms, surrogates and numbers beyond Unicode are replacements on the console") {
+    for (const std::string_view bad :
+         {"\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80"}) {
+        CHECK(points(bad) == std::vector<uint32_t>{0xfffd});
+    }
+    CHECK(points("\xe0\xa0\x80\xee\x80\x80") == std::vector<uint32_t>{0x800, 0xe000});
 }
