@@ -9,6 +9,7 @@
 
 #include "model/format/chat_section.h"
 #include "model/format/tokenizer_section.h"
+#include "model/text/pretokenizer.h"
 #include "packer/gguf.h"
 
 namespace axiom::packer {
@@ -61,11 +62,6 @@ const char* vocab_name(format::Vocab kind) {
     return name_in(kNames, uint32_t(kind));
 }
 
-const char* pre_name(format::PreTokenizer pre) {
-    static constexpr const char* kNames[] = {"default", "gpt2", "smollm", "llama-bpe"};
-    return name_in(kNames, uint32_t(pre));
-}
-
 const char* chat_name(format::ChatKind kind) {
     static constexpr const char* kNames[] = {"none", "chatml", "llama2", "llama3", "zephyr"};
     return name_in(kNames, uint32_t(kind));
@@ -98,7 +94,7 @@ ordered_json config_json(const format::Config& c) {
 ordered_json tokenizer_json(const format::TokenizerHeader& h) {
     ordered_json json = {{"kind", vocab_name(h.kind)}};
     if (h.kind == format::Vocab::none) return json;
-    if (h.kind == format::Vocab::bpe) json["pre"] = pre_name(h.pre);
+    if (h.kind == format::Vocab::bpe) json["pre"] = pre_tokenizer_name(h.pre);
     json["n_vocab"] = h.n_vocab;
     json["n_merges"] = h.n_merges;
     json["bos"] = token_or_null(h.bos);
@@ -224,7 +220,7 @@ std::string describe(const Weights& weights) {
          c.tied_output ? " (tied output)" : "", "  n_ctx_train ", c.n_ctx_train);
     line("tokenizer   ", vocab_name(tokenizer.kind),
          tokenizer.kind == format::Vocab::bpe ? " " : "",
-         tokenizer.kind == format::Vocab::bpe ? pre_name(tokenizer.pre) : "", "  ",
+         tokenizer.kind == format::Vocab::bpe ? pre_tokenizer_name(tokenizer.pre) : "", "  ",
          tokenizer.n_vocab, " tokens, ", tokenizer.n_merges, " merges");
     line("chat        ", chat_name(chat_header(weights).kind));
     line("a token     reads ", Bytes{weights.bytes_per_token()}, " of weights, ",

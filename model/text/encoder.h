@@ -65,8 +65,9 @@ struct EncodeScratch {
 
 enum Mark : uint8_t {
     kParse = 1,         // control tokens are recognised here
-    kClaimed = 2,       // inside a special token
+    kClaimed = 2,       // inside a special token, or stripped by it
     kSpecialBegin = 4,  // its first byte
+    kStripped = 8,
 };
 
 }  // namespace axiom
