@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "model/text/encoder.h"
 #include "model/text/pretokenizer.h"
 #include "model/text/tokenizer_layout.h"
 #include "model/text/unicode.h"
@@ -41,6 +42,18 @@ int byte_of_piece(std::string_view piece) {
     if (piece.size() != 6 || std::memcmp(piece.data(), "<0x", 3) != 0 || piece[5] != '>') return -1;
     const int high = hex_digit(piece[3]), low = hex_digit(piece[4]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+// Whether a blank follows something that is none.
+bool holds_word_end(std::string_view piece) {
+    bool blank = true;
+    for (size_t at = 0; at < piece.size();) {
+        const bool last = blank;
+        blank = is_spm_blank(piece, at);
+        if (blank && !last) return true;
+        at += utf8_lead_bytes(piece[at]);
+    }
+    return false;
 }
 
 bool is_finite(float f) {
@@ -261,9 +274,11 @@ Result<Tokenizer> Tokenizer::open(std::string_view file, uint64_t extent_offset,
 
 void Tokenizer::index() {
     const TokenizerHeader& h = *header_;
+    words_stand_alone_ = h.kind == Vocab::spm;
     uint32_t count[256] = {};
     for (uint32_t id = 0; id < h.n_vocab; id++) {
         const std::string_view text = piece(id);
+        words_stand_alone_ = words_stand_alone_ && !holds_word_end(text);
         count[uint8_t(text[0])]++;
         if (is_special(type(id))) {
             begins_special_[uint8_t(text[0])] = true;
@@ -374,9 +389,9 @@ std::string_view Tokenizer::decode(TokenId id, std::span<char> buffer, bool show
     if (!spm) return text;
     size_t n = 0;
     for (size_t i = 0; i < text.size();) {
-        if (text.size() - i >= 3 && std::memcmp(text.data() + i, "\xe2\x96\x81", 3) == 0) {
+        if (is_spm_blank(text, i)) {
             buffer[n++] = ' ';
-            i += 3;
+            i += kSpmBlank.size();
         } else {
             buffer[n++] = text[i++];
         }

@@ -80,6 +80,7 @@ class Tokenizer {
     uint32_t byte_token_[256] = {};     // bpe: the piece of one byte; spm: <0xNN>
     bool begins_special_[256] = {};
     size_t max_special_bytes_ = 0;
+    bool words_stand_alone_ = false;  // spm: in no piece a blank (U+2581) follows anything else
 
     struct TextRange {
         uint32_t begin, end;
@@ -99,6 +100,7 @@ class Tokenizer {
     void encode_bpe(std::string_view text, EncodeScratch& scratch, TokenSink& sink) const;
     void encode_spm(std::string_view text, bool prefix, EncodeScratch& scratch,
                     TokenSink& sink) const;
+    void merge_spm(std::string_view text, EncodeScratch& scratch, TokenSink& sink) const;
 };
 
 }  // namespace axiom

@@ -118,6 +118,28 @@ std::string random_text(std::mt19937& rng, std::string_view letters, size_t n) {
     return text;
 }
 
+Pieces letters_of(const std::string& text) {
+    Pieces row;
+    for (const char c : text) row.push_back(c == ' ' ? "▁" : std::string(1, c));
+    return row;
+}
+
+// The plain way: of all neighbours the pair of the lowest rank below 1e9, the leftmost of equals,
+// again and again.
+Pieces merge_all(Pieces row, auto rank_of) {
+    for (;;) {
+        size_t best = row.size();
+        double best_rank = 1e9;
+        for (size_t i = 0; i + 1 < row.size(); i++) {
+            const double rank = rank_of(row[i], row[i + 1]);
+            if (rank < best_rank) best_rank = rank, best = i;
+        }
+        if (best == row.size()) return row;
+        row[best] += row[best + 1];
+        row.erase(row.begin() + ptrdiff_t(best) + 1);
+    }
+}
+
 // Opens changed bytes; returns the error's text, empty if there was none.
 std::string open_error(const std::vector<uint8_t>& section) {
     const AlignedBytes bytes(section);
@@ -277,34 +299,56 @@ TEST_CASE("merging through the heap equals merging the best pair again and again
     v.tokens.push_back({"▁"});
     const PackedTokenizer spm = v.pack();
 
-    const auto merge_all = [&](const std::string& text, auto rank_of) {
-        Pieces row;
-        for (const char c : text) row.emplace_back(1, c);
-        for (;;) {
-            size_t best = row.size();
-            double best_rank = 1e9;
-            for (size_t i = 0; i + 1 < row.size(); i++) {
-                const double rank = rank_of(row[i], row[i + 1]);
-                if (rank < best_rank) best_rank = rank, best = i;
-            }
-            if (best == row.size()) return row;
-            row[best] += row[best + 1];
-            row.erase(row.begin() + ptrdiff_t(best) + 1);
-        }
-    };
     for (int i = 0; i < 1500; i++) {
         const std::string text = random_text(rng, "abc", 1 + rng() % 60);
         INFO(text);
-        CHECK(pieces(bpe, bpe.encode(text)) == merge_all(text, [&](const auto& l, const auto& r) {
+        CHECK(pieces(bpe, bpe.encode(text)) ==
+              merge_all(letters_of(text), [&](const auto& l, const auto& r) {
                   const auto at = std::find(v.merges.begin(), v.merges.end(), l + " " + r);
                   return at == v.merges.end() ? 1e9 : double(at - v.merges.begin());
               }));
-        CHECK(pieces(spm, spm.encode(text)) == merge_all(text, [&](const auto& l, const auto& r) {
+        CHECK(pieces(spm, spm.encode(text)) ==
+              merge_all(letters_of(text), [&](const auto& l, const auto& r) {
                   for (const Token& t : v.tokens) {
                       if (t.text == l + r) return -double(t.score);
                   }
                   return 1e9;
               }));
+    }
+}
+
+TEST_CASE("SentencePiece merges across words exactly where a piece does") {
+    for (const bool across : {false, true}) {
+        std::mt19937 rng(5);
+        SmallVocabulary v = small_spm();
+        v.add_space_prefix = false;
+        v.tokens = {{"<unk>", TokenType::unknown}, {"a"}, {"b"}, {"▁"}};
+        std::set<std::string> known;
+        while (v.tokens.size() < 60) {
+            std::string text;
+            bool word = false, ends_word = false;
+            for (size_t n = 2 + rng() % 3; n > 0; n--) {
+                const uint32_t letter = uint32_t(rng() % 3);
+                ends_word = ends_word || (word && letter == 0);
+                word = letter > 0;
+                text += letter == 0 ? "▁" : letter == 1 ? "a" : "b";
+            }
+            if ((ends_word && !across) || !known.insert(text).second) continue;
+            v.tokens.push_back({text, TokenType::normal, -float(rng() % 20)});
+            if (!across && known.size() == 40) break;
+        }
+        const PackedTokenizer packed = v.pack();
+        for (int i = 0; i < 1000; i++) {
+            const std::string text = random_text(rng, "ab ", 1 + rng() % 40);
+            INFO(text);
+            CHECK(pieces(packed, packed.encode(text)) ==
+                  merge_all(letters_of(text), [&](const auto& l, const auto& r) {
+                      for (const Token& t : v.tokens) {
+                          if (t.text == l + r) return -double(t.score);
+                      }
+                      return 1e9;
+                  }));
+        }
     }
 }
 
