@@ -9,6 +9,7 @@
 
 #include "model/format/chat_section.h"
 #include "model/format/tokenizer_section.h"
+#include "model/text/pretokenizer.h"
 #include "packer/gguf.h"
 
 namespace axiom::packer {
@@ -55,11 +56,6 @@ const char* name_in(const char* const (&names)[N], uint32_t i) {
 const char* vocab_name(format::Vocab kind) {
     static constexpr const char* kNames[] = {"bpe", "spm", "none"};
     return name_in(kNames, uint32_t(kind));
-}
-
-const char* pre_name(format::PreTokenizer pre) {
-    static constexpr const char* kNames[] = {"default", "gpt2", "smollm", "llama-bpe"};
-    return name_in(kNames, uint32_t(pre));
 }
 
 const char* chat_name(format::ChatKind kind) {
@@ -122,7 +118,7 @@ ordered_json layer_json(const LayerConfig& l) {
 ordered_json tokenizer_json(const format::TokenizerHeader& h) {
     ordered_json json = {{"kind", vocab_name(h.kind)}};
     if (h.kind == format::Vocab::none) return json;
-    if (h.kind == format::Vocab::bpe) json["pre"] = pre_name(h.pre);
+    if (h.kind == format::Vocab::bpe) json["pre"] = pre_tokenizer_name(h.pre);
     json["n_vocab"] = h.n_vocab;
     json["n_merges"] = h.n_merges;
     json["bos"] = token_or_null(h.bos);
@@ -263,7 +259,7 @@ std::string describe(const Weights& weights) {
          c.n_ctx_train);
     line("tokenizer   ", vocab_name(tokenizer.kind),
          tokenizer.kind == format::Vocab::bpe ? " " : "",
-         tokenizer.kind == format::Vocab::bpe ? pre_name(tokenizer.pre) : "", "  ",
+         tokenizer.kind == format::Vocab::bpe ? pre_tokenizer_name(tokenizer.pre) : "", "  ",
          tokenizer.n_vocab, " tokens, ", tokenizer.n_merges, " merges");
     line("chat        ", chat_name(chat_header(weights).kind));
     line("a token     reads ", Bytes{weights.bytes_per_token()}, " of weights, ",
