@@ -12,11 +12,10 @@
 namespace axiom::efi {
 namespace {
 
-constexpr uint64_t kChunkBytes = 2 << 20;
 constexpr size_t kMaxPath = 512;
 
 // A file open for reading; closed with the object.
-class File {
+class File : public ByteSource {
   public:
     File() = default;
     File(const File&) = delete;
@@ -29,7 +28,7 @@ class File {
     Status open(const Firmware& firmware, std::string_view path);
     uint64_t size() const { return size_; }
     // Exactly bytes.size() bytes from where the last read ended.
-    Status read(std::span<uint8_t> bytes);
+    Status read(std::span<uint8_t> bytes) override;
 
   private:
     std::string_view path_;
@@ -150,27 +149,6 @@ class Progress {
     uint64_t last_ = 0;
 };
 
-// Head first, so that a file that is not ours is refused before it has cost any time.
-Status read_verified(File& file, std::string_view path, uint8_t* to, Progress& progress) {
-    const uint64_t size = file.size();
-    uint64_t done = std::min<uint64_t>(size, format::kMaxHeadBytes);
-    Status status = file.read({to, done});
-    if (!status.ok()) return status;
-    const Result<FileLayout> layout = FileLayout::parse(path, {to, done}, size);
-    if (!layout.ok()) return layout.status();
-    ChecksumStream checksums(path, layout.value());
-    status = checksums.feed({to, done});
-    while (status.ok() && done < size) {
-        const std::span<uint8_t> chunk(to + done, std::min(kChunkBytes, size - done));
-        status = file.read(chunk);
-        if (!status.ok()) break;
-        status = checksums.feed(chunk);
-        done += chunk.size();
-        progress.update(done);
-    }
-    return status.ok() ? checksums.finish() : status;
-}
-
 // For the largest pages that the CPU has and the model fills, if memory has room to align for them.
 Result<uint64_t> allocate_model(const Firmware& firmware, std::string_view path, uint64_t bytes) {
     if (bytes >= kHugePageBytes && bytes < kMaxPhysicalAddress && paging_features().gib_pages) {
@@ -188,7 +166,7 @@ Status load_model(const Firmware& firmware, const Clock& clock, std::string_view
     File file;
     Status status = file.open(firmware, path);
     if (!status.ok()) return status;
-    if (file.size() == 0) return FileLayout::parse(path, {}, 0).status();
+    if (file.size() == 0) return FileLayout::head_bytes(path, {}, 0).status();
 
     const uint64_t reserved =
         file.size() > kMaxPhysicalAddress ? file.size() : round_up(file.size(), kLargePageBytes);
@@ -196,7 +174,10 @@ Status load_model(const Firmware& firmware, const Clock& clock, std::string_view
     if (!address.ok()) return address.status();
     auto* bytes = reinterpret_cast<uint8_t*>(address.value());
     Progress progress(clock, path, file.size(), quiet);
-    status = read_verified(file, path, bytes, progress);
+    status = load_packed(
+        path, file.size(), file, {bytes, size_t(file.size())},
+        [](void* context, uint64_t done) { static_cast<Progress*>(context)->update(done); },
+        &progress);
     if (!status.ok()) {
         progress.abandon();
         free_pages(firmware, address.value(), reserved);

@@ -22,12 +22,12 @@ struct Strides {
 
     explicit Strides(const StateShape& s)
         : embd(round_up(s.config.n_embd, 16)),
-          q(round_up(s.config.n_q(), 16)),
-          kv(round_up(s.config.n_kv(), 16)),
-          ff(round_up(s.config.n_ff, 16)),
+          q(round_up(s.layer().n_q(), 16)),
+          kv(round_up(s.layer().n_kv(), 16)),
+          ff(round_up(s.layer().n_ff, 16)),
           vocab(round_up(s.config.n_vocab, 16)),
           scores(round_up(s.n_ctx, kKvPositions)),
-          rope(round_up(s.config.rope_dim, 16)) {}
+          rope(round_up(2 * s.config.rope_pairs(), 16)) {}
 
     size_t widest() const {
         size_t w = embd;
@@ -43,7 +43,7 @@ size_t quantized_cols(size_t n) {
 // A worker's own floats: scores and gathered heads of kMaxQueries queries, a normed row.
 size_t own_floats(const StateShape& s) {
     const Strides strides(s);
-    return kMaxQueries * (strides.scores + s.config.head_dim_padded()) + strides.embd;
+    return kMaxQueries * (strides.scores + s.layer().head_dim_padded()) + strides.embd;
 }
 
 // One activation object holds the widest [n_batch, ...] array; ten of them are in use.
@@ -52,7 +52,7 @@ constexpr size_t kNActivations = 10;
 void plan(const StateShape& s, ClassPlan out[kNClasses]) {
     const Strides strides(s);
     const size_t widest_quantized =
-        quantized_cols(std::max(std::max(s.config.n_embd, s.config.n_q()), s.config.n_ff));
+        quantized_cols(std::max({s.config.n_embd, s.layer().n_q(), size_t{s.layer().n_ff}}));
     out[kActivation] = {"activation", s.n_batch * strides.widest() * sizeof(float), kNActivations};
     out[kQuantized] = {"quantized", quantized_acts_bytes(widest_quantized, s.n_batch), 3};
     out[kOwn] = {
@@ -67,7 +67,7 @@ void plan(const StateShape& s, ClassPlan out[kNClasses]) {
 }  // namespace
 
 size_t StateShape::kv_block_bytes() const {
-    return 2 * config.n_head_kv * kKvPositions * config.head_dim_padded() * sizeof(uint16_t);
+    return 2 * layer().n_head_kv * kKvPositions * layer().head_dim_padded() * sizeof(uint16_t);
 }
 
 void StateShape::slab_shapes(Slab::Shape (&out)[StateShape::kNClasses]) const {
@@ -126,13 +126,13 @@ Result<State> State::create(Slab& slab, const StateShape& shape) {
                                  shape.n_batch);
     };
     s.embd_acts = acts(shape.config.n_embd);
-    s.attn_acts = acts(shape.config.n_q());
-    s.ff_acts = acts(shape.config.n_ff);
+    s.attn_acts = acts(shape.layer().n_q());
+    s.ff_acts = acts(shape.layer().n_ff);
     for (size_t i = 0; i < shape.n_workers; i++) {
         State::Own& own = s.own[i];
         own.scores = floats(kOwn);
         own.gathered = own.scores + kMaxQueries * strides.scores;
-        own.normed = own.gathered + kMaxQueries * shape.config.head_dim_padded();
+        own.normed = own.gathered + kMaxQueries * shape.layer().head_dim_padded();
         own.acts =
             quantized_acts_in(own.normed + strides.embd, quantized_cols(shape.config.n_embd), 1);
     }
@@ -178,12 +178,12 @@ void State::reset() {
 }
 
 uint16_t* State::k_block(size_t layer, size_t block, size_t head_kv) const {
-    const size_t head_size = kKvPositions * shape.config.head_dim_padded();
+    const size_t head_size = kKvPositions * shape.layer().head_dim_padded();
     return kv_table[layer * shape.kv_blocks_per_layer() + block] + head_kv * head_size;
 }
 
 uint16_t* State::v_block(size_t layer, size_t block, size_t head_kv) const {
-    return k_block(layer, block, shape.config.n_head_kv + head_kv);
+    return k_block(layer, block, shape.layer().n_head_kv + head_kv);
 }
 
 }  // namespace axiom

@@ -19,6 +19,7 @@ namespace axiom {
 // Shapes that decide every slab class.
 struct StateShape {
     ModelConfig config;
+    const LayerConfig& layer() const { return config.layer(0); }  // all layers are alike
     size_t n_ctx = 0;         // positions a sequence may have
     size_t n_batch = 0;       // tokens per pass at most
     size_t n_workers = 1;     // at most kMaxWorkers

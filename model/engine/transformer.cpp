@@ -33,32 +33,32 @@ Status Transformer::forward(Team& team, LayerLoop& loop, std::span<const TokenId
 void Transformer::layer(const Worker& worker, size_t i_layer) {
     const LayerWeights w = weights_.layer(i_layer);
 
-    const QuantizedActs attn_in = norm(worker, w.attn_norm);
-    const Product qkv[] = {{w.attn_q, s_.q, s_.q_stride},
-                           {w.attn_k, s_.k, s_.kv_stride},
-                           {w.attn_v, s_.v, s_.kv_stride}};
+    const QuantizedActs attn_in = norm(worker, w[Role::attn_norm]);
+    const Product qkv[] = {{w[Role::attn_q], s_.q, s_.q_stride},
+                           {w[Role::attn_k], s_.k, s_.kv_stride},
+                           {w[Role::attn_v], s_.v, s_.kv_stride}};
     claim_rows(worker, qkv, [&](const Product& p, Rows rows) { matmul(p, attn_in, rows); });
     worker.barrier();
     rotate_and_store(worker, i_layer);
     worker.barrier();
     attend(worker, i_layer);
     worker.barrier();
-    const Product projected[] = {{w.attn_output, s_.projected, s_.embd_stride}};
+    const Product projected[] = {{w[Role::attn_output], s_.projected, s_.embd_stride}};
     claim_rows(worker, projected, [&](const Product& p, Rows rows) {
         matmul(p, attn_acts_, rows);
         add_residual(rows);
     });
     worker.barrier();
 
-    const QuantizedActs ffn_in = norm(worker, w.ffn_norm);
-    const Product gate[] = {{w.ffn_gate, s_.gate, s_.ff_stride}};
+    const QuantizedActs ffn_in = norm(worker, w[Role::ffn_norm]);
+    const Product gate[] = {{w[Role::ffn_gate], s_.gate, s_.ff_stride}};
     claim_rows(worker, gate, [&](const Product& p, Rows rows) {
         matmul(p, ffn_in, rows);
-        matmul({w.ffn_up, s_.up, s_.ff_stride}, ffn_in, rows);
+        matmul({w[Role::ffn_up], s_.up, s_.ff_stride}, ffn_in, rows);
         swiglu(rows);
     });
     worker.barrier();
-    const Product down[] = {{w.ffn_down, s_.projected, s_.embd_stride}};
+    const Product down[] = {{w[Role::ffn_down], s_.projected, s_.embd_stride}};
     claim_rows(worker, down, [&](const Product& p, Rows rows) {
         matmul(p, ff_acts_, rows);
         add_residual(rows);
@@ -73,9 +73,9 @@ void Transformer::embed(const Worker& worker) {
         dequantize_row(weights_.token_embd.type, weights_.token_embd.data, config_.n_embd,
                        tokens_[t], s_.x + t * s_.embd_stride);
         const double position = double(s_.n_past + t);
-        float* const cosines = s_.rope_cos + t * config_.rope_dim;
-        float* const sines = s_.rope_sin + t * config_.rope_dim;
-        for (size_t i = 0; i < config_.rope_dim; i += 2) {
+        float* const cosines = s_.rope_cos + t * n_rot_;
+        float* const sines = s_.rope_sin + t * n_rot_;
+        for (size_t i = 0; i < n_rot_; i += 2) {
             double sine, cosine;
             sincos_f64(position * weights_.rope_freqs.f64()[i / 2], &sine, &cosine);
             cosines[i] = cosines[i + 1] = float(cosine);
@@ -162,22 +162,22 @@ void Transformer::matmul(const Product& product, const QuantizedActs& x, Rows ro
 
 // Queries turn in place; keys turn and enter the cache with their values, as f16.
 void Transformer::rotate_and_store(const Worker& worker, size_t i_layer) {
-    const size_t head_dim = config_.head_dim, padded = config_.head_dim_padded();
-    const size_t n_units = config_.n_head + config_.n_head_kv;  // per token
+    const size_t head_dim = layer_.head_dim, padded = layer_.head_dim_padded();
+    const size_t n_units = layer_.n_head + layer_.n_head_kv;  // per token
     uint16_t* const halves = reinterpret_cast<uint16_t*>(s_.own[worker.rank].gathered);
     const auto [begin, end] = worker.split(tokens_.size() * n_units);
     for (size_t unit = begin; unit < end; unit++) {
         const size_t t = unit / n_units, head = unit % n_units;
-        const float* const cosine = s_.rope_cos + t * config_.rope_dim;
-        const float* const sine = s_.rope_sin + t * config_.rope_dim;
-        if (head < config_.n_head) {
-            kernels_.rope(s_.q + t * s_.q_stride + head * head_dim, cosine, sine, config_.rope_dim);
+        const float* const cosine = s_.rope_cos + t * n_rot_;
+        const float* const sine = s_.rope_sin + t * n_rot_;
+        if (head < layer_.n_head) {
+            kernels_.rope(s_.q + t * s_.q_stride + head * head_dim, cosine, sine, n_rot_);
             continue;
         }
-        const size_t head_kv = head - config_.n_head;
+        const size_t head_kv = head - layer_.n_head;
         const size_t block = (s_.n_past + t) / kKvPositions, row = (s_.n_past + t) % kKvPositions;
         float* const key = s_.k + t * s_.kv_stride + head_kv * head_dim;
-        kernels_.rope(key, cosine, sine, config_.rope_dim);
+        kernels_.rope(key, cosine, sine, n_rot_);
         kernels_.to_f16(key, halves, head_dim);
         uint16_t* const keys = s_.k_block(i_layer, block, head_kv);
         for (size_t i = 0; i < head_dim; i++) keys[i * kKvPositions + row] = halves[i];
@@ -191,9 +191,9 @@ void Transformer::rotate_and_store(const Worker& worker, size_t i_layer) {
 // tokens) are taken kMaxQueries at a time.
 void Transformer::attend(const Worker& worker, size_t i_layer) {
     const size_t n_tokens = tokens_.size();
-    const size_t n_queries = n_tokens * (config_.n_head / config_.n_head_kv);  // of one KV head
+    const size_t n_queries = n_tokens * (layer_.n_head / layer_.n_head_kv);  // of one KV head
     if (n_tokens == 1) {
-        const auto [begin, end] = worker.split(config_.n_head);
+        const auto [begin, end] = worker.split(layer_.n_head);
         for (size_t first = begin; first < end;) {
             const size_t head_kv = first / n_queries, group_end = (head_kv + 1) * n_queries;
             const size_t left = (group_end < end ? group_end : end) - first;
@@ -204,7 +204,7 @@ void Transformer::attend(const Worker& worker, size_t i_layer) {
     } else {
         const size_t n_tiles = (n_queries + kMaxQueries - 1) / kMaxQueries;
         for (;;) {
-            const auto [begin, end] = worker.claim(config_.n_head_kv * n_tiles, 1);
+            const auto [begin, end] = worker.claim(layer_.n_head_kv * n_tiles, 1);
             if (begin == end) break;
             for (size_t i = begin; i < end; i++) {
                 const size_t first = i % n_tiles * kMaxQueries, left = n_queries - first;
@@ -213,22 +213,22 @@ void Transformer::attend(const Worker& worker, size_t i_layer) {
             }
         }
     }
-    if (config_.head_dim % kBlockCols == 0) return;
+    if (layer_.head_dim % kBlockCols == 0) return;
     // Heads that share a block of columns are quantized when all are there.
     worker.barrier();
     const size_t n_blocks = attn_acts_.n_cols / kBlockCols;
     const auto [begin, end] = worker.split(n_tokens * n_blocks);
     for (size_t i = begin; i < end; i++) {
         const size_t t = i / n_blocks, b = i % n_blocks;
-        kernels_.quantize(s_.q + t * s_.q_stride, config_.n_q(), attn_acts_, t, b, b + 1);
+        kernels_.quantize(s_.q + t * s_.q_stride, layer_.n_q(), attn_acts_, t, b, b + 1);
     }
 }
 
 // Queries [first, first + n) of one KV head, numbered token by token.
 void Transformer::attend_tile(const Worker& worker, size_t i_layer, size_t head_kv, size_t first,
                               size_t n) {
-    const size_t head_dim = config_.head_dim, padded = config_.head_dim_padded();
-    const size_t heads_per_kv = config_.n_head / config_.n_head_kv;
+    const size_t head_dim = layer_.head_dim, padded = layer_.head_dim_padded();
+    const size_t heads_per_kv = layer_.n_head / layer_.n_head_kv;
     const float scale = 1.0f / sqrt_f32(float(head_dim));
     const State::Own& own = s_.own[worker.rank];
     float* q[kMaxQueries];         // [head_dim]
@@ -277,7 +277,7 @@ void Transformer::attend_tile(const Worker& worker, size_t i_layer, size_t head_
         const size_t t = (first + j) / heads_per_kv;
         float* const row = s_.q + t * s_.q_stride;
         const size_t block = size_t(q[j] - row) / kBlockCols;
-        kernels_.quantize(row, config_.n_q(), attn_acts_, t, block, block + head_dim / kBlockCols);
+        kernels_.quantize(row, layer_.n_q(), attn_acts_, t, block, block + head_dim / kBlockCols);
     }
 }
 
@@ -287,7 +287,7 @@ void Transformer::swiglu(Rows rows) {
         float* const gate = s_.gate + t * s_.ff_stride;
         kernels_.silu_mul(gate + rows.begin, s_.up + t * s_.ff_stride + rows.begin,
                           rows.end - rows.begin);
-        kernels_.quantize(gate, config_.n_ff, ff_acts_, t, rows.begin / kBlockCols,
+        kernels_.quantize(gate, layer_.n_ff, ff_acts_, t, rows.begin / kBlockCols,
                           (rows.end + kBlockCols - 1) / kBlockCols);
     }
 }

@@ -20,7 +20,8 @@ enum class Logits { none, last, all };
 class Transformer {
   public:
     Transformer(const Weights& weights, const Kernels& kernels, State& state)
-        : weights_(weights), config_(weights.config), kernels_(kernels), s_(state) {}
+        : weights_(weights), config_(weights.config), layer_(config_.layer(0)),
+          n_rot_(2 * config_.rope_pairs()), kernels_(kernels), s_(state) {}
 
     // Appends tokens (1 <= n <= n_batch, each < n_vocab) to the sequence: their keys and values
     // enter the cache, and the wanted logits stand in state.logits: row 0 for `last`, rows 0..n-1
@@ -60,6 +61,8 @@ class Transformer {
 
     const Weights& weights_;
     const ModelConfig& config_;
+    const LayerConfig& layer_;  // all layers are alike
+    size_t n_rot_;
     const Kernels& kernels_;
     State& s_;
     std::span<const TokenId> tokens_;

@@ -73,12 +73,13 @@ struct Texts {
 };
 
 Result<Texts> open_texts(const Weights& weights) {
-    const std::span<const format::Extent> extents = weights.layout.extents;
     Result<Tokenizer> tokenizer =
-        Tokenizer::open(weights.file, extents[1].offset, weights.tokenizer);
+        Tokenizer::open(weights.file, weights.layout.extent(format::ExtentKind::tokenizer).offset,
+                        weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     if (Status s = weights.check_vocabulary(tokenizer.value()); !s.ok()) return s;
-    Result<ChatTemplate> chat = ChatTemplate::open(weights.file, extents[2].offset, weights.chat);
+    Result<ChatTemplate> chat = ChatTemplate::open(
+        weights.file, weights.layout.extent(format::ExtentKind::chat).offset, weights.chat);
     if (!chat.ok()) return chat.status();
     return Texts{tokenizer.value(), chat.value()};
 }

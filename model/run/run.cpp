@@ -105,7 +105,7 @@ void RunBase::describe() {
         (w.put(parts), ...);
         return w.view();
     };
-    const format::Config& c = w_.source;
+    const format::Config& c = *w_.source;
     const auto fixed = [](const char* text, size_t capacity) {  // NUL-padded
         return std::string_view(text, size_t(std::find(text, text + capacity, '\0') - text));
     };
