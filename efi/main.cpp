@@ -100,6 +100,7 @@ Status gather_facts(Boot& b) {
     plan_start(b);
     b.firmware_name = firmware_name(b.firmware);
     b.test_time = utc_now(b.firmware);
+    if (!b.options.date.known()) b.options.date = parse_date(b.test_time.view());
 
     const EFI_TPL level =
         b.firmware.boot->RaiseTPL(TPL_HIGH_LEVEL);  // nothing may come between readings

@@ -20,9 +20,17 @@ namespace {
 // --- the plan: how long everything may become, before anything is taken
 // ----------------------------
 
+Result<ChatTemplate> open_chat(const Weights& weights) {
+    return ChatTemplate::open(weights.file, weights.layout.extent(format::ExtentKind::chat).offset,
+                              weights.chat);
+}
+
 // Upper bound of the prompt's bytes with everything a template adds.
 uint64_t prompt_bytes(const Weights& weights, const Options& options, std::string_view text) {
-    return text.size() + options.system_prompt.size() + (options.raw ? 0 : weights.chat.size());
+    const Result<ChatTemplate> chat = open_chat(weights);
+    const bool added = !options.raw && chat.ok() && chat.value().present();
+    return text.size() + options.system_prompt.size() +
+           (added ? chat.value().max_added_bytes(2) : 0);
 }
 
 // What Tokenizer::encode() may need: a wrong byte becomes U+FFFD, which can be three byte tokens.
@@ -78,8 +86,7 @@ Result<Texts> open_texts(const Weights& weights) {
                         weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     if (Status s = weights.check_vocabulary(tokenizer.value()); !s.ok()) return s;
-    Result<ChatTemplate> chat = ChatTemplate::open(
-        weights.file, weights.layout.extent(format::ExtentKind::chat).offset, weights.chat);
+    Result<ChatTemplate> chat = open_chat(weights);
     if (!chat.ok()) return chat.status();
     return Texts{tokenizer.value(), chat.value()};
 }
@@ -92,16 +99,18 @@ Result<size_t> encode_prompt(const Weights& weights, const Tokenizer& tokenizer,
         return error(Code::unsupported, weights.file,
                      ": no vocabulary in this model, so there is no text to continue");
     }
-    ChatTemplate::Segments segments;
-    size_t n_segments = 1;
-    if (options.raw || !chat.present()) {
-        segments[0] = {options.prompt, Tokenizer::Specials::parse};
-    } else {
-        const bool own = options.system_prompt.empty() && options.default_system;
-        n_segments = chat.expand(own ? chat.default_system() : options.system_prompt,
-                                 options.prompt, segments);
+    const Tokenizer::Segment as_it_is{options.prompt, Tokenizer::Specials::parse};
+    std::span<const Tokenizer::Segment> segments(&as_it_is, 1);
+    Tokenizer::Segment room[ChatText::max_segments(2)];
+    ChatText text(room);
+    if (!options.raw && chat.present()) {
+        const ChatMessage messages[] = {{ChatRole::system, options.system_prompt},
+                                        {ChatRole::user, options.prompt}};
+        const ChatStyle style{options.reasoning, options.default_system, options.date};
+        if (Status s = chat.expand(messages, style, text); !s.ok()) return s;
+        segments = text.segments();
     }
-    Result<size_t> n = tokenizer.encode(std::span(segments).first(n_segments), true, out, scratch);
+    Result<size_t> n = tokenizer.encode(segments, true, out, scratch);
     if (!n.ok()) return n;
     if (n.value() == 0) {
         const TokenId bos = tokenizer.header().bos;
@@ -257,6 +266,9 @@ Status Run::generate() {
     if (Status s = encode_prompt(); !s.ok()) return s;
 
     Transformer transformer(w_, *kernels_, state_);
+    if (!o_.quiet && !o_.raw && !chat_.present() && !chat_.source().empty()) {
+        write("the model's chat template is not understood: the prompt goes on as it is\n");
+    }
     if (!o_.quiet) progress_.begin(&m_, "reading the prompt ");
     const uint64_t begin = ticks_now();
     const Status prefilled = prefill(transformer, tokens(), Logits::last);

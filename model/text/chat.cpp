@@ -3,6 +3,7 @@
 // Must not know: what templates look like in a GGUF (packer/chat/).
 #include "model/text/chat.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "model/text/unicode.h"
@@ -164,6 +165,14 @@ bool ChatTemplate::writes_date() const {
         }
     }
     return false;
+}
+
+size_t ChatTemplate::max_added_bytes(size_t n_messages) const {
+    size_t longest = 0;
+    for (const ChatJoints& j : header_.modes) {
+        for (const Spans& s : kJoints) longest = std::max(longest, part(j.*s.span).size());
+    }
+    return (n_messages + 1) * longest + ChatText::kMaxDates * kMaxDateBytes;
 }
 
 bool ChatTemplate::rewrites_history(bool has_system) const {

@@ -88,6 +88,9 @@ class ChatTemplate {
     // out of them, or the system message stands before the last user message.
     bool rewrites_history(bool has_system) const;
 
+    // A bound for what expand() adds to the contents of n messages.
+    size_t max_added_bytes(size_t n_messages) const;
+
     // For people: what stands between a user's message and the assistant's.
     std::string_view generate_text(Reasoning reasoning) const {
         return part(header_.modes[size_t(reasoning)].generate);

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <optional>
 
-#include "model/text/chat.h"
 #include "packer/chat/jinja.h"
 
 namespace axiom::packer {
@@ -274,10 +273,10 @@ class Derivation {
         }
         const size_t n_before = header.size() - common;
         if (n_before > role || !j.after_system.ends_with(header.substr(n_before))) return;
-        j.bare_begin = header;
-        if (reasoning == Reasoning::by_template) {
-            default_system_ = j.begin.substr(j.begin_system.size(), j.begin.size() - around);
-        }
+        const std::string own = j.begin.substr(j.begin_system.size(), j.begin.size() - around);
+        if (reasoning == Reasoning::by_template) default_system_ = own;
+        // Granite asks for reasoning in it: then it is not to be left out.
+        if (own == default_system_) j.bare_begin = header;
     }
 
     // --- the engine's expansion, and the template's
@@ -426,7 +425,7 @@ DerivedChat derive_chat(std::string_view source, const SpecialTexts& special) {
     return Derivation(source, special).run();
 }
 
-std::string_view chat_format_name(std::string_view generate) {
+std::string_view chat_format_name(const ChatTemplate& chat) {
     static constexpr struct {
         std::string_view mark, name;
     } kFormats[] = {{"<|im_sep|>", "Phi-4"},
@@ -440,6 +439,8 @@ std::string_view chat_format_name(std::string_view generate) {
                     {"<\xef\xbd\x9c"
                      "Assistant\xef\xbd\x9c>",
                      "DeepSeek"}};
+    if (!chat.present()) return "none";
+    const std::string_view generate = chat.generate_text(Reasoning::by_template);
     for (const auto& f : kFormats) {
         if (generate.find(f.mark) != generate.npos) return f.name;
     }

@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-#include "model/format/chat_section.h"
+#include "model/text/chat.h"
 
 namespace axiom::packer {
 
@@ -40,7 +40,8 @@ struct DerivedChat {
 // `source` is UTF-8; it is in the section in any case.
 DerivedChat derive_chat(std::string_view source, const SpecialTexts& special);
 
-// What people call the format in which a model is asked to go on, from what is written there.
-std::string_view chat_format_name(std::string_view generate);
+// What people call a template's format, by what it writes where the assistant begins: ChatML,
+// Llama 3, ...; "other" if that has no such name, "none" without a template. Nothing depends on it.
+std::string_view chat_format_name(const ChatTemplate& chat);
 
 }  // namespace axiom::packer
