@@ -193,6 +193,7 @@ Status main_status(int argc, char** argv) {
     Options options;
     if (Status s = parse_arguments(arguments, Source::host_command_line, &options); !s.ok())
         return s;
+    if (!options.date.known()) options.date = parse_date(time_utc());
     if (options.help) {
         print_help("axiom-host", Source::host_command_line, to_file, stdout);
         return {};

@@ -7,9 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "model/format/chat_section.h"
 #include "model/format/tokenizer_section.h"
 #include "model/text/pretokenizer.h"
+#include "model/text/chat.h"
+#include "packer/chat/derive.h"
 #include "packer/gguf.h"
 
 namespace axiom::packer {
@@ -42,10 +43,28 @@ format::TokenizerHeader tokenizer_header(const Weights& weights) {
     return header;
 }
 
-format::ChatHeader chat_header(const Weights& weights) {
-    format::ChatHeader header{};
-    if (weights.chat.size() >= sizeof header) memcpy(&header, weights.chat.data(), sizeof header);
-    return header;
+// The chat template; one that is not present where the extent is not as it should be.
+ChatTemplate chat_template(const Weights& weights) {
+    const Result<ChatTemplate> chat = ChatTemplate::open(
+        weights.file, weights.layout.extent(ExtentKind::chat).offset, weights.chat);
+    return chat.ok() ? chat.value() : ChatTemplate();
+}
+
+ordered_json chat_json(const ChatTemplate& chat) {
+    return {{"kind", chat_format_name(chat)},
+            {"source_bytes", chat.source().size()},
+            {"reasoning_switch", chat.present() && chat.can_switch_reasoning()},
+            {"default_system", chat.present() && chat.has_default_system()},
+            {"writes_date", chat.present() && chat.writes_date()}};
+}
+
+std::string chat_line(const ChatTemplate& chat) {
+    if (!chat.present()) return chat.source().empty() ? "none" : "not understood";
+    std::string text(chat_format_name(chat));
+    if (chat.can_switch_reasoning()) text += ", reasoning on or off";
+    if (chat.has_default_system()) text += ", a system message of its own";
+    if (chat.writes_date()) text += ", writes the date";
+    return text;
 }
 
 template <size_t N>
@@ -55,11 +74,6 @@ const char* name_in(const char* const (&names)[N], uint32_t i) {
 
 const char* vocab_name(format::Vocab kind) {
     static constexpr const char* kNames[] = {"bpe", "spm", "none"};
-    return name_in(kNames, uint32_t(kind));
-}
-
-const char* chat_name(format::ChatKind kind) {
-    static constexpr const char* kNames[] = {"none", "chatml", "llama2", "llama3", "zephyr"};
     return name_in(kNames, uint32_t(kind));
 }
 
@@ -188,7 +202,7 @@ ordered_json manifest(const Weights& weights) {
     ordered_json& layers = json["layers"] = ordered_json::array();
     for (const LayerConfig& layer : weights.config.layers) layers.push_back(layer_json(layer));
     json["tokenizer"] = tokenizer_json(tokenizer_header(weights));
-    json["chat"] = {{"kind", chat_name(chat_header(weights).kind)}};
+    json["chat"] = chat_json(chat_template(weights));
     json["bytes_per_token"] = weights.bytes_per_token();
     json["macs_per_token"] = weights.macs_per_token();
     ordered_json& types = json["types"] = ordered_json::array();
@@ -261,7 +275,7 @@ std::string describe(const Weights& weights) {
          tokenizer.kind == format::Vocab::bpe ? " " : "",
          tokenizer.kind == format::Vocab::bpe ? pre_tokenizer_name(tokenizer.pre) : "", "  ",
          tokenizer.n_vocab, " tokens, ", tokenizer.n_merges, " merges");
-    line("chat        ", chat_name(chat_header(weights).kind));
+    line("chat        ", chat_line(chat_template(weights)));
     line("a token     reads ", Bytes{weights.bytes_per_token()}, " of weights, ",
          Fixed{double(weights.macs_per_token()) / 1e6, 1}, " M multiply-adds");
     line("");

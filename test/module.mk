@@ -11,7 +11,7 @@ TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
 
 # --- what a test program is made of: its own files, the engine, the packer, the pure parts of efi/
 UNIT_SOURCES := $(wildcard test/unit/*.cpp)
-UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp)) $(EFI_PURE)
+UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp packer/*/*.cpp)) $(EFI_PURE)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) test/kernels/avxvnni_evex.o
 UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS) $(FAMILIES)
 UNIT_ENV     := AXIOM_BUILD_DIR='$(BUILD)'
@@ -89,7 +89,7 @@ FUZZ_TARGETS := $(patsubst test/fuzz/%.cpp,%,$(wildcard test/fuzz/*_fuzz.cpp))
 FUZZ_FLAGS   := -std=c++20 -O1 -g -I. -ffp-contract=off -w -MMD -MP -fno-sanitize-recover=all \
                 -fsanitize=address,undefined
 # Of the packer, what reads a GGUF: the rest takes no bytes that the reader has not checked.
-FUZZ_PACKER  := $(wildcard packer/gguf.cpp packer/*_section.cpp)
+FUZZ_PACKER  := $(wildcard packer/gguf.cpp packer/*_section.cpp packer/chat/*.cpp)
 FUZZ_OBJECTS := $(ENGINE:%.cpp=$(BUILD)/fuzz/%.o) $(FUZZ_PACKER:%.cpp=$(BUILD)/fuzz/%.o) \
                 $(BUILD)/fuzz/test/fuzz/panic.o
 
@@ -104,8 +104,8 @@ fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) $(BUILD)/axiom-pack ## libFuzzer targets
 	@sh test/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # --- style
-TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp bench/*.cpp) $(EFI_CPP)
-FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi efi/* packer bench test/unit test/fuzz,$d/*.cpp $d/*.h))
+TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp packer/*/*.cpp bench/*.cpp) $(EFI_CPP)
+FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi efi/* packer packer/* bench test/unit test/fuzz,$d/*.cpp $d/*.h))
 
 format: ## clang-format every source in place
 	clang-format -i $(FORMAT_FILES)

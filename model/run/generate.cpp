@@ -62,6 +62,9 @@ Status Generation::run() {
         encode_prompt(w_, texts.value(), o_, n_ctx.value(), memory_.prompt, memory_.encoder);
     if (!n_prompt.ok()) return n_prompt.status();
     r_->n_prompt = uint32_t(n_prompt.value());
+    const ChatTemplate& chat = texts.value().chat;
+    if (!o_.quiet && !o_.raw && !chat.present() && !chat.source().empty())
+        write("the model's chat template is not understood: the prompt goes on as it is\n");
 
     Session session({.transformer = transformer(),
                      .pool = memory_.pool,
