@@ -15,6 +15,7 @@
 
 #include "core/cpu_features.h"
 #include "core/quant.h"
+#include "core/round.h"
 #include "core/team.h"
 
 namespace axiom {

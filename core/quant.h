@@ -90,9 +90,6 @@ constexpr size_t head_bytes(StoredType t) {
 constexpr size_t group_bytes(StoredType t, size_t n_blocks) {
     return n_blocks * block_bytes(t) + n_blocks / kHeadBlocks * head_bytes(t);
 }
-constexpr size_t round_up(size_t n, size_t multiple) {
-    return (n + multiple - 1) / multiple * multiple;
-}
 
 // Bytes of a stored tensor; false if they do not fit 64 bits, or if n_cols is not a multiple of 256
 // for a K format. Plain types are row-major, unpadded.

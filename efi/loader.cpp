@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/quant.h"
+#include "core/round.h"
 #include "efi/console.h"
 #include "efi/cpu.h"
 #include "efi/text.h"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/quant.h"
+#include "core/round.h"
 #include "efi/trampoline.h"
 
 // Set by axiom.lds; between text and the end of .data.rel.ro everything is read-only.

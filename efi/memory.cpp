@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/round.h"
+
 namespace axiom::efi {
 namespace {
 
@@ -54,8 +56,7 @@ struct RangeList {
 };
 
 AddressRange whole_pages(const AddressRange& range) {
-    return {range.begin / kPageBytes * kPageBytes,
-            (range.end + kPageBytes - 1) / kPageBytes * kPageBytes};
+    return {range.begin / kPageBytes * kPageBytes, round_up(range.end, kPageBytes)};
 }
 
 // The longest stretch of one free region that begins at the first free address from `from` on;

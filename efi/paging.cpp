@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/round.h"
+
 namespace axiom::efi {
 namespace {
 
@@ -42,7 +44,7 @@ Status PageTables::map(uint64_t begin, uint64_t end, Access access, Cache cache)
         return error(Code::bad_format, "page tables: range ", Hex{begin}, "..", Hex{end},
                      ": allowed ascending addresses below 2^47");
     }
-    end = (end + 4095) / 4096 * 4096;
+    end = round_up(end, 4096);
     uint64_t flags = 0;
     if (access != Access::none) {
         flags = kPresent;

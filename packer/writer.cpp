@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/hash.h"
+#include "core/round.h"
 #include "packer/files.h"
 
 namespace axiom::packer {

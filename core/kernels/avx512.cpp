@@ -13,9 +13,6 @@ namespace {
 constexpr size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
-constexpr size_t round_to(size_t n, size_t multiple) {
-    return (n + multiple - 1) / multiple * multiple;
-}
 
 // --- elementwise ----------------------------------------------------------------------------
 

@@ -15,9 +15,6 @@ namespace {
 
 constexpr size_t kLanes = 16;
 
-constexpr size_t round_to(size_t n, size_t multiple) {
-    return (n + multiple - 1) / multiple * multiple;
-}
 
 uint64_t load64(const uint8_t* p) {
     uint64_t v;

@@ -13,9 +13,6 @@ namespace {
 constexpr size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
-constexpr size_t round_to(size_t n, size_t multiple) {
-    return (n + multiple - 1) / multiple * multiple;
-}
 
 // Four halves as floats: f16_to_f32 of core/quant.cpp, lane by lane.
 __m128 widen_half(__m128i half16) {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/quant.h"
+#include "core/round.h"
 
 namespace axiom {
 

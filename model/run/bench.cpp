@@ -2,6 +2,7 @@
 #include "model/run/bench.h"
 
 #include "core/hash.h"
+#include "core/round.h"
 #include "model/engine/transformer.h"
 
 namespace axiom {

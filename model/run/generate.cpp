@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "core/mathf.h"
+#include "core/round.h"
 #include "model/run/bench.h"
 #include "model/text/chat.h"
 #include "model/engine/sampler.h"
