@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "model/run/run.h"
 
+#include "core/kernels/balance.h"
+
 namespace axiom {
 
 Status check_context(const Weights& weights, const Options& options) {

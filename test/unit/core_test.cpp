@@ -10,6 +10,7 @@
 #include "core/fmt.h"
 #include "core/hash.h"
 #include "core/kernels.h"
+#include "core/kernels/balance.h"
 #include "core/layer_loop.h"
 #include "core/mathf.h"
 #include "core/quant.h"
