@@ -15,7 +15,6 @@ namespace {
 
 constexpr size_t kLanes = 16;
 
-
 uint64_t load64(const uint8_t* p) {
     uint64_t v;
     memcpy(&v, p, sizeof v);
@@ -242,12 +241,12 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                 }
                 const uint8_t* block =
                     base + row / kGroupRows * group_bytes(type, n_blocks) + group_bytes(type, b0);
-                [[maybe_unused]] const uint8_t* head = block;
+                [[maybe_unused]] const uint8_t* super = block;
                 for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
                     if constexpr (is_k_quant(type)) {
-                        if (b % kHeadBlocks == 0) {
-                            head = block;
-                            block += head_bytes(type);
+                        if (b % kSuperBlocks == 0) {
+                            super = block;
+                            block += super_scale_bytes(type);
                         }
                     }
                     __m128i exact[4];
@@ -256,7 +255,8 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                     const __m128 scale_x = _mm_set1_ps(x.field<float>(QuantizedActs::scale, t, b));
 #pragma GCC unroll 4
                     for (size_t i = 0; i < 4; i++) {
-                        __m128 scale = halves_to_floats((is_k_quant(type) ? head : scales) + 8 * i);
+                        __m128 scale =
+                            halves_to_floats((is_k_quant(type) ? super : scales) + 8 * i);
                         if constexpr (is_k_quant(type) && type != StoredType::q6k)
                             scale = _mm_mul_ps(scale, bytes_to_floats(scales + 4 * i));
                         acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact[i]),
@@ -267,7 +267,7 @@ void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float*
                             const __m128 minimum = halves_to_floats(scales + 32 + 8 * i);
                             acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
                         } else if constexpr (type == StoredType::q4k || type == StoredType::q5k) {
-                            const __m128 minimum = _mm_mul_ps(halves_to_floats(head + 32 + 8 * i),
+                            const __m128 minimum = _mm_mul_ps(halves_to_floats(super + 32 + 8 * i),
                                                               bytes_to_floats(scales + 16 + 4 * i));
                             acc[i] = _mm_sub_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
                         }

@@ -384,11 +384,11 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
         if (entry.n_cols != expected.n_cols) {
             return wrong("n_cols", offsetof(TensorEntry, n_cols), entry.n_cols, expected.n_cols);
         }
-        constexpr uint64_t kHeadCols = kHeadBlocks * kBlockCols;
-        if (is_k_quant(entry.type) && entry.n_cols % kHeadCols != 0) {
+        constexpr uint64_t kSuperCols = kSuperBlocks * kBlockCols;
+        if (is_k_quant(entry.type) && entry.n_cols % kSuperCols != 0) {
             return wrong(
                 "n_cols", offsetof(TensorEntry, n_cols), entry.n_cols,
-                Text<64>("a multiple of ", kHeadCols, " for ", stored_type_name(entry.type)));
+                Text<64>("a multiple of ", kSuperCols, " for ", stored_type_name(entry.type)));
         }
         uint64_t bytes_expected = 0;
         if (!stored_bytes(entry.type, entry.n_rows, entry.n_cols, &bytes_expected)) {
