@@ -9,6 +9,7 @@
 // said.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -49,12 +50,13 @@ struct QuantizedActs {
     size_t n_cols = 0;        // padded
     size_t width = 1;
 
-    static constexpr size_t block_stride(size_t width) {
+    [[gnu::always_inline]] static constexpr size_t block_stride(size_t width) {
         return round_up((kBlockCols + 4 * kNFields) * width, 64);
     }
     // Where in a block one token's values and fields stand.
-    static constexpr size_t q_at(size_t lane) { return lane * kBlockCols; }
-    static constexpr size_t field_at(Field field, size_t lane, size_t width) {
+    [[gnu::always_inline]] static constexpr size_t q_at(size_t lane) { return lane * kBlockCols; }
+    [[gnu::always_inline]] static constexpr size_t field_at(Field field, size_t lane,
+                                                            size_t width) {
         return width * kBlockCols + (field * width + lane) * 4;
     }
     [[gnu::always_inline]] uint8_t* block(size_t token, size_t b) const {
@@ -117,7 +119,7 @@ inline constexpr size_t kMaxQueries = 4;
 struct Kernels {
     const char* name;  // what --isa calls it
 
-    MatmulFn matmul[kNStoredTypes];  // by StoredType; nullptr for the plain ones
+    std::array<MatmulFn, kNStoredTypes> matmul;  // by StoredType; nullptr for the plain ones
 
     // Blocks [block_begin, block_end) of one token: x[n] -> token `token` of out (columns n..n_cols
     // are zeros). n any length; x readable to n only.

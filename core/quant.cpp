@@ -26,11 +26,6 @@ constexpr bool has_fifth_bit(StoredType t) {
     return t == StoredType::q5 || t == StoredType::q5k;
 }
 
-// Bytes of a block before its scales.
-constexpr size_t quant_bytes(StoredType t) {
-    return block_bytes(t) - (t == StoredType::q4m ? 64 : 32);
-}
-
 // Adds one row to a block of zeros.
 void pack_row(StoredType t, const int16_t* q, size_t row, uint8_t* block) {
     if (t == StoredType::q8) {

@@ -26,6 +26,8 @@
 // high of q6k: bits 2k, 2k+1 of high[64*h + 4*row + c] are bits 4, 5 of column 16h+4k+c, k in 0..3.
 // So 64 bytes are 16 rows x 4 columns: one zmm against a broadcast activation dword, two ymm of
 // 8 rows, four xmm of 4 rows, or eight 64-bit words of 2 rows.
+//
+// Kernel files call these constexpr functions, so all of them are always inlined (law 6).
 #pragma once
 
 #include <cstddef>
@@ -53,14 +55,15 @@ inline constexpr StoredType kQuantizedTypes[] = {StoredType::q4, StoredType::q4m
                                                  StoredType::q6k};
 
 const char* stored_type_name(StoredType t);  // "q4"
-constexpr bool is_quantized(StoredType t) {  // false for numbers that are no type at all
+[[gnu::always_inline]] constexpr bool is_quantized(
+    StoredType t) {  // false for numbers that are no type at all
     return t >= StoredType::q4 && t <= StoredType::q6k;
 }
-constexpr bool is_k_quant(StoredType t) {
+[[gnu::always_inline]] constexpr bool is_k_quant(StoredType t) {
     return t == StoredType::q4k || t == StoredType::q5k || t == StoredType::q6k;
 }
 // Bytes of one 16 x 32 block, without the scales of its super-block; 0 for the plain types.
-constexpr size_t block_bytes(StoredType t) {
+[[gnu::always_inline]] constexpr size_t block_bytes(StoredType t) {
     switch (t) {
         case StoredType::q4:
         case StoredType::q4k:
@@ -80,14 +83,18 @@ constexpr size_t block_bytes(StoredType t) {
     }
     return 0;
 }
+// Bytes of a block before its scales.
+[[gnu::always_inline]] constexpr size_t quant_bytes(StoredType t) {
+    return block_bytes(t) - (t == StoredType::q4m ? 64 : 32);
+}
 // Blocks of one super-block of a K format, and the bytes of scales that precede them; 0 bytes for the
 // other formats.
 inline constexpr size_t kSuperBlocks = 8;
-constexpr size_t super_scale_bytes(StoredType t) {
+[[gnu::always_inline]] constexpr size_t super_scale_bytes(StoredType t) {
     return t == StoredType::q4k || t == StoredType::q5k ? 64 : t == StoredType::q6k ? 32 : 0;
 }
 // Bytes of one group of 16 rows of n_blocks blocks.
-constexpr size_t group_bytes(StoredType t, size_t n_blocks) {
+[[gnu::always_inline]] constexpr size_t group_bytes(StoredType t, size_t n_blocks) {
     return n_blocks * block_bytes(t) + n_blocks / kSuperBlocks * super_scale_bytes(t);
 }
 
@@ -97,10 +104,10 @@ constexpr size_t group_bytes(StoredType t, size_t n_blocks) {
 
 // Offsets in a group of 16 rows: of the super-block that block b belongs to, which begins with its
 // scales (K formats; for the others only where b is a multiple of kSuperBlocks), and of block b.
-constexpr size_t super_block_offset(StoredType t, size_t b) {
+[[gnu::always_inline]] constexpr size_t super_block_offset(StoredType t, size_t b) {
     return group_bytes(t, b / kSuperBlocks * kSuperBlocks);
 }
-constexpr size_t block_offset(StoredType t, size_t b) {
+[[gnu::always_inline]] constexpr size_t block_offset(StoredType t, size_t b) {
     return super_block_offset(t, b) + super_scale_bytes(t) + b % kSuperBlocks * block_bytes(t);
 }
 
