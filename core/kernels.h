@@ -9,13 +9,14 @@
 // said.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "core/cpu_features.h"
 #include "core/quant.h"
-#include "core/team.h"
+#include "core/round.h"
 
 namespace axiom {
 
@@ -49,12 +50,13 @@ struct QuantizedActs {
     size_t n_cols = 0;        // padded
     size_t width = 1;
 
-    static constexpr size_t block_stride(size_t width) {
+    [[gnu::always_inline]] static constexpr size_t block_stride(size_t width) {
         return round_up((kBlockCols + 4 * kNFields) * width, 64);
     }
     // Where in a block one token's values and fields stand.
-    static constexpr size_t q_at(size_t lane) { return lane * kBlockCols; }
-    static constexpr size_t field_at(Field field, size_t lane, size_t width) {
+    [[gnu::always_inline]] static constexpr size_t q_at(size_t lane) { return lane * kBlockCols; }
+    [[gnu::always_inline]] static constexpr size_t field_at(Field field, size_t lane,
+                                                            size_t width) {
         return width * kBlockCols + (field * width + lane) * 4;
     }
     [[gnu::always_inline]] uint8_t* block(size_t token, size_t b) const {
@@ -117,7 +119,7 @@ inline constexpr size_t kMaxQueries = 4;
 struct Kernels {
     const char* name;  // what --isa calls it
 
-    MatmulFn matmul[kNStoredTypes];  // by StoredType; nullptr for the plain ones
+    std::array<MatmulFn, kNStoredTypes> matmul;  // by StoredType; nullptr for the plain ones
 
     // Blocks [block_begin, block_end) of one token: x[n] -> token `token` of out (columns n..n_cols
     // are zeros). n any length; x readable to n only.
@@ -149,8 +151,7 @@ struct Kernels {
     void (*softmax)(float* x, size_t n);
 
     // out[j][i] += p[j][pos] * v[pos, i] for pos in [0, n_positions) in order, for each of
-    // n_queries
-    // <= kMaxQueries; v is f16 [n_positions, head_dim], head_dim a multiple of 16.
+    // n_queries <= kMaxQueries; v is f16 [n_positions, head_dim], head_dim a multiple of 16.
     void (*attention_values)(const float* const* p, size_t n_queries, const uint16_t* v,
                              size_t head_dim, size_t n_positions, float* const* out);
 
@@ -161,7 +162,8 @@ struct Kernels {
 // The operation for a stored type; panics for the plain types.
 MatmulFn matmul_for(const Kernels& kernels, StoredType type);
 
-// Tables defined by core/kernels/<name>.cpp.
+// Tables defined by core/kernels/<name>.cpp. "scalar" needs nothing beyond x86-64 itself: integer
+// products several to a 64-bit general register (SWAR), floats by SSE2.
 extern const Kernels kScalarKernels;
 extern const Kernels kSseKernels;
 extern const Kernels kAvx2Kernels;
@@ -179,20 +181,12 @@ std::span<const KernelSet> kernel_sets(const CpuFeatures& features);  // static 
 const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& features,
                             bool* usable);
 
-// Times every usable set for a few milliseconds on a small matmul of each format and returns the
+// Times every usable set for a few milliseconds on a small matmul of some formats and returns the
 // fastest (law 7: under emulation the widest set can be the slowest). `scratch` is
-// kSelectScratchBytes, 64-byte aligned; ticks[i] receives the best time of kernel_sets()[i], 0 if
-// unusable.
+// kSelectScratchBytes, 64-byte aligned; ticks[i], as far as there is room, receives the best time of
+// kernel_sets()[i], 0 if unusable.
 inline constexpr size_t kSelectScratchBytes = 512 * 1024;
 const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
-                              std::span<uint64_t> ticks);
-
-// Times a small matmul on every worker at once and gives the team the speeds, if the slowest is
-// below kSameSpeed of the fastest: cores of one kind are left with equal shares, whatever disturbed
-// the measurement. `scratch` as above, after select_kernels() or not. Returns slowest/fastest.
-inline constexpr double kSameSpeed = 0.65;
-double balance_team(Team& team, const Kernels& kernels, void* scratch);
-// What of it is arithmetic: the speeds to set for these times, all 1 where cores are of one kind.
-double speeds_from_times(std::span<const uint64_t> ticks, std::span<uint32_t> speeds);
+                              std::span<uint64_t> ticks = {});
 
 }  // namespace axiom

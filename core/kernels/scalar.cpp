@@ -7,17 +7,12 @@
 #include <bit>
 #include <cstring>
 
-#include "core/kernels.h"
-#include "core/mathf.h"
+#include "core/kernels/table.h"
 
 namespace axiom {
 namespace {
 
 constexpr size_t kLanes = 16;
-
-constexpr size_t round_to(size_t n, size_t multiple) {
-    return (n + multiple - 1) / multiple * multiple;
-}
 
 uint64_t load64(const uint8_t* p) {
     uint64_t v;
@@ -220,67 +215,70 @@ __m128 bytes_to_floats(const uint8_t* p) {
     return _mm_setr_ps(float(p[0]), float(p[1]), float(p[2]), float(p[3]));
 }
 
-template <StoredType type>
-void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y, size_t y_stride,
-            size_t row_begin, size_t row_end) {
-    constexpr size_t kScalesAt = type == StoredType::q8                              ? 512
-                                 : type == StoredType::q6k                           ? 384
-                                 : type == StoredType::q5 || type == StoredType::q5k ? 320
-                                                                                     : 256;
-    const size_t n_blocks = x.n_cols / kBlockCols;
-    const uint8_t* const base = static_cast<const uint8_t*>(weights);
+struct Products {
+    template <StoredType type>
+    static void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
+                       size_t y_stride, size_t row_begin, size_t row_end) {
+        const size_t n_blocks = x.n_cols / kBlockCols;
+        const uint8_t* const base = static_cast<const uint8_t*>(weights);
 
-    for (size_t t = 0; t < n_tokens; t++) {
-        for (size_t b0 = 0; b0 < n_blocks; b0 += kChunkBlocks) {
-            const size_t b1 = b0 + kChunkBlocks < n_blocks ? b0 + kChunkBlocks : n_blocks;
-            NibbleMultipliers multipliers[kChunkBlocks];
-            if constexpr (kScalesAt == 256) {
-                for (size_t b = b0; b < b1; b++) prepare(x.q(t, b), &multipliers[b - b0]);
-            }
-            for (size_t row = row_begin; row < row_end; row += kGroupRows) {
-                float* const out = y + t * y_stride + row;
-                __m128 acc[4];
-                for (size_t i = 0; i < 4; i++) {
-                    acc[i] = b0 != 0 ? _mm_loadu_ps(out + 4 * i) : _mm_setzero_ps();
+        for (size_t t = 0; t < n_tokens; t++) {
+            for (size_t b0 = 0; b0 < n_blocks; b0 += kChunkBlocks) {
+                const size_t b1 = b0 + kChunkBlocks < n_blocks ? b0 + kChunkBlocks : n_blocks;
+                NibbleMultipliers multipliers[kChunkBlocks];
+                if constexpr (quant_bytes(type) == 256) {
+                    for (size_t b = b0; b < b1; b++) prepare(x.q(t, b), &multipliers[b - b0]);
                 }
-                const uint8_t* block =
-                    base + row / kGroupRows * group_bytes(type, n_blocks) + group_bytes(type, b0);
-                [[maybe_unused]] const uint8_t* head = block;
-                for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
-                    if constexpr (is_k_quant(type)) {
-                        if (b % kHeadBlocks == 0) {
-                            head = block;
-                            block += head_bytes(type);
-                        }
-                    }
-                    __m128i exact[4];
-                    dot_block<type>(block, x.q(t, b), multipliers[b - b0], sums_of(x, t, b), exact);
-                    const uint8_t* const scales = block + kScalesAt;
-                    const __m128 scale_x = _mm_set1_ps(x.field<float>(QuantizedActs::scale, t, b));
-#pragma GCC unroll 4
+                for (size_t row = row_begin; row < row_end; row += kGroupRows) {
+                    float* const out = y + t * y_stride + row;
+                    __m128 acc[4];
                     for (size_t i = 0; i < 4; i++) {
-                        __m128 scale = halves_to_floats((is_k_quant(type) ? head : scales) + 8 * i);
-                        if constexpr (is_k_quant(type) && type != StoredType::q6k)
-                            scale = _mm_mul_ps(scale, bytes_to_floats(scales + 4 * i));
-                        acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact[i]),
-                                                               _mm_mul_ps(scale, scale_x)));
-                        const __m128 scaled_sum =
-                            _mm_set1_ps(x.field<float>(QuantizedActs::scaled_sum, t, b));
-                        if constexpr (type == StoredType::q4m) {
-                            const __m128 minimum = halves_to_floats(scales + 32 + 8 * i);
-                            acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
-                        } else if constexpr (type == StoredType::q4k || type == StoredType::q5k) {
-                            const __m128 minimum = _mm_mul_ps(halves_to_floats(head + 32 + 8 * i),
-                                                              bytes_to_floats(scales + 16 + 4 * i));
-                            acc[i] = _mm_sub_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
+                        acc[i] = b0 != 0 ? _mm_loadu_ps(out + 4 * i) : _mm_setzero_ps();
+                    }
+                    const uint8_t* block = base + row / kGroupRows * group_bytes(type, n_blocks) +
+                                           group_bytes(type, b0);
+                    [[maybe_unused]] const uint8_t* super = block;
+                    for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
+                        if constexpr (is_k_quant(type)) {
+                            if (b % kSuperBlocks == 0) {
+                                super = block;
+                                block += super_scale_bytes(type);
+                            }
+                        }
+                        __m128i exact[4];
+                        dot_block<type>(block, x.q(t, b), multipliers[b - b0], sums_of(x, t, b),
+                                        exact);
+                        const uint8_t* const scales = block + quant_bytes(type);
+                        const __m128 scale_x =
+                            _mm_set1_ps(x.field<float>(QuantizedActs::scale, t, b));
+#pragma GCC unroll 4
+                        for (size_t i = 0; i < 4; i++) {
+                            __m128 scale =
+                                halves_to_floats((is_k_quant(type) ? super : scales) + 8 * i);
+                            if constexpr (is_k_quant(type) && type != StoredType::q6k)
+                                scale = _mm_mul_ps(scale, bytes_to_floats(scales + 4 * i));
+                            acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact[i]),
+                                                                   _mm_mul_ps(scale, scale_x)));
+                            const __m128 scaled_sum =
+                                _mm_set1_ps(x.field<float>(QuantizedActs::scaled_sum, t, b));
+                            if constexpr (type == StoredType::q4m) {
+                                const __m128 minimum = halves_to_floats(scales + 32 + 8 * i);
+                                acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
+                            } else if constexpr (type == StoredType::q4k ||
+                                                 type == StoredType::q5k) {
+                                const __m128 minimum =
+                                    _mm_mul_ps(halves_to_floats(super + 32 + 8 * i),
+                                               bytes_to_floats(scales + 16 + 4 * i));
+                                acc[i] = _mm_sub_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
+                            }
                         }
                     }
+                    for (size_t i = 0; i < 4; i++) _mm_storeu_ps(out + 4 * i, acc[i]);
                 }
-                for (size_t i = 0; i < 4; i++) _mm_storeu_ps(out + 4 * i, acc[i]);
             }
         }
     }
-}
+};
 
 // --- activations ----------------------------------------------------------------------------
 
@@ -386,9 +384,7 @@ void to_f16(const float* x, uint16_t* out, size_t n) {
 
 constinit const Kernels kScalarKernels = {
     .name = "scalar",
-    .matmul = {nullptr, nullptr, matmul<StoredType::q4>, matmul<StoredType::q4m>,
-               matmul<StoredType::q8>, matmul<StoredType::q5>, matmul<StoredType::q4k>,
-               matmul<StoredType::q5k>, matmul<StoredType::q6k>},
+    .matmul = kernels::matmuls<Products>(),
     .quantize = quantize,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,

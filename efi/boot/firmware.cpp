@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "core/quant.h"
+#include "core/round.h"
 #include "efi/dev/text.h"
 
 // Set by axiom.lds; between code and the end of .data.rel.ro everything is read-only.

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/quant.h"
+#include "core/round.h"
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
 #include "efi/dev/text.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "efi/boot/pages.h"
 
-#include "core/quant.h"
+#include "core/round.h"
 
 namespace axiom::efi {
 namespace {

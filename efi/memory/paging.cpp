@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/quant.h"
+#include "core/round.h"
 #include "efi/memory/addresses.h"
 
 namespace axiom::efi {

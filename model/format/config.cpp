@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "model/format/config.h"
 
+#include "core/round.h"
+
 namespace axiom {
 
 size_t ModelConfig::rope_pairs() const {

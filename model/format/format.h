@@ -24,6 +24,7 @@
 #include <cstdint>
 
 #include "core/quant.h"
+#include "core/round.h"
 
 namespace axiom::format {
 

@@ -5,6 +5,7 @@
 
 #include "core/hash.h"
 #include "core/mathf.h"
+#include "core/round.h"
 #include "model/run/bench.h"
 #include "model/run/perplexity.h"
 #include "model/run/prompt.h"

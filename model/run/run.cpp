@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/kernels/balance.h"
+
 namespace axiom {
 
 Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures& features) {

@@ -102,10 +102,10 @@ Status EntryCheck::run(size_t i_extent, const format::TensorShape& shape,
         return wrong("n_rows", offsetof(TensorEntry, n_rows), e_.n_rows, shape.n_rows);
     if (e_.n_cols != shape.n_cols)
         return wrong("n_cols", offsetof(TensorEntry, n_cols), e_.n_cols, shape.n_cols);
-    constexpr uint64_t kHeadCols = kHeadBlocks * kBlockCols;
-    if (is_k_quant(e_.type) && e_.n_cols % kHeadCols != 0) {
+    constexpr uint64_t kSuperCols = kSuperBlocks * kBlockCols;
+    if (is_k_quant(e_.type) && e_.n_cols % kSuperCols != 0) {
         return wrong("n_cols", offsetof(TensorEntry, n_cols), e_.n_cols,
-                     Text<64>("a multiple of ", kHeadCols, " for ", stored_type_name(e_.type)));
+                     Text<64>("a multiple of ", kSuperCols, " for ", stored_type_name(e_.type)));
     }
     uint64_t n_bytes = 0;
     if (!stored_bytes(e_.type, e_.n_rows, e_.n_cols, &n_bytes)) {

@@ -245,6 +245,16 @@ def _(tmp):
     expect(objects[0] == 1 and "shared(int) (W)" in objects[1], objects[1])
 
 
+@test("check-isa finds a shared inline function that the optimizer hides, in an object made without it")
+def _(tmp):
+    called = KERNEL.replace("namespace {", INLINE.splitlines()[0] + "\nnamespace {", 1).replace(
+        "void run(float* x) {", "void run(float* x) { x[0] = float(shared(int(x[0])));")
+    hidden, _ = isa_with(os.path.join(tmp, "optimized"), {"core/kernels/avx2.cpp": (called, ["-mavx2"])})
+    expect(hidden[0] == 0, hidden[1])
+    found, _ = isa_with(os.path.join(tmp, "plain"), {"core/kernels/avx2.cpp": (called, ["-mavx2", "-O0"])})
+    expect(found[0] == 1 and "shared(int) (W)" in found[1], found[1])
+
+
 @test("check-isa refuses a kernel object that exports a function")
 def _(tmp):
     text = KERNEL + "void helper(float* x) { x[0] = 1; }\n"

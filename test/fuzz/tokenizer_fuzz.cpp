@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/round.h"
 #include "model/text/tokenizer.h"
 #include "model/text/tokenizer_layout.h"
 
@@ -26,8 +27,8 @@ void require(bool condition) {
 // Exactly n bytes at an 8-byte aligned address, so that a byte too far is seen.
 struct Aligned {
     explicit Aligned(size_t n)
-        : data(static_cast<uint8_t*>(aligned_alloc(64, (n + 63) / 64 * 64))) {
-        start = data + (n + 63) / 64 * 64 - (n + 7) / 8 * 8;
+        : data(static_cast<uint8_t*>(aligned_alloc(64, round_up(n, 64)))) {
+        start = data + round_up(n, 64) - round_up(n, 8);
     }
     ~Aligned() { free(data); }
     Aligned(const Aligned&) = delete;
@@ -44,7 +45,7 @@ void encode_and_decode(const Tokenizer& t, std::string_view text) {
     const size_t half = text.size() / 2;
     const Tokenizer::Segment segments[] = {{text.substr(0, half), parse},
                                            {text.substr(half), literal}};
-    Aligned scratch((Tokenizer::scratch_bytes(text.size()) + 63) / 64 * 64);
+    Aligned scratch(round_up(Tokenizer::scratch_bytes(text.size()), 64));
     const std::span<uint8_t> scratch_bytes(scratch.start, Tokenizer::scratch_bytes(text.size()));
 
     std::vector<TokenId> ids(4 * text.size() + 5);

@@ -106,8 +106,8 @@ struct Matrix {
                 uint8_t* halves = block + l.scales_at;
                 size_t n_halves = l.minimum ? 32 : 16;
                 if (is_k_quant(l.type)) {
-                    halves = head_at(group, b);
-                    n_halves = head_bytes(l.type) / 2;
+                    halves = super_at(group, b);
+                    n_halves = super_scale_bytes(l.type) / 2;
                 }
                 for (size_t i = 0; i < n_halves; i++) {
                     const uint16_t half = random_half(source);
@@ -116,14 +116,15 @@ struct Matrix {
             }
         }
     }
-    uint8_t* head_at(size_t group, size_t b) const {
+    uint8_t* super_at(size_t group, size_t b) const {
         return bytes.data + group * group_bytes(layout.type, n_blocks) +
-               group_bytes(layout.type, b / kHeadBlocks * kHeadBlocks);
+               group_bytes(layout.type, b / kSuperBlocks * kSuperBlocks);
     }
     uint8_t* block_at(size_t group, size_t b) const {
         return bytes.data + group * group_bytes(layout.type, n_blocks) +
                b * block_bytes(layout.type) +
-               (head_bytes(layout.type) != 0 ? b / kHeadBlocks + 1 : 0) * head_bytes(layout.type);
+               (super_scale_bytes(layout.type) != 0 ? b / kSuperBlocks + 1 : 0) *
+                   super_scale_bytes(layout.type);
     }
     int q(size_t row, size_t col) const {  // as stored: unsigned but for q8
         const uint8_t* const block = block_at(row / 16, col / 32);
@@ -158,14 +159,14 @@ struct Matrix {
             if (layout.type == StoredType::q6k) {
                 const int32_t n = int8_t(scales[r]) * (idot[0] - 32 * sum[0]) +
                                   int8_t(scales[16 + r]) * (idot[1] - 32 * sum[1]);
-                acc += float(n) * (half(head_at(row / 16, b), r) * scale_x);
+                acc += float(n) * (half(super_at(row / 16, b), r) * scale_x);
                 continue;
             }
             const int32_t n = idot[0] + idot[1] - layout.offset * (sum[0] + sum[1]);
             if (is_k_quant(layout.type)) {
-                const uint8_t* const head = head_at(row / 16, b);
-                acc += float(n) * ((half(head, r) * float(scales[r])) * scale_x);
-                acc -= (half(head, 16 + r) * float(scales[16 + r])) * scaled_sum;
+                const uint8_t* const super = super_at(row / 16, b);
+                acc += float(n) * ((half(super, r) * float(scales[r])) * scale_x);
+                acc -= (half(super, 16 + r) * float(scales[16 + r])) * scaled_sum;
                 continue;
             }
             acc += float(n) * (half(scales, r) * scale_x);
