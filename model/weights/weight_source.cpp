@@ -3,16 +3,6 @@
 
 namespace axiom {
 
-Status WeightSource::acquire_experts(size_t, std::span<const uint32_t>) {
-    return {};
-}
-
-bool WeightSource::polls() const {
-    return false;
-}
-
-void WeightSource::poll() {}
-
 void ResidentWeights::bind(const Weights& weights, std::span<LayerWeights> layers) {
     AXIOM_CHECK(layers.size() == weights.config.n_layer);
     for (size_t i = 0; i < layers.size(); i++) layers[i] = weights.layer(i);

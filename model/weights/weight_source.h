@@ -27,12 +27,12 @@ class WeightSource {
     // Inside an acquired layer, at a barrier, once the routes of this batch are known: makes these
     // experts (ascending, each once) readable until release(i). The default is for sources that
     // have all experts with acquire().
-    virtual Status acquire_experts(size_t i_layer, std::span<const uint32_t> experts);
+    virtual Status acquire_experts(size_t, std::span<const uint32_t>) { return {}; }
 
     // At the barriers between the stages of a layer, if polls(): a few hundred nanoseconds at most,
     // for handing the next read to a disk. Never waits.
-    virtual bool polls() const;
-    virtual void poll();
+    virtual bool polls() const { return false; }
+    virtual void poll() {}
 
   protected:
     ~WeightSource() = default;
