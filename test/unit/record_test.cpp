@@ -302,6 +302,41 @@ TEST_CASE("the table leaves out what was not measured") {
     }
 }
 
+TEST_CASE("the table shows decoding only if passes were counted and timed") {
+    FullRun run;
+    CHECK(contains(table_of(run.r), "\ndecode          3 tokens"));
+    CHECK(contains(table_of(run.r), "million multiply-adds/s"));
+    for (const bool counted : {false, true}) {
+        run.r.n_decode = counted ? 3 : 0;
+        run.r.decode_ns = counted ? 0 : 6e8;
+        run.r.layer = run.r.boundary = run.r.stall = {};
+        INFO(table_of(run.r));
+        CHECK_FALSE(contains(table_of(run.r), "decode"));
+        CHECK_FALSE(contains(table_of(run.r), "multiply-adds"));
+    }
+}
+
+TEST_CASE("how a run ended is told by its outcome, and why text ended only if it did") {
+    Record r;
+    r.stop_reason = "length";
+    CHECK(json_of(r)["status"] == "ok");
+    CHECK(json_of(r)["stop_reason"] == "length");
+    CHECK(contains(table_of(r), "ok, length"));
+    r.outcome = Status(Code::interrupted, "interrupted");
+    CHECK(json_of(r)["status"] == "interrupted");
+    CHECK(json_of(r)["stop_reason"] == "interrupted");
+    CHECK(json_of(r)["error"].is_null());
+    CHECK_FALSE(contains(table_of(r), "length"));
+    CHECK_FALSE(contains(table_of(r), "error"));
+}
+
+TEST_CASE("the table says how long layers waited for their weights") {
+    const FullRun run;
+    INFO(table_of(run.r));
+    CHECK(contains(table_of(run.r), "stall              40 ns      900 ns    5.000 us"));
+    CHECK(contains(table_of(run.r), "0.020 % of decode"));
+}
+
 TEST_CASE("a failed run's table says why") {
     Record r;
     r.outcome = Status(Code::bad_format, "model.axm: magic at offset 0x0");
