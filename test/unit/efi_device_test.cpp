@@ -91,7 +91,7 @@ TEST_CASE(
     CHECK(second.last_ticks == 77);
     Team team;
     team.init(1);
-    CHECK(loop.run(team, 3, [](void*, const Worker&, size_t) {}, nullptr, {}));
+    CHECK(loop.run(team, {.n_layers = 3, .layer = [](void*, const Worker&, size_t) {}}, {}).ok());
     CHECK(first.n_polls == 3);
     CHECK(second.n_polls == 4);
 }
