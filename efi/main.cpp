@@ -31,7 +31,7 @@ namespace {
 struct Entry {
     Firmware firmware;
     uint64_t ticks = 0;
-    CoreStacks stacks;  // one of them is what boot() runs on
+    CoreStacks stacks;  // the boot processor's, which boot() runs on
 };
 
 struct CoreSetup {
@@ -55,7 +55,7 @@ Status boot(const Entry& entry);
 
 // With the firmware.
 bool answer_at_once(const Options& options);
-CoreSetup plan_start(const Options& options, Facts* facts, OwnedPages* pages);
+CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pages);
 void say_start(const Facts& facts, const CorePlan& plan);
 Result<Loaded> load(const Firmware& firmware, const Options& options, const Clock& clock,
                     OwnedPages* pages);
@@ -140,8 +140,11 @@ Status boot(const Entry& entry) {
     if (!status.ok()) return status;
     Result<Facts> gathered = gather_facts(firmware, &map);
     if (!gathered.ok()) return gathered.status();
-    const CoreSetup cores = plan_start(options, &gathered.value(), &pages);
+#ifdef AXIOM_TEST_FAULT
+    distort_cpus(options.prompt, &gathered.value().acpi.cpus);
+#endif
     const Facts& facts = gathered.value();
+    const CoreSetup cores = plan_start(options, facts, &pages);
     if (!options.quiet) say_start(facts, cores.plan);
 
     const Result<Loaded> loaded = load(firmware, options, facts.clock, &pages);
@@ -162,7 +165,6 @@ Status boot(const Entry& entry) {
     const Result<std::span<PageTable>> pool =
         plan_memory(firmware, options, weights, cores, devices, &map, &pages);
     if (!pool.ok()) return pool.status();
-    const uint64_t attributes_table = memory_attributes_table(firmware);
 
     // Without the firmware. Nothing below returns: an error is said and the machine is left.
     PageTables tables;
@@ -180,7 +182,7 @@ Status boot(const Entry& entry) {
                     .stacks = entry.stacks,
                     .others = cores.memory,
                     .memory = readable_memory(&map.regions),
-                    .attributes_table = attributes_table},
+                    .attributes_table = memory_attributes_table(firmware)},
                    devices, pool.value(), options.quiet, &tables);
     Team team;
     const StartedCores started = start_team({.plan = cores.plan,
@@ -227,14 +229,11 @@ bool answer_at_once(const Options& options) {
 }
 
 // How many cores there will be, at most, and memory for them. Whatever is missing costs cores only.
-CoreSetup plan_start(const Options& options, Facts* facts, OwnedPages* pages) {
-    const LocalApic& apic = facts->apic;
+CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pages) {
+    const LocalApic& apic = facts.apic;
     const uint32_t highest_id = apic.has_x2apic ? 0xfffffffe : kMaxXapicId;
-#ifdef AXIOM_TEST_FAULT
-    distort_cpus(options.prompt, &facts->acpi.cpus);
-#endif
     CoreSetup cores;
-    cores.plan = plan_cores(facts->acpi.cpus, own_apic_id(), options.n_threads, highest_id);
+    cores.plan = plan_cores(facts.acpi.cpus, own_apic_id(), options.n_threads, highest_id);
     Status status;
     if (!apic.usable && cores.plan.n_others != 0) {
         status = error(Code::unsupported, "local APIC: found off, or at ", Hex{apic.base},

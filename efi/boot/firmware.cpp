@@ -52,6 +52,16 @@ Text<4> two_digits(int64_t v) {
     return Text<4>(char('0' + v / 10 % 10), char('0' + v % 10));
 }
 
+// A vendor table by GUID; 0 when there is none.
+uint64_t configuration_table(const Firmware& firmware, const EFI_GUID& guid) {
+    const EFI_SYSTEM_TABLE* system = firmware.system;
+    for (UINTN i = 0; i < system->NumberOfTableEntries; i++) {
+        const EFI_CONFIGURATION_TABLE& table = system->ConfigurationTable[i];
+        if (same(table.VendorGuid, guid)) return uint64_t(table.VendorTable);
+    }
+    return 0;
+}
+
 }  // namespace
 
 Status open_firmware(EFI_HANDLE image, EFI_SYSTEM_TABLE* system, Firmware* out) {
@@ -149,15 +159,6 @@ EFI_STATUS to_efi_status(const Status& status) {
             return EFI_ABORTED;
     }
     return EFI_LOAD_ERROR;
-}
-
-uint64_t configuration_table(const Firmware& firmware, const EFI_GUID& guid) {
-    const EFI_SYSTEM_TABLE* system = firmware.system;
-    for (UINTN i = 0; i < system->NumberOfTableEntries; i++) {
-        const EFI_CONFIGURATION_TABLE& table = system->ConfigurationTable[i];
-        if (same(table.VendorGuid, guid)) return uint64_t(table.VendorTable);
-    }
-    return 0;
 }
 
 uint64_t acpi_rsdp(const Firmware& firmware) {

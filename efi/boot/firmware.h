@@ -5,7 +5,6 @@
 
 #include <efi.h>
 
-#include <cstddef>
 #include <cstdint>
 
 #include "core/status.h"
@@ -33,8 +32,7 @@ Text<48> status_name(EFI_STATUS status);
 // The status efi_main returns for an error of ours.
 EFI_STATUS to_efi_status(const Status& status);
 
-// A vendor table by GUID; 0 when there is none.
-uint64_t configuration_table(const Firmware& firmware, const EFI_GUID& guid);
+// Addresses of tables, as they are now, also after the exit; 0 where there is none.
 uint64_t acpi_rsdp(const Firmware& firmware);
 uint64_t memory_attributes_table(const Firmware& firmware);
 

@@ -4,7 +4,6 @@
 // Must not know: what the facts are used for, or how registers are mapped.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>

@@ -15,7 +15,6 @@ class Serial : public Device {
     // After the exit: programs 8N1 with FIFOs at the baud rate (0: the divisor stays as firmware
     // left it). Without a UART (no scratch register, no line status) everything written is dropped.
     void start();
-    bool present() const { return present_; }
 
     // False when the transmit FIFO has no room now; never waits.
     bool try_put(char c);

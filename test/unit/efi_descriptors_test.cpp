@@ -16,12 +16,16 @@ TEST_CASE("an interrupt gate scatters its handler as the manual says") {
     CHECK(gate.low == 0x9abc8e030008def0);
     CHECK(gate.high == 0x12345678);
     CHECK(interrupt_gate(0x1000, 0x08, 0).low == 0x00008e0000081000);
+    CHECK(interrupt_gate(~uint64_t{0}, 0xffff, 7).low == 0xffff8e07ffffffff);
+    CHECK(interrupt_gate(~uint64_t{0}, 0xffff, 7).high == 0xffffffff);
 }
 
 TEST_CASE("a task descriptor holds base, limit and type") {
     const TaskDescriptor task = task_descriptor(0x123456789abcdef0);
     CHECK(task.low == 0x9a0089bcdef00067);
     CHECK(task.high == 0x12345678);
+    CHECK(task_descriptor(~uint64_t{0}).low == 0xff0089ffffff0067);
+    CHECK(task_descriptor(~uint64_t{0}).high == 0xffffffff);
 }
 
 TEST_CASE("the task state has its stacks where the CPU looks for them") {

@@ -165,12 +165,14 @@ TEST_CASE("the memory attributes table splits runtime drivers into code and data
     e.add_attributes({part(at, at + 0x4000, kAttributeReadOnly),
                       part(at + 0x4000, at + 0x6000, kAttributeExecuteProtect),
                       part(at + 0x6000, at + 0x8000, kAttributeReadOnly | kAttributeExecuteProtect),
+                      part(at + 0xff000, at + 0x100000, kAttributeReadOnly),
                       part(600 * kMib, 601 * kMib, 0)});  // outside of any driver
     e.map();
     e.expect(at, false, true);
     e.expect(at + 0x4000, true, false);
     e.expect(at + 0x6000, false, false);
     e.expect(at + 0x8000, true, true);
+    e.expect(at + 0xff000, false, true);  // up to its end
     e.expect(600 * kMib, true, false);
 }
 

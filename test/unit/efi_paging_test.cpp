@@ -2,6 +2,7 @@
 // Page tables as the CPU would walk them.
 #include "efi/memory/paging.h"
 
+#include "efi/memory/addresses.h"
 #include "test/unit/catch.h"
 #include "test/unit/efi_tables.h"
 
@@ -74,6 +75,9 @@ TEST_CASE("a guard page inside a 1 GiB page splits it and leaves its neighbours 
         CHECK(!f.executable(address));
     }
     CHECK(f.tables.find(guard + 4096).page_bytes == 4096);
+    // In the last level the bit of large pages means something else.
+    CHECK((f.flags(guard + 4096) & PageTables::kLarge) == 0);
+    CHECK((f.flags(kGib + 8 * kMib) & PageTables::kLarge) != 0);
     CHECK(f.tables.find(kGib + 8 * kMib).page_bytes == 2 * kMib);
     CHECK(f.tables.find(5).page_bytes == kGib);
 }
@@ -92,7 +96,16 @@ TEST_CASE("a used-up pool and addresses past 2^47 are errors") {
     Tables g;
     CHECK(g.tables.map(0, (uint64_t{1} << 47) + 4096, Access::read).code() == Code::bad_format);
     CHECK(g.tables.map(8192, 4096, Access::read).code() == Code::bad_format);
+    CHECK(g.tables.map(8192, 8192, Access::read).ok());
+    CHECK(g.tables.map(kMappableEnd - 4096, kMappableEnd, Access::read).ok());
+    CHECK(g.tables.find(kMappableEnd - 1).page_bytes == 4096);
+    CHECK(g.tables.find(kMappableEnd).page_bytes == 0);
     CHECK(g.tables.find(uint64_t{1} << 63).page_bytes == 0);
+}
+
+TEST_CASE("tables that are not yet initialised translate nothing") {
+    CHECK(PageTables().find(0x1000).page_bytes == 0);
+    CHECK(PageTables().count(0, kGib).n_1gib == 0);
 }
 
 TEST_CASE("unmapping what was never mapped costs no table") {

@@ -51,9 +51,14 @@ TEST_CASE("unpaired surrogates and control characters are refused with their pla
     const char16_t cut[] = {0xd83d};
     CHECK(to_utf8({lone_high, 3}).find("character 1: found 0xd83d") != std::string::npos);
     CHECK(to_utf8({lone_low, 1}).find("found 0xde00") != std::string::npos);
+    const char16_t wrong[] = {0xd83d, 0xe000}, wrong_too[] = {0xd83d, 0xdbff};
+    CHECK(to_utf8({wrong, 2}).find("character 0: found 0xd83d") != std::string::npos);
+    CHECK(to_utf8({wrong_too, 2}).find("character 0: found 0xd83d") != std::string::npos);
     CHECK(to_utf8({cut, 1}).find("found 0xd83d") != std::string::npos);
     CHECK(to_utf8(u"a\x01").find("found 0x1") != std::string::npos);
     CHECK(to_utf8(u"a\tb") == "a\tb");
+    CHECK(to_utf8(u"\x1f").find("found 0x1f") != std::string::npos);
+    CHECK(to_utf8(u" \x7f") == " \x7f");
 }
 
 TEST_CASE("UTF-8 that does not fit its buffer is an error and never cut") {
@@ -82,6 +87,8 @@ TEST_CASE("malformed, cut and over-long UTF-8 names are refused") {
     CHECK(utf8_to_utf16("name", std::string_view("a\0b", 3), out).status().code() ==
           Code::bad_option);
     CHECK(utf8_to_utf16("name", "12345678", out).status().code() == Code::no_memory);
+    CHECK(std::string(utf8_to_utf16("name", "12345678", out).status().text()) ==
+          "name: found 8 bytes, allowed 7 characters");
     CHECK(utf8_to_utf16("name", "1234567", out).ok());
 }
 
