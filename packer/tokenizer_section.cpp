@@ -38,7 +38,6 @@ constexpr struct {
 } kPreTokenizerNames[] = {
     {"default", PreTokenizer::default_},
     {"gpt-2", PreTokenizer::gpt2},
-    {"phi-2", PreTokenizer::gpt2},
     {"olmo", PreTokenizer::gpt2},
     {"mellum", PreTokenizer::gpt2},
     {"trillion", PreTokenizer::gpt2},
@@ -47,7 +46,6 @@ constexpr struct {
     {"smollm", PreTokenizer::smollm},
     {"starcoder", PreTokenizer::smollm},
     {"refact", PreTokenizer::smollm},
-    {"command-r", PreTokenizer::smollm},
     {"minerva-7b", PreTokenizer::smollm},
     {"mellum2", PreTokenizer::smollm},
     {"llama-bpe", PreTokenizer::llama_bpe, true, true},
@@ -66,7 +64,6 @@ constexpr struct {
     {"qwen35", PreTokenizer::qwen35},
     {"tekken", PreTokenizer::tekken, true, true},
     {"gpt-4o", PreTokenizer::gpt4o},
-    {"llama4", PreTokenizer::gpt4o},
 };
 
 uint64_t offset_of(const gguf::File& file, std::string_view key) {
@@ -277,7 +274,7 @@ Status find_role(const gguf::File& file, const Role& role, const IdByText& ids, 
     return {};
 }
 
-Status read_special_ids(const gguf::File& file, const IdByText& ids, Vocabulary* v) {
+Status read_special_ids(const gguf::File& file, Vocabulary* v) {
     TokenizerHeader& h = v->header;
     const bool spm = h.kind == Vocab::spm;
     const struct {
@@ -290,6 +287,34 @@ Status read_special_ids(const gguf::File& file, const IdByText& ids, Vocabulary*
     for (const auto& k : keys) {
         if (Status s = read_id(file, k.key, v->types.size(), k.missing, k.id); !s.ok()) return s;
     }
+    return {};
+}
+
+// gpt-oss and Solar mark parts of an answer with some tokens that look like others' ends, and Gemma
+// 4's </s> is a word.
+void exempt_from_ends(const IdByText& ids, std::set<uint32_t>* ends, Vocabulary* v) {
+    for (const std::string_view text :
+         {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"}) {
+        const auto found = ids.find(text);
+        if (found != ids.end()) v->types[found->second] = TokenType::user_defined;
+    }
+    const auto is_end = [&](std::string_view text) {
+        const auto found = ids.find(text);
+        return found != ids.end() && ends->count(found->second) > 0;
+    };
+    const auto exempt = [&](std::string_view text, TokenType type) {
+        ends->erase(ids.at(text));
+        v->types[ids.at(text)] = type;
+    };
+    const bool calls = is_end("<|call|>") || is_end("<|calls|>");
+    const bool harmony = is_end("<|return|>") && calls;
+    const bool solar = is_end("<|flush|>") && calls;
+    if ((harmony || solar) && is_end("<|end|>")) exempt("<|end|>", TokenType::user_defined);
+    if (is_end("<|tool_response>") && is_end("</s>")) exempt("</s>", TokenType::normal);
+}
+
+Status find_ends(const gguf::File& file, const IdByText& ids, Vocabulary* v) {
+    TokenizerHeader& h = v->header;
     if (Status s = find_role(file, kEndOfTurn, ids, v, &h.eot); !s.ok()) return s;
     std::set<uint32_t> ends = {h.eos, h.eot};
     for (const Role& role : kOtherRoles) {
@@ -304,29 +329,7 @@ Status read_special_ids(const gguf::File& file, const IdByText& ids, Vocabulary*
         ends.insert(found->second);
     }
     ends.erase(kNoToken);
-
-    // gpt-oss and Solar mark parts of an answer with these, and so does <|end|> there; Gemma 4's
-    // </s> is a word.
-    const auto ends_with = [&](std::string_view text) {
-        const auto found = ids.find(text);
-        return found != ids.end() && ends.count(found->second) > 0;
-    };
-    const auto is_no_end = [&](std::string_view text, TokenType type) {
-        const uint32_t id = ids.at(text);
-        ends.erase(id);
-        v->types[id] = type;
-    };
-    for (const std::string_view text :
-         {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"}) {
-        const auto found = ids.find(text);
-        if (found != ids.end()) v->types[found->second] = TokenType::user_defined;
-    }
-    const bool calls = ends_with("<|call|>") || ends_with("<|calls|>");
-    if (calls && (ends_with("<|return|>") || ends_with("<|flush|>")) && ends_with("<|end|>")) {
-        is_no_end("<|end|>", TokenType::user_defined);
-    }
-    if (ends_with("<|tool_response>") && ends_with("</s>")) is_no_end("</s>", TokenType::normal);
-
+    exempt_from_ends(ids, &ends, v);
     std::copy(ends.begin(), ends.end(), h.eog);
     h.n_eog = uint32_t(ends.size());
     return {};
@@ -557,7 +560,8 @@ Status read_vocabulary(const gguf::File& file, Vocabulary* v) {
     IdByText ids;
     if (Status s = read_texts(file, &texts, &made, &ids); !s.ok()) return s;
     if (Status s = read_types(file, texts.size(), &v->types); !s.ok()) return s;
-    if (Status s = read_special_ids(file, ids, v); !s.ok()) return s;
+    if (Status s = read_special_ids(file, v); !s.ok()) return s;
+    if (Status s = find_ends(file, ids, v); !s.ok()) return s;
     if (Status s = read_strips(file, ids, v); !s.ok()) return s;
     if (Status s = read_flags(file, v->default_add_bos, &h); !s.ok()) return s;
     if (h.kind == Vocab::spm) {
