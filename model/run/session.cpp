@@ -60,6 +60,7 @@ Status Session::resume(std::span<const TokenId> tokens) {
 }
 
 size_t Session::add_rows(std::span<Row> rows) {
+    if (cancelled_) return 0;
     const std::span<const TokenId> next = pending();
     const size_t n = std::min(rows.size(), next.size());
     for (size_t i = 0; i < n; i++) {

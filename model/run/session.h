@@ -54,9 +54,10 @@ class Session {
     // Takes a sequence; no_memory when the pool has none left.
     Status open();
 
-    // The model is to go on from these tokens (at least one; context_full is the caller's error:
-    // no_memory). What they have in common with those it has read is not read again; at least the
-    // last one is, for its logits. Counts and stop reason begin anew.
+    // The model is to go on from these tokens, at least one. What they have in common with those it
+    // has read is not read again, unless a window has left it behind; the last one always is, for
+    // its logits. Counts and stop reason begin anew. no_memory, and nothing changes, if they are
+    // more than the context.
     Status resume(std::span<const TokenId> tokens);
 
     std::span<const TokenId> tokens() const { return setup_.tokens.first(n_tokens_); }
@@ -73,8 +74,9 @@ class Session {
     std::span<const float> logits() const { return setup_.transformer.workspace().logits_row(0); }
 
     // --- in a batch with others
-    // Writes the next pending tokens as rows, as many as fit, and says how many. If they are all,
-    // the last one wants logits. They have been read once forward() succeeded.
+    // Writes the next pending tokens as rows, as many as fit, and says how many; none once it was
+    // cancelled. If they are all, the last one wants logits. They have been read once forward()
+    // succeeded.
     size_t add_rows(std::span<Row> rows);
 
     // --- what comes next
@@ -91,8 +93,9 @@ class Session {
     // Writes what was held back, when no more will be accepted; done() does it by itself.
     void flush();
 
-    // From a task, or between calls: prefill() and step() end at the next pass, until resume().
+    // From a task, or between calls: nothing more is read until resume().
     void cancel() { cancelled_ = true; }
+    bool cancelled() const { return cancelled_; }
 
   private:
     void put_text(std::string_view text);

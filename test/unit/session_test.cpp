@@ -349,7 +349,10 @@ TEST_CASE("a cancelled session stops before its next pass and can be resumed") {
     engine.loop().remove(talk.session.get());
     CHECK(talk->prefill().code() == Code::interrupted);
     CHECK(talk->sequence().length() == 10);
+    Row rows[4];
+    CHECK(talk->add_rows(rows) == 0);
     REQUIRE(talk->resume(tokens).ok());
+    CHECK(talk->add_rows(rows) == 4);
     CHECK(talk->sequence().length() == 10);
     REQUIRE(talk->prefill().ok());
     CHECK(hash_of(talk->logits()) == from_scratch(model, tokens));
