@@ -186,6 +186,10 @@ TEST_CASE("wrong signatures, checksums and addresses give no facts and no crash"
     Tables t;
     t.at[0x1000][0] = 'X';
     CHECK(!t.facts().found);
+    t.fix();
+    CHECK(!t.facts().found);  // the signature alone
+    t.at[0x1000][0] = 'R';
+    CHECK(!t.facts().found);  // the checksum alone
     CHECK(!read_acpi({Tables::read, &t}, 0x77777777).found);
     CHECK(!read_acpi({Tables::read, &t}, 0).found);
 }
@@ -223,6 +227,7 @@ TEST_CASE("a MADT entry of length zero or past the end ends the count") {
         const AcpiFacts facts = t.facts();
         CHECK(facts.cpus.n_found == 1);
         CHECK(notes(facts, "MADT: entry at offset 0x34"));
+        CHECK(notes(facts, ", allowed 2..36"));
     }
 }
 

@@ -210,6 +210,9 @@ TEST_CASE("the tables that are asked for suffice, with large pages and without")
     const auto needed = [&](const MoreRanges& more, const PageTables::Features& features) {
         return tables_needed(e.regions, e.others, more, features);
     };
+    const CoreMemory many{4 * kMib, 255, 0x8000};
+    CHECK(tables_needed(e.regions, many, {}, large) >=
+          needed({}, large) + many.range().size() / kLargePageBytes - 1);
     CHECK(needed({3, 0x3000}, large) >= needed({}, large) + 3 * 6);
     CHECK(needed({1, 16 * kGib}, small) >= needed({}, small) + 16);
 }

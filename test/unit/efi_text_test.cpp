@@ -51,6 +51,9 @@ TEST_CASE("unpaired surrogates and control characters are refused with their pla
     const char16_t cut[] = {0xd83d};
     CHECK(to_utf8({lone_high, 3}).find("character 1: found 0xd83d") != std::string::npos);
     CHECK(to_utf8({lone_low, 1}).find("found 0xde00") != std::string::npos);
+    const char16_t first[] = {0xd800}, last[] = {0xdfff};
+    CHECK(to_utf8({first, 1}).find("found 0xd800") != std::string::npos);
+    CHECK(to_utf8({last, 1}).find("found 0xdfff") != std::string::npos);
     const char16_t wrong[] = {0xd83d, 0xe000}, wrong_too[] = {0xd83d, 0xdbff};
     CHECK(to_utf8({wrong, 2}).find("character 0: found 0xd83d") != std::string::npos);
     CHECK(to_utf8({wrong_too, 2}).find("character 0: found 0xd83d") != std::string::npos);
