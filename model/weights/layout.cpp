@@ -16,45 +16,31 @@ namespace {
 
 constexpr uint64_t kLoadChunkBytes = 2 << 20;
 
-// The extent that may follow `previous` (nullptr: the first one) other than `found`, or `found`
-// itself where it may.
+// Kind, layer and expert of the extent that `found` should be, after `previous` (nullptr: it is the
+// first). Where a layer's experts may go on or end, what is found says which is meant.
 Extent expected_after(const Extent* previous, const Extent& found, bool is_last) {
-    Extent next{};
-    const auto is = [&](ExtentKind kind, uint32_t layer, uint32_t expert) {
-        next.kind = kind, next.layer = layer, next.expert = expert;
-        return found.kind == kind && found.layer == layer && found.expert == expert;
+    const auto place = [](ExtentKind kind, uint32_t layer, uint32_t expert) {
+        return Extent{0, 0, kind, layer, expert, 0};
     };
-    if (is_last) {
-        is(ExtentKind::output, 0, 0);
-        return next;
-    }
-    if (previous == nullptr) {
-        is(ExtentKind::config, 0, 0);
-        return next;
-    }
-    switch (previous->kind) {
-        case ExtentKind::layer:
-            if (is(ExtentKind::expert, previous->layer, 0)) return next;
-            break;
-        case ExtentKind::expert:
-            if (is(ExtentKind::expert, previous->layer, previous->expert + 1)) return next;
-            break;
-        case ExtentKind::embedding:
-            is(ExtentKind::layer, 0, 0);
-            return next;
-        default:
-            is(ExtentKind(uint32_t(previous->kind) + 1), 0, 0);
-            return next;
-    }
-    is(ExtentKind::layer, previous->layer + 1, 0);
-    return next;
+    if (is_last) return place(ExtentKind::output, 0, 0);
+    if (previous == nullptr) return place(ExtentKind::config, 0, 0);
+    if (previous->kind == ExtentKind::embedding) return place(ExtentKind::layer, 0, 0);
+    const bool in_layer =
+        previous->kind == ExtentKind::layer || previous->kind == ExtentKind::expert;
+    if (!in_layer) return place(ExtentKind(uint32_t(previous->kind) + 1), 0, 0);
+    if (found.kind != ExtentKind::expert) return place(ExtentKind::layer, previous->layer + 1, 0);
+    return place(ExtentKind::expert, previous->layer,
+                 previous->kind == ExtentKind::layer ? 0 : previous->expert + 1);
 }
 
 Text<48> place_name(const Extent& e) {
-    if (e.kind == ExtentKind::expert)
-        return Text<48>("expert ", e.expert, " of layer ", e.layer);
+    if (e.kind == ExtentKind::expert) return Text<48>("expert ", e.expert, " of layer ", e.layer);
     if (e.kind == ExtentKind::layer) return Text<48>("layer ", e.layer);
     return Text<48>(format::extent_kind_name(e.kind));
+}
+
+Text<48> kind_text(ExtentKind kind) {
+    return Text<48>(uint32_t(kind), " (", format::extent_kind_name(kind), ")");
 }
 
 Status check_extents(std::string_view file, const FileLayout& layout, uint64_t file_bytes) {
@@ -69,10 +55,14 @@ Status check_extents(std::string_view file, const FileLayout& layout, uint64_t f
         };
         const Extent expected =
             expected_after(i == 0 ? nullptr : &extents[i - 1], e, i + 1 == extents.size());
-        if (e.kind != expected.kind || e.layer != expected.layer || e.expert != expected.expert) {
-            return wrong("kind", offsetof(Extent, kind), place_name(e).view(),
-                         place_name(expected).view());
+        if (e.kind != expected.kind) {
+            return wrong("kind", offsetof(Extent, kind), kind_text(e.kind).view(),
+                         kind_text(expected.kind).view());
         }
+        if (e.layer != expected.layer)
+            return wrong("layer", offsetof(Extent, layer), e.layer, expected.layer);
+        if (e.expert != expected.expert)
+            return wrong("expert", offsetof(Extent, expert), e.expert, expected.expert);
         // A gap below one page keeps the file covered; the end is compared without overflow.
         const uint64_t begin = round_up(end, format::kExtentAlignment);
         if (e.offset != begin) {
@@ -104,8 +94,8 @@ Status check_extents(std::string_view file, const FileLayout& layout, uint64_t f
     return {};
 }
 
-Status check_sum(std::string_view file, const FileLayout& layout, size_t i_extent,
-                 uint64_t i_piece, uint64_t sum) {
+Status check_sum(std::string_view file, const FileLayout& layout, size_t i_extent, uint64_t i_piece,
+                 uint64_t sum) {
     const Extent& e = layout.extents[i_extent];
     const uint64_t stored = layout.sums[e.first_piece + i_piece];
     if (sum == stored) return {};
@@ -124,18 +114,18 @@ Result<uint64_t> FileLayout::head_bytes(std::string_view file, std::span<const u
     // Another file than ours is named before its length is looked at.
     if (n_known >= sizeof h.magic && memcmp(header.data(), format::kMagic, sizeof h.magic) != 0) {
         const bool gguf = memcmp(header.data(), "GGUF", 4) == 0;
-        return field_error(
-            file, "header.magic", 0,
-            Quoted{{reinterpret_cast<const char*>(header.data()), sizeof h.magic}},
-            gguf ? "\"AXIOMPK\\x00\" (this is a GGUF file: pack it with axiom-pack)"
-                 : "\"AXIOMPK\\x00\"");
+        return field_error(file, "header.magic", 0,
+                           Quoted{{reinterpret_cast<const char*>(header.data()), sizeof h.magic}},
+                           gguf ? "\"AXIOMPK\\x00\" (this is a GGUF file: pack it with axiom-pack)"
+                                : "\"AXIOMPK\\x00\"");
     }
     if (n_known >= offsetof(FileHeader, n_extents)) {
         memcpy(&h, header.data(), offsetof(FileHeader, n_extents));
         if (h.version != format::kVersion) {
             return field_error(file, "header.version", offsetof(FileHeader, version), h.version,
-                               Text<112>(format::kVersion, " (pack the model again: axiom-pack "
-                                                           "MODEL.gguf -o MODEL.axm)")
+                               Text<112>(format::kVersion,
+                                         " (pack the model again: axiom-pack "
+                                         "MODEL.gguf -o MODEL.axm)")
                                    .view());
         }
     }
