@@ -140,6 +140,7 @@ Result<uint64_t> FileLayout::head_bytes(std::string_view file, std::span<const u
         !s.ok()) {
         return s;
     }
+    if (Status s = check.zeros("header.reserved", h.reserved); !s.ok()) return s;
     if (h.n_pieces < h.n_extents || h.n_pieces > format::kMaxPieces) {
         return field_error(file, "header.n_pieces", offsetof(FileHeader, n_pieces), h.n_pieces,
                            Text<64>(h.n_extents, "..", format::kMaxPieces).view());
