@@ -187,6 +187,7 @@ uint32_t FileLayout::find(ExtentKind kind, size_t layer, size_t expert) const {
     // Extents ascend by (is it the output, layer, expert) behind the metadata.
     if (kind < ExtentKind::layer) return uint32_t(kind);
     if (kind == ExtentKind::output) return uint32_t(extents.size() - 1);
+    if (layer >= format::kMaxExtents || expert >= format::kMaxExtents) return format::kNone;
     const auto first = extents.begin() + uint32_t(ExtentKind::layer), last = extents.end() - 1;
     // A layer's own extent comes before its experts.
     const auto place = [](const Extent& e) {
