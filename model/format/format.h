@@ -99,8 +99,9 @@ inline constexpr uint32_t kNone = 0xffffffff;  // where an index is optional
 struct RopeTable {
     uint32_t n_dims;  // rotated dimensions of a head, even, adjacent pairs
     float magnitude;  // multiplies cosine and sine: YaRN's and longrope's attention factor
-    // Contexts of more than max_ctx positions use table `longer` in its place (longrope); max_ctx 0:
-    // for all contexts, and `longer` is kNone. What counts is the context asked for.
+    // Contexts of more than max_ctx positions use table `longer` in its place (longrope), which is
+    // for all contexts; max_ctx 0: so is this one, and `longer` is kNone. What counts is the context
+    // asked for.
     uint32_t max_ctx;
     uint32_t longer;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "core/status.h"
@@ -31,6 +32,13 @@ struct FieldCheck {
         if (double(value) >= low && double(value) <= high) return {};
         return wrong(name, &value, Fixed{double(value), 9},
                      Text<64>(Fixed{low, 9}, "..", Fixed{high, 9}).view());
+    }
+    // Words that a later version may give a meaning.
+    Status zeros(std::string_view name, std::span<const uint64_t> words) const {
+        for (const uint64_t& word : words) {
+            if (word != 0) return wrong(name, &word, Hex{word}, "0");
+        }
+        return {};
     }
 };
 

@@ -12,13 +12,6 @@ namespace {
 
 constexpr double kLargestScale = 1e9;
 
-bool all_zero(std::span<const uint64_t> words) {
-    for (const uint64_t word : words) {
-        if (word != 0) return false;
-    }
-    return true;
-}
-
 Status check_model(const FieldCheck& check, const Config& c) {
     struct Limit {
         std::string_view name;
@@ -76,14 +69,16 @@ Status check_model(const FieldCheck& check, const Config& c) {
             return check.wrong(name("n_dims").view(), &t.n_dims, t.n_dims, "an even number");
         if (Status s = check.range(name("magnitude").view(), t.magnitude, 0, 1024); !s.ok())
             return s;
-        if (t.max_ctx == 0 ? t.longer == format::kNone : t.longer < c.n_rope_tables) continue;
+        if (t.max_ctx == 0) {
+            if (t.longer == format::kNone) continue;
+            return check.wrong(name("longer").view(), &t.longer, t.longer,
+                               Text<48>(format::kNone, " (max_ctx is 0)").view());
+        }
+        if (t.longer < c.n_rope_tables && c.rope[t.longer].max_ctx == 0) continue;
         return check.wrong(name("longer").view(), &t.longer, t.longer,
-                           t.max_ctx == 0 ? Text<48>(format::kNone, " (max_ctx is 0)").view()
-                                          : Text<48>("0..", c.n_rope_tables - 1).view());
+                           Text<64>("a table below ", c.n_rope_tables, " for all contexts").view());
     }
-    if (!all_zero(c.reserved))
-        return check.wrong("config.reserved", &c.reserved, "something else", "zeros");
-    return {};
+    return check.zeros("config.reserved", c.reserved);
 }
 
 Status check_layer(const FieldCheck& check, const Config& c, std::span<const LayerConfig> layers,
@@ -162,8 +157,7 @@ Status check_layer(const FieldCheck& check, const Config& c, std::span<const Lay
         return wrong("tensors", &l.tensors, Hex{l.tensors},
                      Text<80>("all of ", Hex{required}, ", none but ", Hex{allowed}).view());
     }
-    if (!all_zero(l.reserved)) return wrong("reserved", &l.reserved, "something else", "zeros");
-    return {};
+    return check.zeros(name("reserved").view(), l.reserved);
 }
 
 }  // namespace

@@ -17,44 +17,31 @@ namespace {
 
 constexpr uint64_t kLoadChunkBytes = 2 << 20;
 
-// The extent that may follow `previous` (nullptr: the first one) other than `found`, or `found`
-// itself where it may.
+// Kind, layer and expert of the extent that `found` should be, after `previous` (nullptr: it is the
+// first). Where a layer's experts may go on or end, what is found says which is meant.
 Extent expected_after(const Extent* previous, const Extent& found, bool is_last) {
-    Extent next{};
-    const auto is = [&](ExtentKind kind, uint32_t layer, uint32_t expert) {
-        next.kind = kind, next.layer = layer, next.expert = expert;
-        return found.kind == kind && found.layer == layer && found.expert == expert;
+    const auto place = [](ExtentKind kind, uint32_t layer, uint32_t expert) {
+        return Extent{0, 0, kind, layer, expert, 0};
     };
-    if (is_last) {
-        is(ExtentKind::output, 0, 0);
-        return next;
-    }
-    if (previous == nullptr) {
-        is(ExtentKind::config, 0, 0);
-        return next;
-    }
-    switch (previous->kind) {
-        case ExtentKind::layer:
-            if (is(ExtentKind::expert, previous->layer, 0)) return next;
-            break;
-        case ExtentKind::expert:
-            if (is(ExtentKind::expert, previous->layer, previous->expert + 1)) return next;
-            break;
-        case ExtentKind::embedding:
-            is(ExtentKind::layer, 0, 0);
-            return next;
-        default:
-            is(ExtentKind(uint32_t(previous->kind) + 1), 0, 0);
-            return next;
-    }
-    is(ExtentKind::layer, previous->layer + 1, 0);
-    return next;
+    if (is_last) return place(ExtentKind::output, 0, 0);
+    if (previous == nullptr) return place(ExtentKind::config, 0, 0);
+    if (previous->kind == ExtentKind::embedding) return place(ExtentKind::layer, 0, 0);
+    const bool in_layer =
+        previous->kind == ExtentKind::layer || previous->kind == ExtentKind::expert;
+    if (!in_layer) return place(ExtentKind(uint32_t(previous->kind) + 1), 0, 0);
+    if (found.kind != ExtentKind::expert) return place(ExtentKind::layer, previous->layer + 1, 0);
+    return place(ExtentKind::expert, previous->layer,
+                 previous->kind == ExtentKind::layer ? 0 : previous->expert + 1);
 }
 
 Text<48> place_name(const Extent& e) {
     if (e.kind == ExtentKind::expert) return Text<48>("expert ", e.expert, " of layer ", e.layer);
     if (e.kind == ExtentKind::layer) return Text<48>("layer ", e.layer);
     return Text<48>(format::extent_kind_name(e.kind));
+}
+
+Text<48> kind_text(ExtentKind kind) {
+    return Text<48>(uint32_t(kind), " (", format::extent_kind_name(kind), ")");
 }
 
 Status check_extents(std::string_view file, const FileLayout& layout, uint64_t file_bytes) {
@@ -69,10 +56,14 @@ Status check_extents(std::string_view file, const FileLayout& layout, uint64_t f
         };
         const Extent expected =
             expected_after(i == 0 ? nullptr : &extents[i - 1], e, i + 1 == extents.size());
-        if (e.kind != expected.kind || e.layer != expected.layer || e.expert != expected.expert) {
-            return wrong("kind", offsetof(Extent, kind), place_name(e).view(),
-                         place_name(expected).view());
+        if (e.kind != expected.kind) {
+            return wrong("kind", offsetof(Extent, kind), kind_text(e.kind).view(),
+                         kind_text(expected.kind).view());
         }
+        if (e.layer != expected.layer)
+            return wrong("layer", offsetof(Extent, layer), e.layer, expected.layer);
+        if (e.expert != expected.expert)
+            return wrong("expert", offsetof(Extent, expert), e.expert, expected.expert);
         // A gap below one page keeps the file covered; the end is compared without overflow.
         const uint64_t begin = round_up(end, format::kExtentAlignment);
         if (e.offset != begin) {
@@ -150,6 +141,7 @@ Result<uint64_t> FileLayout::head_bytes(std::string_view file, std::span<const u
         !s.ok()) {
         return s;
     }
+    if (Status s = check.zeros("header.reserved", h.reserved); !s.ok()) return s;
     if (h.n_pieces < h.n_extents || h.n_pieces > format::kMaxPieces) {
         return field_error(file, "header.n_pieces", offsetof(FileHeader, n_pieces), h.n_pieces,
                            Text<64>(h.n_extents, "..", format::kMaxPieces).view());
@@ -196,6 +188,7 @@ uint32_t FileLayout::find(ExtentKind kind, size_t layer, size_t expert) const {
     // Extents ascend by (is it the output, layer, expert) behind the metadata.
     if (kind < ExtentKind::layer) return uint32_t(kind);
     if (kind == ExtentKind::output) return uint32_t(extents.size() - 1);
+    if (layer >= format::kMaxExtents || expert >= format::kMaxExtents) return format::kNone;
     const auto first = extents.begin() + uint32_t(ExtentKind::layer), last = extents.end() - 1;
     // A layer's own extent comes before its experts.
     const auto place = [](const Extent& e) {

@@ -116,6 +116,8 @@ Status EntryCheck::run(size_t i_extent, const format::TensorShape& shape,
         return wrong("offset", offsetof(TensorEntry, offset), e_.offset,
                      Text<64>("a multiple of 64, at least ", end_in_extent).view());
     }
+    if (e_.reserved != 0)
+        return wrong("reserved", offsetof(TensorEntry, reserved), Hex{e_.reserved}, "0");
     const Extent& extent = layout_.extents[i_extent];
     if (e_.offset > extent.bytes || e_.bytes > extent.bytes - e_.offset) {
         return wrong(
