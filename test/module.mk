@@ -3,6 +3,7 @@
 # which runs all parts and sums their tallies.
 
 -include test/golden/vocab.mk
+-include test/golden/chat/chat.mk
 -include test/boot/boot.mk
 
 PYTHON     ?= python3
@@ -12,7 +13,7 @@ TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
 UNIT_SOURCES := $(wildcard test/unit/*.cpp)
 UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp packer/*/*.cpp)) $(EFI_PURE)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) test/kernels/avxvnni_evex.o
-UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS)
+UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS) $(CHAT_TEMPLATES)
 UNIT_ENV     := AXIOM_BUILD_DIR='$(BUILD)'
 # Catch2 version 3 is a library, version 2 a header.
 CATCH_LIB    := $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
