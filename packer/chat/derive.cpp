@@ -12,7 +12,6 @@ namespace axiom::packer {
 namespace {
 
 using format::ChatHeader;
-using format::ChatJoints;
 using format::ChatKind;
 using format::ChatSpan;
 using format::ChatStrip;
@@ -325,8 +324,8 @@ class Derivation {
     bool find_user_strips() {
         ChatHeader& h = parts_.header;
         return find_strips(&h.first_user, "a first message",
-                           [](std::string text) { return Conversation{user(text)}; }) &&
-               find_strips(&h.user, "a later message", [](std::string text) {
+                           [](const std::string& text) { return Conversation{user(text)}; }) &&
+               find_strips(&h.user, "a later message", [](const std::string& text) {
                    return Conversation{user("u"), assistant("a"), user(text)};
                });
     }
@@ -338,15 +337,15 @@ class Derivation {
             parts_.reasoning_off = "/no_think";
         }
         return find_strips(&h.joined_user, "the message after a system message",
-                           [](std::string text) {
+                           [](const std::string& text) {
                                return Conversation{system("s"), user(text)};
                            }) &&
-               find_strips(&h.system, "a system message", [](std::string text) {
+               find_strips(&h.system, "a system message", [](const std::string& text) {
                    return Conversation{system(text), user("u")};
                });
     }
     bool find_assistant_strips() {
-        const auto reply = [](std::string text) {
+        const auto reply = [](const std::string& text) {
             return Conversation{user("u"), assistant(text), user("v")};
         };
         ChatHeader& h = parts_.header;
@@ -357,7 +356,8 @@ class Derivation {
                                                          {"<thought>", "</thought>"}};
         for (const auto& [begin, end] : kMarks) {
             const std::string b(begin), e(end);
-            const std::string reasoned = b + "Zthought" + e + "Zreply";
+            std::string reasoned = b;
+            reasoned.append("Zthought").append(e).append("Zreply");
             if (source_.find(end) == source_.npos || same(reply(reasoned))) continue;
             const auto text = subject_.render(reply(reasoned), Reasoning::by_template, {});
             if (!text) return false;
@@ -369,37 +369,41 @@ class Derivation {
     }
     // Reasoning is left out of earlier turns.
     bool find_cut(const std::string& begin, const std::string& end) {
+        const std::string thought = begin + "x" + end;
         for (const Reasoning reasoning : kReasonings) {
             const auto texts =
-                around({user("Zuser1"), assistant(begin + "x" + end + "Zreply"), user("Zuser2")},
-                       reasoning, {"Zuser1", "Zreply", "Zuser2"});
+                around({user("Zuser1"), assistant(thought + "Zreply"), user("Zuser2")}, reasoning,
+                       {"Zuser1", "Zreply", "Zuser2"});
             if (!texts) return false;
             parts_.modes[size_t(reasoning)].reasoned = (*texts)[1];
         }
-        return find_strips(
-            &parts_.header.answer_only, "a reply after reasoning", [&](std::string text) {
-                return Conversation{user("u"), assistant(begin + "x" + end + text), user("v")};
-            });
+        return find_strips(&parts_.header.answer_only, "a reply after reasoning",
+                           [&](const std::string& text) {
+                               return Conversation{user("u"), assistant(thought + text), user("v")};
+                           });
     }
     // Reasoning is written again, in the template's own way.
     bool find_kept(const std::string& begin, const std::string& end) {
+        std::string reasoned = begin;
+        reasoned.append("Zthought").append(end).append("Zreply");
         for (const Reasoning reasoning : kReasonings) {
-            const auto texts = around(
-                {user("Zuser1"), assistant(begin + "Zthought" + end + "Zreply"), user("Zuser2")},
-                reasoning, {"Zuser1", "Zthought", "Zreply", "Zuser2"});
+            const auto texts = around({user("Zuser1"), assistant(reasoned), user("Zuser2")},
+                                      reasoning, {"Zuser1", "Zthought", "Zreply", "Zuser2"});
             if (!texts) return false;
             parts_.modes[size_t(reasoning)].reasoned = (*texts)[1];
             parts_.answer = (*texts)[2];
         }
         ChatHeader& h = parts_.header;
-        const auto reply = [&](std::string thought, std::string text) {
-            return Conversation{user("u"), assistant(begin + thought + end + text), user("v")};
+        const auto reply = [&](const std::string& thought, const std::string& text) {
+            std::string all = begin;
+            all.append(thought).append(end).append(text);
+            return Conversation{user("u"), assistant(all), user("v")};
         };
         h.reasoning_kept = format::ReasoningKept::yes;
         if (!find_strips(&h.reasoning, "reasoning",
-                         [&](std::string s) { return reply(std::move(s), "x"); }) ||
+                         [&](const std::string& s) { return reply(s, "x"); }) ||
             !find_strips(&h.answer_only, "a reply after reasoning",
-                         [&](std::string s) { return reply("x", std::move(s)); })) {
+                         [&](const std::string& s) { return reply("x", s); })) {
             return false;
         }
         if (!same({user("u"), assistant("x" + end + "y"), user("v")})) {
@@ -433,7 +437,7 @@ class Derivation {
         return text + std::string(kGaps[random(std::size(kGaps))]);
     }
     std::string random_reply() {
-        const std::string text = random_content();
+        std::string text = random_content();
         if (parts_.reasoning_end.empty() && source_.find("</think>") == source_.npos) return text;
         switch (random(4)) {
             case 0:  // with the line breaks that models write, and without

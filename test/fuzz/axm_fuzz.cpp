@@ -46,26 +46,6 @@ void touch(const TensorView& t) {
     require(reinterpret_cast<uintptr_t>(t.data) % 64 == 0);
 }
 
-// Whatever a chat extent says that could be opened, conversations fit the room for them.
-void expand(const ChatTemplate& chat) {
-    constexpr ChatMessage kMessages[] = {{ChatRole::system, " Be brief. /no_think\n"},
-                                         {ChatRole::user, "\n Hi "},
-                                         {ChatRole::assistant, "<think>a</think>\nb"},
-                                         {ChatRole::user, " Bye\n"}};
-    size_t n_written = 0;
-    for (const ChatMessage& m : kMessages) n_written += m.content.size();
-    for (const Reasoning reasoning : {Reasoning::by_template, Reasoning::on, Reasoning::off}) {
-        Tokenizer::Segment room[ChatText::max_segments(std::size(kMessages))];
-        ChatText text(room);
-        const ChatStyle style{reasoning, true, {2026, 2, 3}};
-        if (!chat.expand(kMessages, style, text).ok()) continue;
-        size_t n_bytes = 0;
-        for (const auto& segment : text.segments()) n_bytes += segment.text.size();
-        require(n_bytes <= n_written + chat.max_added_bytes(std::size(kMessages)));
-        require(chat.expand_next(kMessages[0].content, "Hi", style, text).ok());
-    }
-}
-
 void walk(const Weights& w) {
     require(w.config.n_layer > 0 && w.config.n_head > 0 && w.config.n_head_kv > 0);
     require(w.config.n_head % w.config.n_head_kv == 0);
@@ -83,7 +63,6 @@ void walk(const Weights& w) {
     const Result<ChatTemplate> chat = ChatTemplate::open("f.axm", 0, w.chat);
     require(tokenizer.ok() || !tokenizer.status().text().empty());
     require(chat.ok() || !chat.status().text().empty());
-    if (chat.ok() && chat.value().present()) expand(chat.value());
 }
 
 void load(std::span<const uint8_t> bytes) {

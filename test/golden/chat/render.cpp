@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Renders conversations with llama.cpp's own Jinja engine, for make_chat.py, which builds this against
-// llama.cpp. Reads {"bos":..,"eos":..,"now":..,"cases":[{"messages":[..],"enable_thinking":..,
-// "variables":{..}}]} from standard input, the template from the file named; writes a JSON list of texts.
+// Renders conversations with llama.cpp's own Jinja engine, for make_chat.py, which builds this
+// against llama.cpp. Reads
+// {"bos":..,"eos":..,"now":..,"cases":[{"messages":[..],"enable_thinking":.., "variables":{..}}]}
+// from standard input, the template from the file named; writes a JSON list of texts.
 #include <ctime>
 #include <fstream>
 #include <iostream>
@@ -9,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "chat.h"
-#include "log.h"
+#include <chat.h>
+#include <log.h>
 
 using json = nlohmann::ordered_json;
 
@@ -30,7 +31,8 @@ int main(int, char** argv) {
     const std::string source{std::istreambuf_iterator<char>(file), {}};
     const json request = json::parse(std::cin);
     fixed_now = request["now"].get<time_t>();
-    const auto templates = common_chat_templates_init(nullptr, source, request["bos"], request["eos"]);
+    const auto templates =
+        common_chat_templates_init(nullptr, source, request["bos"], request["eos"]);
     json texts = json::array();
     for (const json& c : request["cases"]) {
         common_chat_templates_inputs inputs;
