@@ -18,6 +18,7 @@ using format::ChatKind;
 using format::ChatSpan;
 using format::ChatStrip;
 using format::ChatStrips;
+using format::ReasoningKept;
 
 constexpr auto kParse = Tokenizer::Specials::parse, kLiteral = Tokenizer::Specials::literal;
 
@@ -43,7 +44,8 @@ constexpr Spans kJoints[] = {{"begin", &ChatJoints::begin, true},
                              {"after_system", &ChatJoints::after_system, true},
                              {"assistant", &ChatJoints::assistant, false},
                              {"user", &ChatJoints::user, false},
-                             {"generate", &ChatJoints::generate, false}};
+                             {"generate", &ChatJoints::generate, false},
+                             {"reasoned", &ChatJoints::reasoned, false}};
 
 // How a joint is cut: the text up to a date, and the date's format; then the rest follows.
 struct Cut {
@@ -117,9 +119,17 @@ Result<ChatTemplate> ChatTemplate::open(std::string_view file, uint64_t extent_o
         return {};
     };
     if (Status s = check("source", h.source, 0, false); !s.ok()) return s;
-    if (Status s = check("reasoning_end", h.reasoning_end, 0, true); !s.ok()) return s;
-    if (Status s = check("reasoning_on", h.reasoning_on, 0, true); !s.ok()) return s;
-    if (Status s = check("reasoning_off", h.reasoning_off, 0, true); !s.ok()) return s;
+    const struct {
+        std::string_view name;
+        const ChatSpan* span;
+    } plain[] = {{"reasoning_end", &h.reasoning_end},
+                 {"reasoning_begin", &h.reasoning_begin},
+                 {"answer", &h.answer},
+                 {"reasoning_on", &h.reasoning_on},
+                 {"reasoning_off", &h.reasoning_off}};
+    for (const auto& p : plain) {
+        if (Status s = check(p.name, *p.span, 0, true); !s.ok()) return s;
+    }
     static constexpr std::string_view kModes[] = {"default", "on", "off"};
     for (size_t mode = 0; mode < format::kChatModes; mode++) {
         for (const Spans& s : kJoints) {
@@ -130,8 +140,8 @@ Result<ChatTemplate> ChatTemplate::open(std::string_view file, uint64_t extent_o
             }
         }
     }
-    for (const ChatStrips* s :
-         {&h.system, &h.first_user, &h.joined_user, &h.user, &h.assistant, &h.cut_assistant}) {
+    for (const ChatStrips* s : {&h.system, &h.first_user, &h.joined_user, &h.user, &h.assistant,
+                                &h.answer_only, &h.reasoning}) {
         if (s->left > ChatStrip::blanks || s->right > ChatStrip::blanks) {
             return field_error(file, "chat strips", offset(s),
                                Text<16>(uint32_t(s->left), ", ", uint32_t(s->right)).view(),
@@ -139,8 +149,12 @@ Result<ChatTemplate> ChatTemplate::open(std::string_view file, uint64_t extent_o
         }
     }
     if (h.system_at_last > 1) {
-        return field_error(file, "chat system_at_last", offset(&h.system_at_last), h.system_at_last,
-                           "0 or 1");
+        return field_error(file, "chat system_at_last", offset(&h.system_at_last),
+                           uint32_t(h.system_at_last), "0 or 1");
+    }
+    if (h.reasoning_kept > ReasoningKept::if_begun) {
+        return field_error(file, "chat reasoning_kept", offset(&h.reasoning_kept),
+                           uint32_t(h.reasoning_kept), "0 (no), 1 (yes), 2 (if begun)");
     }
     return t;
 }
@@ -176,7 +190,7 @@ size_t ChatTemplate::max_added_bytes(size_t n_messages) const {
 }
 
 bool ChatTemplate::rewrites_history(bool has_system) const {
-    return !part(header_.reasoning_end).empty() || (has_system && header_.system_at_last);
+    return !part(header_.reasoning_end).empty() || (has_system && header_.system_at_last != 0);
 }
 
 Status ChatTemplate::check_style(const ChatStyle& style) const {
@@ -275,15 +289,29 @@ void ChatTemplate::put_joint(ChatSpan span, const ChatStyle& style, ChatText& ou
     }
 }
 
-void ChatTemplate::put_assistant(std::string_view content, ChatText& out) const {
-    const std::string_view end = part(header_.reasoning_end);
-    const size_t at = end.empty() ? content.npos : content.rfind(end);
-    if (at == content.npos) {
-        put(out.room_, &out.n_, stripped(header_.assistant, content), kLiteral);
-    } else {
-        put(out.room_, &out.n_, stripped(header_.cut_assistant, content.substr(at + end.size())),
-            kLiteral);
+// With the text before it: what an assistant wrote in an earlier turn.
+void ChatTemplate::put_assistant(const ChatJoints& j, std::string_view content,
+                                 ChatText& out) const {
+    const ChatHeader& h = header_;
+    const std::string_view begin = part(h.reasoning_begin), end = part(h.reasoning_end);
+    const bool kept = h.reasoning_kept != ReasoningKept::no;
+    const size_t at = end.empty() ? content.npos : kept ? content.find(end) : content.rfind(end);
+    const size_t begins = at == content.npos || !kept || begin.empty()
+                              ? content.npos
+                              : content.substr(0, at).rfind(begin);
+    const bool not_begun = h.reasoning_kept == ReasoningKept::if_begun && begins == content.npos;
+    if (at == content.npos || not_begun) {
+        put_joint(j.assistant, {}, out);
+        put(out.room_, &out.n_, stripped(h.assistant, content), kLiteral);
+        return;
     }
+    put_joint(j.reasoned, {}, out);
+    if (kept) {
+        const size_t from = begins == content.npos ? 0 : begins + begin.size();
+        put(out.room_, &out.n_, stripped(h.reasoning, content.substr(from, at - from)), kLiteral);
+        put_joint(h.answer, {}, out);
+    }
+    put(out.room_, &out.n_, stripped(h.answer_only, content.substr(at + end.size())), kLiteral);
 }
 
 Status ChatTemplate::expand(std::span<const ChatMessage> messages, const ChatStyle& style,
@@ -307,8 +335,7 @@ Status ChatTemplate::expand(std::span<const ChatMessage> messages, const ChatSty
         const std::string_view content = messages[i].content;
         if (i % 2 == 1) {
             AXIOM_CHECK(messages[i].role == ChatRole::assistant);
-            put_joint(j.assistant, style, out);
-            put_assistant(content, out);
+            put_assistant(j, content, out);
             continue;
         }
         AXIOM_CHECK(messages[i].role == ChatRole::user);

@@ -37,7 +37,7 @@ class ChatText {
     // A conversation of n messages never has more segments than this.
     static constexpr size_t kMaxDates = 4, kMaxReasoningMarks = 8;
     static constexpr size_t max_segments(size_t n_messages) {
-        return 2 * n_messages + 2 + 2 * kMaxDates + kMaxReasoningMarks;
+        return 4 * n_messages + 2 + 2 * kMaxDates + kMaxReasoningMarks;
     }
 
     explicit ChatText(std::span<Tokenizer::Segment> room) : room_(room) {}
@@ -107,7 +107,8 @@ class ChatTemplate {
     struct System;
     System read_system(std::string_view content, Reasoning reasoning) const;
     void put_joint(format::ChatSpan span, const ChatStyle& style, ChatText& out) const;
-    void put_assistant(std::string_view content, ChatText& out) const;
+    void put_assistant(const format::ChatJoints& joints, std::string_view content,
+                       ChatText& out) const;
 
     format::ChatHeader header_{};
     std::string_view text_;

@@ -12,7 +12,6 @@ namespace axiom::packer {
 namespace {
 
 using format::ChatHeader;
-using format::ChatJoints;
 using format::ChatKind;
 using format::ChatSpan;
 using format::ChatStrip;
@@ -41,12 +40,12 @@ Message assistant(std::string content) {
 // --- the data before it is bytes
 
 struct Joints {
-    std::string begin, bare_begin, begin_system, after_system, assistant, user, generate;
+    std::string begin, bare_begin, begin_system, after_system, assistant, user, generate, reasoned;
 };
 struct Parts {
     Joints modes[format::kChatModes];
-    std::string reasoning_end, reasoning_on, reasoning_off;
-    ChatHeader header{};  // strips and system_at_last; spans and sizes are serialize()'s
+    std::string reasoning_end, reasoning_begin, answer, reasoning_on, reasoning_off;
+    ChatHeader header{};  // all but spans and sizes, which are serialize()'s
 };
 
 std::vector<uint8_t> serialize(const Parts& parts, std::string_view source, ChatKind kind) {
@@ -66,9 +65,11 @@ std::vector<uint8_t> serialize(const Parts& parts, std::string_view source, Chat
             const Joints& j = parts.modes[m];
             h.modes[m] = {add(j.begin),        add(j.bare_begin), add(j.begin_system),
                           add(j.after_system), add(j.assistant),  add(j.user),
-                          add(j.generate)};
+                          add(j.generate),     add(j.reasoned)};
         }
         h.reasoning_end = add(parts.reasoning_end);
+        h.reasoning_begin = add(parts.reasoning_begin);
+        h.answer = add(parts.answer);
         h.reasoning_on = add(parts.reasoning_on);
         h.reasoning_off = add(parts.reasoning_off);
     }
@@ -230,14 +231,16 @@ class Derivation {
         const auto once = around({s, u1}, reasoning, {"Zsystem", "Zuser1"});
         const auto turns = around({u1, a1, u2, a2, u3}, reasoning,
                                   {"Zuser1", "Zreply1", "Zuser2", "Zreply2", "Zuser3"});
+        const auto alone = around({u1}, reasoning, {"Zuser1"});
         const auto last = subject_.render({s, u1, a1, u2}, reasoning, {});
-        if (!once || !turns || !last) return fail("it cannot be rendered");
+        if (!once || !turns || !alone || !last) return false;
         Joints& j = parts_.modes[size_t(reasoning)];
         j.begin = (*turns)[0];
         j.assistant = (*turns)[1];
         j.user = (*turns)[2];
         j.generate = (*turns)[5];
-        if ((*turns)[3] != j.assistant || (*turns)[4] != j.user) {
+        if ((*turns)[3] != j.assistant || (*turns)[4] != j.user || (*alone)[0] != j.begin ||
+            (*alone)[1] != j.generate) {
             return fail("turns of a conversation are not written alike");
         }
         j.begin_system = (*once)[0];
@@ -321,8 +324,8 @@ class Derivation {
     bool find_user_strips() {
         ChatHeader& h = parts_.header;
         return find_strips(&h.first_user, "a first message",
-                           [](std::string text) { return Conversation{user(text)}; }) &&
-               find_strips(&h.user, "a later message", [](std::string text) {
+                           [](const std::string& text) { return Conversation{user(text)}; }) &&
+               find_strips(&h.user, "a later message", [](const std::string& text) {
                    return Conversation{user("u"), assistant("a"), user(text)};
                });
     }
@@ -334,29 +337,77 @@ class Derivation {
             parts_.reasoning_off = "/no_think";
         }
         return find_strips(&h.joined_user, "the message after a system message",
-                           [](std::string text) {
+                           [](const std::string& text) {
                                return Conversation{system("s"), user(text)};
                            }) &&
-               find_strips(&h.system, "a system message", [](std::string text) {
+               find_strips(&h.system, "a system message", [](const std::string& text) {
                    return Conversation{system(text), user("u")};
                });
     }
     bool find_assistant_strips() {
-        const auto reply = [](std::string text) {
+        const auto reply = [](const std::string& text) {
             return Conversation{user("u"), assistant(text), user("v")};
         };
         ChatHeader& h = parts_.header;
         if (!find_strips(&h.assistant, "a reply", reply)) return false;
-        for (const std::string_view end : {"</think>", "[/THINK]", "</thinking>", "</thought>"}) {
-            if (source_.find(end) == source_.npos) continue;
-            const std::string mark(end);
-            const auto text =
-                subject_.render(reply("Zthought" + mark + "Zreply"), Reasoning::by_template, {});
+        static constexpr std::string_view kMarks[][2] = {{"<think>", "</think>"},
+                                                         {"[THINK]", "[/THINK]"},
+                                                         {"<thinking>", "</thinking>"},
+                                                         {"<thought>", "</thought>"}};
+        for (const auto& [begin, end] : kMarks) {
+            const std::string b(begin), e(end);
+            std::string reasoned = b;
+            reasoned.append("Zthought").append(e).append("Zreply");
+            if (source_.find(end) == source_.npos || same(reply(reasoned))) continue;
+            const auto text = subject_.render(reply(reasoned), Reasoning::by_template, {});
             if (!text) return false;
-            if (text->find("Zthought") != std::string::npos) continue;
-            parts_.reasoning_end = mark;
-            return find_strips(&h.cut_assistant, "a reply after reasoning",
-                               [&](std::string s) { return reply("Zthought" + mark + s); });
+            parts_.reasoning_begin = b;
+            parts_.reasoning_end = e;
+            return text->find("Zthought") == std::string::npos ? find_cut(b, e) : find_kept(b, e);
+        }
+        return true;
+    }
+    // Reasoning is left out of earlier turns.
+    bool find_cut(const std::string& begin, const std::string& end) {
+        const std::string thought = begin + "x" + end;
+        for (const Reasoning reasoning : kReasonings) {
+            const auto texts =
+                around({user("Zuser1"), assistant(thought + "Zreply"), user("Zuser2")}, reasoning,
+                       {"Zuser1", "Zreply", "Zuser2"});
+            if (!texts) return false;
+            parts_.modes[size_t(reasoning)].reasoned = (*texts)[1];
+        }
+        return find_strips(&parts_.header.answer_only, "a reply after reasoning",
+                           [&](const std::string& text) {
+                               return Conversation{user("u"), assistant(thought + text), user("v")};
+                           });
+    }
+    // Reasoning is written again, in the template's own way.
+    bool find_kept(const std::string& begin, const std::string& end) {
+        std::string reasoned = begin;
+        reasoned.append("Zthought").append(end).append("Zreply");
+        for (const Reasoning reasoning : kReasonings) {
+            const auto texts = around({user("Zuser1"), assistant(reasoned), user("Zuser2")},
+                                      reasoning, {"Zuser1", "Zthought", "Zreply", "Zuser2"});
+            if (!texts) return false;
+            parts_.modes[size_t(reasoning)].reasoned = (*texts)[1];
+            parts_.answer = (*texts)[2];
+        }
+        ChatHeader& h = parts_.header;
+        const auto reply = [&](const std::string& thought, const std::string& text) {
+            std::string all = begin;
+            all.append(thought).append(end).append(text);
+            return Conversation{user("u"), assistant(all), user("v")};
+        };
+        h.reasoning_kept = format::ReasoningKept::yes;
+        if (!find_strips(&h.reasoning, "reasoning",
+                         [&](const std::string& s) { return reply(s, "x"); }) ||
+            !find_strips(&h.answer_only, "a reply after reasoning",
+                         [&](const std::string& s) { return reply("x", s); })) {
+            return false;
+        }
+        if (!same({user("u"), assistant("x" + end + "y"), user("v")})) {
+            h.reasoning_kept = format::ReasoningKept::if_begun;
         }
         return true;
     }
@@ -374,7 +425,7 @@ class Derivation {
             "'",         "\"",           "\\n",
             "3.",        "# system",     "user",
             "assistant", "[INST]",       "<|im_end|>",
-            "</s>",      "<think>",      "a b",
+            "</s>",      "<thing>",      "a b",
             "<<SYS>>",   "None"};
         static constexpr std::string_view kGaps[] = {"", " ", "\n", "\t", "  ", "\n\n", "\r\n"};
         std::string text;
@@ -387,8 +438,17 @@ class Derivation {
     }
     std::string random_reply() {
         std::string text = random_content();
-        const bool reasons = source_.find("</think>") != source_.npos && random(2) == 0;
-        return reasons ? "<think>\n" + text + "\n</think>\n\n" + random_content() : text;
+        if (parts_.reasoning_end.empty() && source_.find("</think>") == source_.npos) return text;
+        switch (random(4)) {
+            case 0:  // with the line breaks that models write, and without
+                return "<think>\n" + text + "\n</think>\n\n" + random_content();
+            case 1:
+                return "<think>" + text + "</think>" + random_content();
+            case 2:  // where the prompt began the reasoning
+                return text + "</think>\n\n" + random_content();
+            default:
+                return text;
+        }
     }
     bool verify() {
         for (size_t i = 0; i < 48; i++) {
