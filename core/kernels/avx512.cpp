@@ -35,6 +35,9 @@ struct Avx512 {
     static Reg at_most(Reg x, Reg c) {
         return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, c, _CMP_GT_OQ), c);
     }
+    static Reg zero_below(Reg x, Reg y, Reg c) {
+        return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, c, _CMP_NLT_UQ), x);
+    }
     static Reg greater(Reg a, Reg b) { return _mm512_max_ps(a, b); }
     static Reg swap_pairs(Reg x) { return _mm512_permute_ps(x, 0xb1); }
     static Reg keep_first(Reg x, size_t n) { return _mm512_maskz_mov_ps(mask_first(n), x); }
@@ -44,6 +47,9 @@ struct Avx512 {
     }
     static Reg load_half(const uint16_t* p) {
         return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
+    static Reg load_half_first(const uint16_t* p, size_t n) {
+        return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask_first(n), p));
     }
     static void store_half(uint16_t* p, Reg x) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),

@@ -47,7 +47,9 @@ concept FloatLanes = 16 % V::kWidth == 0 && requires {
     Fn<Reg<V>, Reg<V>, size_t>{&V::keep_first};  // zeros from lane n on
     Fn<Reg<V>, Reg<V>>{&V::swap_pairs};          // lanes 2i and 2i+1 exchanged
     Fn<Reg<V>, Reg<V>>{&V::pow2};                // 2^x of whole numbers in [-126, 127]
-    Fn<Reg<V>, const uint16_t*>{&V::load_half};  // kWidth f16
+    Fn<Reg<V>, Reg<V>, Reg<V>, Reg<V>>{&V::zero_below};  // (x, y, c): y < c ? +0 : x
+    Fn<Reg<V>, const uint16_t*>{&V::load_half};          // kWidth f16
+    Fn<Reg<V>, const uint16_t*, size_t>{&V::load_half_first};
     Fn<void, uint16_t*, Reg<V>>{&V::store_half};
     Fn<float, const Reg<V>(&)[kRegs<V>]>{&V::fold};  // the 16-lane fold of core/kernels.h
     // Registers of one query's output that attention_values holds.

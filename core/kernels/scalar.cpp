@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cstring>
+#include <limits>
 
 #include "core/kernels/table.h"
 
@@ -320,8 +321,36 @@ void silu_mul(float* gate, const float* up, size_t n) {
     for (size_t i = 0; i < n; i++) gate[i] = (gate[i] / (1.0f + exp_f32(-gate[i]))) * up[i];
 }
 
+void gelu_mul(float* gate, const float* up, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const float v = gate[i] * ((gate[i] * gate[i]) * kGelu.cubic + kGelu.linear);
+        gate[i] = (gate[i] / (1.0f + exp_f32(v))) * up[i];
+    }
+}
+
+void softcap(float* x, size_t n, float cap) {
+    const float inverse = 1.0f / cap;
+    for (size_t i = 0; i < n; i++) x[i] = tanh_f32(x[i] * inverse) * cap;
+}
+
+void scale(float* x, float s, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] *= s;
+}
+
 void add(float* x, const float* y, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+void add_scaled(float* x, const float* y, float s, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] += y[i] * s;
+}
+
+void matvec_f32(const float* w, size_t n_rows, size_t n_cols, const float* x, float* out) {
+    for (size_t row = 0; row < n_rows; row++, w += n_cols) {
+        float lane[kLanes] = {};
+        for (size_t i = 0; i < n_cols; i++) lane[i % kLanes] += w[i] * x[i];
+        out[row] = fold(lane);
+    }
 }
 
 // --- attention ------------------------------------------------------------------------------
@@ -355,7 +384,8 @@ void softmax(float* x, size_t n) {
     for (size_t i = 1; i < n; i++) max = x[i] > max ? x[i] : max;
     float lane[kLanes] = {};
     for (size_t i = 0; i < n; i++) {
-        x[i] = exp_f32(x[i] - max);
+        const float below = x[i] - max;
+        x[i] = below < std::numeric_limits<float>::lowest() ? 0.0f : exp_f32(below);  // -inf
         lane[i % kLanes] += x[i];
     }
     const float inverse = 1.0f / fold(lane);
@@ -367,11 +397,14 @@ void attention_values(const float* const* p, size_t n_queries, const uint16_t* v
     for (size_t j = 0; j < n_queries; j++) {
         for (size_t pos = 0; pos < n_positions; pos++) {
             const __m128 weight = _mm_set1_ps(p[j][pos]);
-            const uint8_t* const row = reinterpret_cast<const uint8_t*>(v + pos * head_dim);
-            for (size_t i = 0; i < head_dim; i += 4) {
-                const __m128 term = _mm_mul_ps(weight, halves_to_floats(row + 2 * i));
+            const uint16_t* const row = v + pos * head_dim;
+            size_t i = 0;
+            for (; i + 4 <= head_dim; i += 4) {
+                const uint8_t* const four = reinterpret_cast<const uint8_t*>(row + i);
+                const __m128 term = _mm_mul_ps(weight, halves_to_floats(four));
                 _mm_storeu_ps(out[j] + i, _mm_add_ps(_mm_loadu_ps(out[j] + i), term));
             }
+            for (; i < head_dim; i++) out[j][i] += p[j][pos] * f16_to_f32(row[i]);
         }
     }
 }
@@ -388,7 +421,12 @@ constinit const Kernels kScalarKernels = {
     .quantize = quantize,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .softcap = softcap,
+    .scale = scale,
     .add = add,
+    .add_scaled = add_scaled,
+    .matvec_f32 = matvec_f32,
     .rope = rope,
     .attention_scores = attention_scores,
     .softmax = softmax,

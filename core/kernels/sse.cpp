@@ -58,6 +58,7 @@ struct Sse {
     static Reg negate(Reg x) { return _mm_xor_ps(x, _mm_set1_ps(-0.0f)); }
     static Reg at_least(Reg x, Reg c) { return _mm_blendv_ps(x, c, _mm_cmplt_ps(x, c)); }
     static Reg at_most(Reg x, Reg c) { return _mm_blendv_ps(x, c, _mm_cmplt_ps(c, x)); }
+    static Reg zero_below(Reg x, Reg y, Reg c) { return _mm_andnot_ps(_mm_cmplt_ps(y, c), x); }
     static Reg greater(Reg a, Reg b) { return _mm_max_ps(a, b); }
     static Reg swap_pairs(Reg x) { return _mm_shuffle_ps(x, x, _MM_SHUFFLE(2, 3, 0, 1)); }
     static Reg keep_first(Reg x, size_t n) {
@@ -69,6 +70,11 @@ struct Sse {
         return _mm_castsi128_ps(_mm_slli_epi32(exponent, 23));
     }
     static Reg load_half(const uint16_t* p) { return halves(reinterpret_cast<const uint8_t*>(p)); }
+    static Reg load_half_first(const uint16_t* p, size_t n) {
+        uint16_t half[kWidth] = {};
+        __builtin_memcpy(half, p, n * sizeof(uint16_t));
+        return load_half(half);
+    }
     static void store_half(uint16_t* p, Reg x) {
         float lanes[kWidth];
         store(lanes, x);

@@ -42,6 +42,9 @@ struct Ymm : Dot {
     static Reg at_most(Reg x, Reg c) {
         return _mm256_blendv_ps(x, c, _mm256_cmp_ps(x, c, _CMP_GT_OQ));
     }
+    static Reg zero_below(Reg x, Reg y, Reg c) {
+        return _mm256_andnot_ps(_mm256_cmp_ps(y, c, _CMP_LT_OQ), x);
+    }
     static Reg greater(Reg a, Reg b) { return _mm256_max_ps(a, b); }
     static Reg swap_pairs(Reg x) { return _mm256_permute_ps(x, 0xb1); }
     static Reg keep_first(Reg x, size_t n) {
@@ -53,6 +56,11 @@ struct Ymm : Dot {
     }
     static Reg load_half(const uint16_t* p) {
         return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    }
+    static Reg load_half_first(const uint16_t* p, size_t n) {
+        uint16_t half[kWidth] = {};
+        __builtin_memcpy(half, p, n * sizeof(uint16_t));
+        return load_half(half);
     }
     static void store_half(uint16_t* p, Reg x) {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p),

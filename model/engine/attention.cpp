@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "core/mathf.h"
-#include "model/engine/temporary_ops.h"
 #include "model/engine/transformer.h"
 
 namespace axiom {
@@ -29,7 +28,7 @@ void Transformer::norm_whole(const Layer& layer) {
         const bool is_key = unit % n_units != 0;
         float* const x = is_key ? ws_.k + t * ws_.kv_stride : ws_.q + t * ws_.q_stride;
         const TensorView& weight = layer.weights[is_key ? Role::attn_k_norm : Role::attn_q_norm];
-        ops::rms_norm(x, weight.f32(), is_key ? c.n_kv() : c.n_q(), config_.rms_eps, x);
+        kernels_.rms_norm(x, weight.f32(), is_key ? c.n_kv() : c.n_q(), config_.rms_eps, x);
     }
     layer.meet();
 }
@@ -42,7 +41,7 @@ void Transformer::rotate_and_store(const Layer& layer) {
     uint16_t* const halves = ws_.scratch[layer.worker.rank].halves;
     const auto turn = [&](float* x, size_t t, const TensorView& norm) {
         if (norm && c.norm_whole_qk == 0)
-            ops::rms_norm(x, norm.f32(), head_dim, config_.rms_eps, x);
+            kernels_.rms_norm(x, norm.f32(), head_dim, config_.rms_eps, x);
         if (c.rope == format::kNone) return;
         kernels_.rope(x, ws_.cosines(c.rope, t), ws_.sines(c.rope, t), config_.rope[c.rope].n_dims);
     };
@@ -157,7 +156,7 @@ void Transformer::attend_tile(const Layer& layer, const Tile& tile) {
     }
     for (size_t j = 0; j < n; j++) {
         if (c.attn_softcap != 0)
-            ops::softcap(scores[j] + block[j], end[j] - block[j], c.attn_softcap);
+            kernels_.softcap(scores[j] + block[j], end[j] - block[j], c.attn_softcap);
         // What lies before the window weighs nothing, and nothing is what the smallest weight that
         // softmax can give is rounded to.
         std::fill(scores[j] + block[j], scores[j] + begin[j], kMinusInfinity);

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "core/mathf.h"
-#include "model/engine/temporary_ops.h"
 
 namespace axiom {
 
@@ -184,7 +183,7 @@ void Transformer::embed(const Pass& pass, const Worker& worker) {
         float* const x = ws_.x + t * ws_.embd_stride;
         dequantize_row(weights_.token_embd.type, weights_.token_embd.data, config_.n_embd,
                        pass.rows[t].token, x);
-        if (config_.embedding_scale != 1) ops::scale(x, config_.embedding_scale, config_.n_embd);
+        if (config_.embedding_scale != 1) kernels_.scale(x, config_.embedding_scale, config_.n_embd);
         const double position = double(pass.rows[t].position);
         for (uint32_t i_table = 0; i_table < config_.rope.size(); i_table++) {
             const size_t chosen = config_.rope_table(i_table, n_ctx);
@@ -261,7 +260,7 @@ void Transformer::activate(const LayerConfig& config, float* gate, const float* 
     if (config.activation == format::Activation::silu) {
         kernels_.silu_mul(gate, up, n);
     } else {
-        ops::gelu_mul(gate, up, n);
+        kernels_.gelu_mul(gate, up, n);
     }
 }
 
@@ -285,7 +284,7 @@ void Transformer::add_rows(const Layer& layer, const TensorView& post_norm, Rows
         if (config_.residual_scale == 1) {
             kernels_.add(ws_.x + at, ws_.projected + at, rows.end - rows.begin);
         } else {
-            ops::add_scaled(ws_.x + at, ws_.projected + at, config_.residual_scale,
+            kernels_.add_scaled(ws_.x + at, ws_.projected + at, config_.residual_scale,
                             rows.end - rows.begin);
         }
     }
@@ -299,7 +298,7 @@ void Transformer::add_normed(const Layer& layer, const TensorView& post_norm) {
     for (size_t t = begin; t < end; t++) {
         float* const projected = ws_.projected + t * ws_.embd_stride;
         kernels_.rms_norm(projected, post_norm.f32(), config_.n_embd, config_.rms_eps, projected);
-        ops::add_scaled(ws_.x + t * ws_.embd_stride, projected, config_.residual_scale,
+        kernels_.add_scaled(ws_.x + t * ws_.embd_stride, projected, config_.residual_scale,
                         config_.n_embd);
     }
 }
@@ -330,8 +329,8 @@ void Transformer::finish_logits(size_t n_rows, Rows rows) {
         float* const logits = ws_.logits + i * ws_.vocab_stride + rows.begin;
         const size_t n = std::min(rows.end, config_.n_vocab) - rows.begin;
         if (weights_.output_bias) kernels_.add(logits, weights_.output_bias.f32() + rows.begin, n);
-        if (config_.logit_scale != 1) ops::scale(logits, config_.logit_scale, n);
-        if (config_.final_softcap != 0) ops::softcap(logits, n, config_.final_softcap);
+        if (config_.logit_scale != 1) kernels_.scale(logits, config_.logit_scale, n);
+        if (config_.final_softcap != 0) kernels_.softcap(logits, n, config_.final_softcap);
     }
 }
 
