@@ -28,7 +28,8 @@ void Transformer::norm_whole(const Layer& layer) {
         const bool is_key = unit % n_units != 0;
         float* const x = is_key ? ws_.k + t * ws_.kv_stride : ws_.q + t * ws_.q_stride;
         const TensorView& weight = layer.weights[is_key ? Role::attn_k_norm : Role::attn_q_norm];
-        kernels_.rms_norm(x, weight.f32(), is_key ? c.n_kv() : c.n_q(), config_.rms_eps, x);
+        if (weight)
+            kernels_.rms_norm(x, weight.f32(), is_key ? c.n_kv() : c.n_q(), config_.rms_eps, x);
     }
     layer.meet();
 }
