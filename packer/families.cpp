@@ -195,6 +195,17 @@ Status read_granite(Reading& r) {
     return {};
 }
 
+// Norms of queries and keys are over all heads at once; OLMo 3 has windows, on whose layers nothing
+// of rope.scaling counts.
+Status read_olmo2(Reading& r) {
+    constexpr std::string_view kWindow = "attention.sliding_window";
+    for (LayerConfig& layer : r.model.layers) layer.norm_whole_qk = 1;
+    if (Status s = r.rotate_all(); !s.ok()) return s;
+    uint32_t window = 0;
+    if (Status s = r.keys.count(kWindow, 0, format::kMaxCtx, 0, &window); !s.ok()) return s;
+    return window == 0 ? Status() : add_windows(r, window, 4, r.rope_base, {});
+}
+
 // ---- the table ------------------------------------------------------------------------------
 
 constexpr uint64_t kPreNorms = role_bit(Role::attn_norm) | role_bit(Role::ffn_norm);
@@ -217,6 +228,7 @@ constexpr Family kFamilies[] = {
     {"gemma3",     kPreNorms | kPostNorms | kQkNorms, kQkvBias,              true,  true,  false, false, Activation::gelu_tanh, read_gemma3},
     {"phi3",       kPreNorms,                         kQkvBias,              true,  true,  false, false, Activation::silu,      read_phi3},
     {"granite",    kPreNorms,                         kQkvBias | kOtherBias, false, false, true,  true,  Activation::silu,      read_granite},
+    {"olmo2",      kPostNorms | kQkNorms,             kQkvBias,              true,  false, false, false, Activation::silu,      read_olmo2},
     {"granitemoe", kPreNorms,                         kQkvBias | kOtherBias, false, false, true,  true,  Activation::silu,      read_granite_moe},
 };
 // clang-format on
