@@ -9,6 +9,7 @@
 
 #include "model/format/tokenizer_section.h"
 #include "model/text/chat.h"
+#include "model/text/pretokenizer.h"
 #include "packer/chat/derive.h"
 #include "packer/gguf.h"
 
@@ -76,11 +77,6 @@ const char* vocab_name(format::Vocab kind) {
     return name_in(kNames, uint32_t(kind));
 }
 
-const char* pre_name(format::PreTokenizer pre) {
-    static constexpr const char* kNames[] = {"default", "gpt2", "smollm", "llama-bpe"};
-    return name_in(kNames, uint32_t(pre));
-}
-
 ordered_json token_or_null(uint32_t id) {
     return id == format::kNoToken ? ordered_json(nullptr) : ordered_json(id);
 }
@@ -136,7 +132,7 @@ ordered_json layer_json(const LayerConfig& l) {
 ordered_json tokenizer_json(const format::TokenizerHeader& h) {
     ordered_json json = {{"kind", vocab_name(h.kind)}};
     if (h.kind == format::Vocab::none) return json;
-    if (h.kind == format::Vocab::bpe) json["pre"] = pre_name(h.pre);
+    if (h.kind == format::Vocab::bpe) json["pre"] = pre_tokenizer_name(h.pre);
     json["n_vocab"] = h.n_vocab;
     json["n_merges"] = h.n_merges;
     json["bos"] = token_or_null(h.bos);
@@ -277,7 +273,7 @@ std::string describe(const Weights& weights) {
          c.n_ctx_train);
     line("tokenizer   ", vocab_name(tokenizer.kind),
          tokenizer.kind == format::Vocab::bpe ? " " : "",
-         tokenizer.kind == format::Vocab::bpe ? pre_name(tokenizer.pre) : "", "  ",
+         tokenizer.kind == format::Vocab::bpe ? pre_tokenizer_name(tokenizer.pre) : "", "  ",
          tokenizer.n_vocab, " tokens, ", tokenizer.n_merges, " merges");
     line("chat        ", chat_line(chat_template(weights)));
     line("a token     reads ", Bytes{weights.bytes_per_token()}, " of weights, ",

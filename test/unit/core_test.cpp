@@ -511,6 +511,18 @@ TEST_CASE("a UTF-8 stream holds unfinished characters back and replaces impossib
     REQUIRE(stream({"\xe2", "x"}) == "\xef\xbf\xbd|x|#");
     REQUIRE(stream({"\xed\xa0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|\xef\xbf\xbd|#");  // a surrogate
     REQUIRE(stream({"\xc0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|#");                   // overlong
+    // After the second byte exactly 0x80 to 0xbf continue.
+    for (const std::string begun : {"\xe2\x82", "\xf0\x9f\x98"}) {
+        for (int last = 0; last < 256; last++) {
+            const std::string text = begun + char(last);
+            INFO(last);
+            REQUIRE((stream({text}) == text + "|#") == (last >= 0x80 && last <= 0xbf));
+        }
+    }
+    for (int third = 0x80; third <= 0xbf; third++) {
+        const std::string text = std::string("\xf0\x9f") + char(third) + "\x80";
+        REQUIRE(stream({text}) == text + "|#");
+    }
 }
 
 TEST_CASE("an error from hostile bytes names file, field, offset, found and allowed") {
