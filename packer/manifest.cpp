@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "model/format/tokenizer_section.h"
-#include "model/text/pretokenizer.h"
 #include "model/text/chat.h"
+#include "model/text/pretokenizer.h"
 #include "packer/chat/derive.h"
 #include "packer/gguf.h"
 

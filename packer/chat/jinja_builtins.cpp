@@ -242,7 +242,9 @@ std::string to_text(const Value& v, Cost* cost) {
 
 List elements(const Value& v, Cost* cost) {
     List out;
-    if (v.list()) out = *v.list();
+    if (v.list()) {
+        for (const Value& e : *v.list()) out.push_back(cost->copy(e));
+    }
     if (v.map()) {
         for (const auto& [key, value] : v.map()->items) out.push_back(make(key));
     }
@@ -257,7 +259,7 @@ List elements(const Value& v, Cost* cost) {
 Value attribute(const Value& object, std::string_view name, Cost* cost) {
     if (object.undefined()) return cost->fail("." + std::string(name) + " of what is undefined");
     Value* found = object.map() ? object.map()->find(name) : nullptr;
-    return found ? *found : Value{};
+    return found ? cost->copy(*found) : Value{};
 }
 
 Value item(const Value& object, const Value& key, Cost* cost) {
@@ -314,9 +316,9 @@ Value binary(std::string_view op, const Value& a, const Value& b, Cost* cost) {
     }
     if (a.string() && b.string() && is_order) return {ordered(op, *a.string(), *b.string())};
     if (a.list() && b.list() && op == "+") {
-        List items = *a.list();
-        items.insert(items.end(), b.list()->begin(), b.list()->end());
-        if (items.size() > kMaxItems || !cost->spend(items.size())) cost->fail("too long a list");
+        List items = elements(a, cost);
+        for (const Value& e : *b.list()) items.push_back(cost->copy(e));
+        if (items.size() > kMaxItems) cost->fail("too long a list");
         return make(std::move(items));
     }
     const int64_t *i = a.get<int64_t>(), *j = b.get<int64_t>();

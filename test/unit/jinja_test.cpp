@@ -217,6 +217,9 @@ TEST_CASE("a hostile template ends with an error, soon") {
         "too");
     check_fails("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "macros");
     check_fails("{{ range(999999) | join }}", "too");
+    check_fails("{% set s = '" + std::string(100000, 'x') + "' %}{% set l = [s" +
+                    repeated(",s", 20000) + "] %}{{ l | length }}",
+                "work");
     check_fails("{{ 9999999999999999999 }}", "number");
     check_fails("{{ 4000000000 * 4000000000 * 4 }}", "operator *");
     check_fails("{{ l[::0] | join }}", "step 0");

@@ -4,5 +4,5 @@
 CHAT_TEMPLATES := $(BUILD)/chat-templates
 
 $(CHAT_TEMPLATES): test/golden/chat/fetch_templates.py
-	@$(PYTHON) -B $< $@ $(BUILD)/download
+	@$(PYTHON) -B $< $@
 	@touch $@
