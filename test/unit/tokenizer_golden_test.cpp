@@ -76,8 +76,9 @@ std::string readable(const std::string& bytes) {
 // where these differ.
 std::string ids_line(const PackedTokenizer& packed, const std::string& text) {
     const auto summary = [](const std::vector<TokenId>& ids) {
-        return std::to_string(ids.size()) + " " +
-               hash_text(Xxh64::of(ids.data(), ids.size() * sizeof(TokenId)));
+        Xxh64 hash;
+        if (!ids.empty()) hash.update(ids.data(), ids.size() * sizeof ids[0]);
+        return std::to_string(ids.size()) + " " + hash_text(hash.digest());
     };
     const std::vector<TokenId> parsed = packed.encode(text);
     const std::vector<TokenId> literal = packed.encode(text, Tokenizer::Specials::literal);
@@ -101,7 +102,7 @@ std::vector<std::string> facts(const Tokenizer& t) {
             const uint32_t n_bytes = uint32_t(piece.size());
             Xxh64& hash = show_control ? shown : plain;
             hash.update(&n_bytes, sizeof n_bytes);
-            hash.update(piece.data(), n_bytes);
+            if (n_bytes > 0) hash.update(piece.data(), n_bytes);
         }
     }
     return {"bos " + number_or_none(h.bos) + " eos " + number_or_none(h.eos) + " add_bos " +

@@ -154,12 +154,14 @@ std::vector<uint8_t> with(std::vector<uint8_t> section, uint64_t offset, T value
     return section;
 }
 
-void check_refused(const std::vector<uint8_t>& section, std::string_view field) {
+void check_refused(const std::vector<uint8_t>& section, std::string_view field,
+                   std::optional<uint64_t> offset = std::nullopt) {
     const std::string text = open_error(section);
     INFO(field << ": " << text);
     CHECK(text.starts_with("x.axm: tokenizer"));
     CHECK(text.find(field) != std::string::npos);
-    CHECK(text.find(" at offset 0x2") != std::string::npos);
+    const Text<32> at(" at offset ", Hex{0x2000 + offset.value_or(0)});
+    CHECK(text.find(offset ? at.view() : " at offset 0x2") != std::string::npos);
     CHECK(text.find("found ") != std::string::npos);
     CHECK(text.find("allowed ") != std::string::npos);
 }
@@ -212,6 +214,29 @@ TEST_CASE("SentencePiece merges go by score, the leftmost first, and fall back t
     CHECK(pieces(packed, packed.encode("a\xe9")) == Pieces{"▁a", "<0xE9>"});
     CHECK(pieces(packed, packed.encode("a?")) == Pieces{"▁a", "<unk>"});
     CHECK(packed.decode(packed.encode("ab a\nb")) == " ab a\nb");
+}
+
+TEST_CASE("the pair of the highest score merges first, whatever its sign, and zero has none") {
+    const auto merged = [](float ab, float bc) {
+        SmallVocabulary v = small_spm();
+        v.add_space_prefix = false;
+        v.tokens.insert(v.tokens.end(), {{"c"}, {"bc", TokenType::normal, bc}});
+        for (Token& t : v.tokens) {
+            if (t.text == "ab") t.score = ab;
+        }
+        return pieces(v.pack(), v.pack().encode("abc"));
+    };
+    const Pieces left = {"ab", "c"}, right = {"a", "bc"};
+    CHECK(merged(-1, -2) == left);
+    CHECK(merged(-2, -1) == right);
+    CHECK(merged(1, 2) == right);
+    CHECK(merged(2, 1) == left);
+    CHECK(merged(0, 1) == right);
+    CHECK(merged(-1, 0) == right);
+    CHECK(merged(0, -1) == left);
+    CHECK(merged(0.0f, -0.0f) == left);
+    CHECK(merged(-0.0f, 0.0f) == left);
+    CHECK(merged(-0.0f, 0.5f) == right);
 }
 
 TEST_CASE("the blank that SentencePiece puts first also follows special tokens") {
@@ -378,6 +403,10 @@ TEST_CASE("room that is too small is an error with both numbers") {
     const auto no_scratch =
         packed.tokenizer.encode({&segment, 1}, false, out, all.first(all.size() - 1));
     CHECK(no_scratch.status().code() == Code::no_memory);
+    // More than a GiB is refused before a byte of it is read.
+    const size_t half = (size_t{1} << 29) + 1;
+    const Tokenizer::Segment halves[] = {{{"a", half}, kParse}, {{"a", half}, kParse}};
+    CHECK(packed.tokenizer.encode(halves, false, out, all).status().code() == Code::unsupported);
 }
 
 TEST_CASE("a file without vocabulary gives a tokenizer that says so") {
@@ -457,41 +486,55 @@ TEST_CASE("wrong arrays of a tokenizer extent are refused by name") {
         return value;
     };
 
-    check_refused(with(bpe, b.string_offset, 1u), "string_offset[0]");
-    check_refused(with(bpe, b.string_offset + 8, 0u), "string_offset[2]");
-    check_refused(with(bpe, b.string_offset + 8, 0x7fffffffu), "string_offset[2]");
+    // The error names the place of what was changed.
+    const auto check_there = [](const std::vector<uint8_t>& section, uint64_t offset, auto value,
+                                const char* field) {
+        check_refused(with(section, offset, value), field, offset);
+    };
+    check_there(bpe, b.string_offset, 1u, "string_offset[0]");
+    check_there(bpe, b.string_offset + 8, 0u, "string_offset[2]");
+    check_there(bpe, b.string_offset + 8, 0x7fffffffu, "string_offset[2]");
     check_refused(with(bpe, b.string_offset + 4, 0u), "piece 0");  // an empty piece
-    check_refused(with(spm, s.string_offset + 4 * header_of(spm).n_vocab,
-                       uint32_t(header_of(spm).string_bytes - 1)),
-                  "string_offset[12]");
+    check_there(spm, s.string_offset + 4 * header_of(spm).n_vocab,
+                uint32_t(header_of(spm).string_bytes - 1), "string_offset[12]");
 
-    check_refused(with(bpe, b.type, uint8_t{0}), "type[0]");
-    check_refused(with(bpe, b.type + 3, uint8_t{7}), "type[3]");
-    check_refused(with(bpe, b.type + 3, uint8_t{0x81}), "type[3]");  // a word that strips
+    check_there(bpe, b.type, uint8_t{0}, "type[0]");
+    check_there(bpe, b.type + 3, uint8_t{7}, "type[3]");
+    check_there(bpe, b.type + 3, uint8_t{0x81}, "type[3]");  // a word that strips
     CHECK(open_error(with(bpe, b.type + 8, uint8_t{0x83})).empty());
 
-    check_refused(with(bpe, b.by_text, 0xffffffffu), "by_text[0]");
-    check_refused(with(bpe, b.by_text + 4, word(bpe, b.by_text)), "by_text[1]");
+    check_there(bpe, b.by_text, 0xffffffffu, "by_text[0]");
+    check_there(bpe, b.by_text + 4, word(bpe, b.by_text), "by_text[1]");
     std::vector<uint8_t> swapped = with(bpe, b.by_text, word(bpe, b.by_text + 4));
-    check_refused(with(swapped, b.by_text + 4, word(bpe, b.by_text)), "by_text[1]");
+    check_there(swapped, b.by_text + 4, word(bpe, b.by_text), "by_text[1]");
 
     for (size_t f = 0; f < 4; f++) {
-        check_refused(with(bpe, b.merges + 4 * f, 0x7fffffffu), "merges[0]");
+        check_there(bpe, b.merges + 4 * f, 0x7fffffffu, "merges[0]");
     }
-    check_refused(with(bpe, b.merges + 16, word(bpe, b.merges)), "merges[1]");  // unsorted
+    check_there(bpe, b.merges + 16, word(bpe, b.merges), "merges[1]");  // unsorted
     check_refused(
         with(with(bpe, b.merges + 16, word(bpe, b.merges)), b.merges + 20, word(bpe, b.merges + 4)),
-        "merges[1]");  // twice
+        "merges[1]", b.merges + 16);  // twice
 
     const uint32_t nan = 0x7fc00000, infinity = 0xff800000;
-    check_refused(with(spm, s.score + 8, nan), "score[2]");
-    check_refused(with(spm, s.score, infinity), "score[0]");
+    check_there(spm, s.score + 8, nan, "score[2]");
+    check_there(spm, s.score, infinity, "score[0]");
     // Pieces of spm are UTF-8 and byte tokens are <0xNN>; words of bpe may be any bytes.
-    check_refused(with(spm, s.strings, char(0xff)), "piece 0");
-    check_refused(with(spm, s.strings + word(spm, s.string_offset + 12), 'x'), "piece 3");
+    check_there(spm, s.strings, char(0xff), "piece 0");
+    check_there(spm, s.strings + word(spm, s.string_offset + 12), 'x', "piece 3");
     CHECK(open_error(with(bpe, b.strings + word(bpe, b.string_offset + 24), '\xff'))
               .find("tokenizer piece") == std::string::npos);
-    check_refused(with(bpe, b.strings + word(bpe, b.string_offset + 32), '\xff'), "piece 8");
+    check_there(bpe, b.strings + word(bpe, b.string_offset + 32), '\xff', "piece 8");
+
+    // A text may belong to a word and to a special token, not to a third.
+    SmallVocabulary alike = small_bpe();
+    alike.tokens = {{"a"}, {"b"}, {"c"}};
+    alike.merges = {};
+    const std::vector<uint8_t> three = tokenizer_section("small.gguf", alike.gguf());
+    const TokenizerLayout l(header_of(three));
+    const std::vector<uint8_t> two = with(three, l.strings + 1, 'a');
+    CHECK(open_error(two).empty());
+    check_refused(with(two, l.strings + 2, 'a'), "by_text[2]", l.by_text + 8);
 }
 
 TEST_CASE("whatever byte of a tokenizer extent is changed, nothing breaks") {
@@ -560,17 +603,28 @@ TEST_CASE("the name of a pre-tokenizer decides words, merges and the first token
         {"default", PreTokenizer::default_, false, false},
         {"gpt-2", PreTokenizer::gpt2, false, false},
         {"olmo", PreTokenizer::gpt2, false, false},
+        {"mellum", PreTokenizer::gpt2, false, false},
+        {"trillion", PreTokenizer::gpt2, false, false},
+        {"a.x-4.0", PreTokenizer::gpt2, false, false},
+        {"granite-docling", PreTokenizer::gpt2, false, false},
         {"smollm", PreTokenizer::smollm, false, false},
-        {"refact", PreTokenizer::smollm, false, false},
         {"starcoder", PreTokenizer::smollm, false, false},
+        {"refact", PreTokenizer::smollm, false, false},
+        {"minerva-7b", PreTokenizer::smollm, false, false},
+        {"mellum2", PreTokenizer::smollm, false, false},
         {"llama-bpe", PreTokenizer::llama_bpe, true, true},
         {"llama3", PreTokenizer::llama_bpe, true, true},
         {"llama-v3", PreTokenizer::llama_bpe, true, true},
+        {"falcon3", PreTokenizer::llama_bpe, true, true},
         {"pixtral", PreTokenizer::llama_bpe, true, true},
+        {"midm-2.0", PreTokenizer::llama_bpe, true, true},
         {"smaug-bpe", PreTokenizer::llama_bpe, false, false},
         {"dbrx", PreTokenizer::llama_bpe, false, false},
         {"qwen2", PreTokenizer::qwen2, false, false},
         {"deepseek-r1-qwen", PreTokenizer::qwen2, false, false},
+        {"kormo", PreTokenizer::qwen2, false, false},
+        {"f2llmv2", PreTokenizer::qwen2, false, false},
+        {"megrez", PreTokenizer::qwen2, false, false},
         {"qwen35", PreTokenizer::qwen35, false, false},
         {"tekken", PreTokenizer::tekken, true, true},
         {"gpt-4o", PreTokenizer::gpt4o, false, false},
