@@ -34,7 +34,8 @@ $(BUILD)/host/test/kernels/avxvnni_evex.o: core/kernels/avxvnni.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) $(ENGINE_FLAGS) $(AVXVNNI_EVEX) -c $< -o $@
 
-ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# Not vptr: the engine's classes have no type information for it.
+ASAN := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Warnings are the plain build's matter: the sanitizers' own branches cause false ones.
 ASAN_FLAGS := $(filter-out -O2 $(WARN),$(COMMON)) -O1 -w $(ASAN) -pthread
 $(BUILD)/asan/core/%.o: core/%.cpp
