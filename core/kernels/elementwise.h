@@ -271,7 +271,8 @@ void softmax(float* x, size_t n) {
     for (size_t j = 1; j < V::kWidth; j++) max = lane[j] > max ? lane[j] : max;
     for (; i < n; i++) max = x[i] > max ? x[i] : max;
 
-    const Reg<V> top = V::set1(max), lowest = V::set1(std::numeric_limits<float>::lowest());
+    constexpr float kLowest = std::numeric_limits<float>::lowest();
+    const Reg<V> top = V::set1(max), lowest = V::set1(kLowest);
     float sum;
     sum_lanes<V, 1>(n, &sum, [&](size_t, size_t at, auto part) {
         const Reg<V> below = V::sub(part.load(x + at), top);
