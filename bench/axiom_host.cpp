@@ -70,7 +70,8 @@ class OutputFile {
 
 Status tokenize(const Weights& weights, std::string_view text) {
     Result<Tokenizer> tokenizer =
-        Tokenizer::open(weights.file, weights.layout.extent(format::ExtentKind::tokenizer).offset, weights.tokenizer);
+        Tokenizer::open(weights.file, weights.layout.extent(format::ExtentKind::tokenizer).offset,
+                        weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     std::vector<TokenId> ids(4 * text.size() + 8);  // always suffices, see Tokenizer::encode()
     Result<host::Memory> scratch =

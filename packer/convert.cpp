@@ -87,7 +87,8 @@ void copy_group(const PlannedTensor& tensor, uint64_t group, uint8_t* out) {
         pack_block(tensor.type, block, out + block_offset(tensor.type, i));
         if (!is_k_quant(tensor.type) || i % kSuperBlocks != 0) continue;
         SuperScales super{};
-        for (size_t lane = 0; lane < n_rows; lane++) copy_super_scales(type, rows[lane], i, &super, lane);
+        for (size_t lane = 0; lane < n_rows; lane++)
+            copy_super_scales(type, rows[lane], i, &super, lane);
         pack_super_scales(tensor.type, super, out + super_block_offset(tensor.type, i));
     }
 }

@@ -120,8 +120,10 @@ FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi efi/* packe
 format: ## clang-format every source in place
 	clang-format -i $(FORMAT_FILES)
 
-lint: $(TIDY_SOURCES:%.cpp=$(BUILD)/lint/%.ok) ## clang-tidy and formatting, warnings are errors
-	clang-format --dry-run -Werror $(FORMAT_FILES)
+lint-quick: ## names in the Python, formatting of the C++: seconds
+	@$(PYTHON) -B test/checks/lint_quick.py $(FORMAT_FILES)
+
+lint: lint-quick $(TIDY_SOURCES:%.cpp=$(BUILD)/lint/%.ok) ## the same and clang-tidy, warnings are errors
 
 TIDY_FLAGS = -std=c++20 -I. $(ISA_$*) $(if $(filter efi/%,$*),$(EFI_FLAGS)) -DAXIOM_COMMIT='"lint"'
 $(BUILD)/lint/%.ok: %.cpp .clang-tidy
@@ -138,6 +140,7 @@ test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends
 	    "bad input on the host=$(TEST_MAKE) bad-input" \
 	    "check-layers=$(TEST_MAKE) check-layers" \
 	    "check-isa=$(TEST_MAKE) check-isa" \
+	    "quick lint=$(TEST_MAKE) lint-quick" \
 	    "checks fail when violated=$(TEST_MAKE) check-self-test" \
 	    "unit tests, sanitizers=$(TEST_MAKE) asan" \
 	    "boot tests=$(TEST_MAKE) boot-tests"
@@ -145,4 +148,4 @@ test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends
 test-built: $(BUILD)/unit-tests $(BUILD)/asan/unit-tests $(UNIT_DATA) \
             $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels $(BUILD)/axiom.efi
 
-.PHONY: test test-built unit asan bad-input check-layers check-isa check-self-test fuzz format lint
+.PHONY: test test-built unit asan bad-input check-layers check-isa check-self-test fuzz format lint lint-quick

@@ -75,11 +75,12 @@ void Transformer::score_experts(const Layer& layer) {
     const auto [begin, end] = layer.worker.split(alone ? n_expert : layer.n_rows());
     if (alone) {
         kernels_.matvec_f32(w + begin * n_embd, end - begin, n_embd, normed(layer, 0),
-                        ws_.router + begin);
+                            ws_.router + begin);
         return;
     }
     for (size_t t = begin; t < end; t++) {
-        kernels_.matvec_f32(w, n_expert, n_embd, normed(layer, t), ws_.router + t * ws_.router_stride);
+        kernels_.matvec_f32(w, n_expert, n_embd, normed(layer, t),
+                            ws_.router + t * ws_.router_stride);
     }
 }
 
@@ -170,10 +171,11 @@ void Transformer::mix(const Layer& layer) {
         for (size_t k = 0; k < n_used; k++) {
             const size_t place = ws_.routes.place_of[t * n_used + k];
             kernels_.add_scaled(sum, ws_.expert_out + place * ws_.embd_stride + column,
-                            ws_.routes.weight_of[t * n_used + k], n);
+                                ws_.routes.weight_of[t * n_used + k], n);
         }
         if (!layer.weights[ffn_post_norm]) {
-            kernels_.add_scaled(ws_.x + t * ws_.embd_stride + column, sum, config_.residual_scale, n);
+            kernels_.add_scaled(ws_.x + t * ws_.embd_stride + column, sum, config_.residual_scale,
+                                n);
         }
     }
 }

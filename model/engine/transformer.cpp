@@ -183,7 +183,8 @@ void Transformer::embed(const Pass& pass, const Worker& worker) {
         float* const x = ws_.x + t * ws_.embd_stride;
         dequantize_row(weights_.token_embd.type, weights_.token_embd.data, config_.n_embd,
                        pass.rows[t].token, x);
-        if (config_.embedding_scale != 1) kernels_.scale(x, config_.embedding_scale, config_.n_embd);
+        if (config_.embedding_scale != 1)
+            kernels_.scale(x, config_.embedding_scale, config_.n_embd);
         const double position = double(pass.rows[t].position);
         for (uint32_t i_table = 0; i_table < config_.rope.size(); i_table++) {
             const size_t chosen = config_.rope_table(i_table, n_ctx);
@@ -285,7 +286,7 @@ void Transformer::add_rows(const Layer& layer, const TensorView& post_norm, Rows
             kernels_.add(ws_.x + at, ws_.projected + at, rows.end - rows.begin);
         } else {
             kernels_.add_scaled(ws_.x + at, ws_.projected + at, config_.residual_scale,
-                            rows.end - rows.begin);
+                                rows.end - rows.begin);
         }
     }
 }
@@ -299,7 +300,7 @@ void Transformer::add_normed(const Layer& layer, const TensorView& post_norm) {
         float* const projected = ws_.projected + t * ws_.embd_stride;
         kernels_.rms_norm(projected, post_norm.f32(), config_.n_embd, config_.rms_eps, projected);
         kernels_.add_scaled(ws_.x + t * ws_.embd_stride, projected, config_.residual_scale,
-                        config_.n_embd);
+                            config_.n_embd);
     }
 }
 

@@ -46,7 +46,7 @@ enum class ExtentKind : uint32_t {
     output = 7
 };
 inline constexpr uint32_t kNExtentKinds = 8;
-inline constexpr uint32_t kNFixedExtents = 6;  // all but layers and experts
+inline constexpr uint32_t kNFixedExtents = 6;   // all but layers and experts
 const char* extent_kind_name(ExtentKind kind);  // "layer"; "unknown" for other numbers
 
 struct FileHeader {
@@ -151,11 +151,11 @@ struct LayerConfig {
     uint32_t head_dim;   // even
     uint32_t n_ff;       // 0: no dense feed-forward block (beside experts: the shared one)
     uint32_t n_ff_expert;
-    uint32_t n_expert;      // 0: none
-    Activation activation;  // of the gate
-    uint32_t rope;          // index of a table; kNone: positions are not rotated
-    uint32_t window;        // position i sees j with i - j < window; 0: all j <= i
-    uint32_t kv_layer;      // whose keys and values are read: its own index, or an earlier layer's
+    uint32_t n_expert;       // 0: none
+    Activation activation;   // of the gate
+    uint32_t rope;           // index of a table; kNone: positions are not rotated
+    uint32_t window;         // position i sees j with i - j < window; 0: all j <= i
+    uint32_t kv_layer;       // whose keys and values are read: its own index, or an earlier layer's
     uint32_t norm_whole_qk;  // 1: attn_q_norm and attn_k_norm are over all heads at once
     float attn_scale;        // multiplies q.k
     float attn_softcap;      // scores = cap * tanh(scores / cap), after the scale; 0: none

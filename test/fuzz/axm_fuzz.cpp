@@ -6,8 +6,8 @@
 #include <new>
 
 #include "core/hash.h"
-#include "model/text/chat.h"
 #include "model/format/format.h"
+#include "model/text/chat.h"
 #include "model/text/tokenizer.h"
 #include "model/weights/weights.h"
 

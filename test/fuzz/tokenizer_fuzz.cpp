@@ -26,8 +26,7 @@ void require(bool condition) {
 
 // Exactly n bytes at an 8-byte aligned address, so that a byte too far is seen.
 struct Aligned {
-    explicit Aligned(size_t n)
-        : data(static_cast<uint8_t*>(aligned_alloc(64, round_up(n, 64)))) {
+    explicit Aligned(size_t n) : data(static_cast<uint8_t*>(aligned_alloc(64, round_up(n, 64)))) {
         start = data + round_up(n, 64) - round_up(n, 8);
     }
     ~Aligned() { free(data); }

@@ -29,8 +29,7 @@ namespace {
 // A case's GGUF, planned; the plan may be changed before it is packed.
 struct Model {
     explicit Model(const FamilyCase& c)
-        : n_ctx(c.n_ctx),
-          gguf(test::AlignedBytes::read(build_path(c.gguf()))) {
+        : n_ctx(c.n_ctx), gguf(test::AlignedBytes::read(build_path(c.gguf()))) {
         Result<gguf::File> parsed = gguf::File::parse(c.stem(), gguf.span());
         INFO(parsed.status().text());
         REQUIRE(parsed.ok());
@@ -284,8 +283,7 @@ TEST_CASE("a family without one of its features is wrong", "[families]") {
             REQUIRE(kSwitches.contains(feature));
             Model model(c);
             kSwitches.at(feature)(model);
-            const double without =
-                g.error(c, logits_of(Packed(model.plan).weights, g, c.n_ctx));
+            const double without = g.error(c, logits_of(Packed(model.plan).weights, g, c.n_ctx));
             INFO("error " << without << ", with it " << error << ", expected about " << expected);
             CHECK(without >= 3 * error);
             CHECK(without >= 0.8 * expected);

@@ -249,7 +249,8 @@ TEST_CASE("verify finds a scale that is not finite in a block and in a super-blo
         const format::Extent& extent = packed.weights.layout.extents[entry.extent];
         const uint64_t at =
             extent.offset + entry.offset + group_bytes(type, kSuperBlocks) +
-            (is_k_quant(type) ? 30 : block_bytes(type) - 2);  // last scale of a super-block, or block
+            (is_k_quant(type) ? 30
+                              : block_bytes(type) - 2);  // last scale of a super-block, or block
         const PackedFile bad(packed.file.bytes());
         bad.data()[at] = 0;
         bad.data()[at + 1] = 0x7c;
