@@ -301,6 +301,13 @@ TEST_CASE("special tokens are taken longest first") {
     }
 }
 
+TEST_CASE("a special token is not completed by what lies behind the text") {
+    SmallVocabulary v = small_bpe();
+    v.tokens.push_back({"c\x01", TokenType::control});  // marks follow the text in the scratch
+    const PackedTokenizer packed = v.pack();
+    CHECK(pieces(packed, packed.encode("ac")) == Pieces{"a", "c"});
+}
+
 TEST_CASE("merging through the heap equals merging the best pair again and again") {
     std::mt19937 rng(7);
     SmallVocabulary v;
@@ -908,11 +915,12 @@ TEST_CASE("UTF-8 is decoded as leniently as llama.cpp does, and judged strictly"
         char buffer[4];
         const std::string_view text(buffer, encode_utf8(c, buffer));
         const CodePoint back = decode_utf8(text, 0);
-        if (back.value != c || back.n_bytes != text.size() ||
-            is_utf8(text) != (c < 0xd800 || c > 0xdfff)) {
+        const bool scalar = c < 0xd800 || c > 0xdfff;
+        if (back.value != c || back.n_bytes != text.size() || is_utf8(text) != scalar) {
             INFO(c);
             CHECK(back.value == c);
-            CHECK(is_utf8(text));
+            CHECK(back.n_bytes == text.size());
+            CHECK(is_utf8(text) == scalar);
         }
     }
     for (const std::string_view bad : {"\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xff",
