@@ -129,22 +129,28 @@ struct SourcePlace {
     uint64_t n_units;         // that the source must have
 };
 
+// Gate and up projection, n_rows each, in one tensor: the gate's rows come first.
+bool holds_gate(const gguf::File& file, const std::string& prefix, uint64_t n_rows) {
+    const gguf::Tensor* const up = file.tensor(prefix + "ffn_up.weight");
+    return up != nullptr && up->n_rows == 2 * n_rows &&
+           file.tensor(prefix + "ffn_gate.weight") == nullptr;
+}
+
 SourcePlace find_source(const gguf::File& file, const ModelConfig& config,
                         const PlannedTensor& tensor) {
     const bool is_vector = tensor.n_rows == 1 && !tensor.is_matrix();
     SourcePlace place{tensor.name, 0, is_vector ? tensor.n_cols : tensor.n_rows};
     const format::ExtentKind kind = tensor.spec().kind;
+    const std::string prefix = "blk." + std::to_string(tensor.layer) + ".";
     if (kind == format::ExtentKind::expert) {
         place.first_unit = tensor.expert * tensor.n_rows;
         place.n_units = config.layer(tensor.layer).n_expert * tensor.n_rows;
     }
     if (kind != format::ExtentKind::layer || file.tensor(tensor.name) != nullptr) {
-        // Gate and up projection in one: the gate's rows come first.
-        if (tensor.role != Role::ffn_up || file.tensor(tensor.name)->n_rows != 2 * tensor.n_rows)
-            return place;
-        return {tensor.name, tensor.n_rows, 2 * tensor.n_rows};
+        if (tensor.role == Role::ffn_up && holds_gate(file, prefix, tensor.n_rows))
+            return {tensor.name, tensor.n_rows, 2 * tensor.n_rows};
+        return place;
     }
-    const std::string prefix = "blk." + std::to_string(tensor.layer) + ".";
     const LayerConfig& layer = config.layer(tensor.layer);
     const uint64_t n_q = layer.n_q(), n_kv = layer.n_kv(), n_qkv = n_q + 2 * n_kv;
     switch (tensor.role) {
@@ -161,6 +167,7 @@ SourcePlace find_source(const gguf::File& file, const ModelConfig& config,
         case Role::attn_v_bias:
             return {prefix + "attn_qkv.bias", n_q + n_kv, n_qkv};
         case Role::ffn_gate:
+            if (!holds_gate(file, prefix, tensor.n_rows)) return place;
             return {prefix + "ffn_up.weight", 0, 2 * tensor.n_rows};
         default:
             return place;
