@@ -81,7 +81,7 @@ Status read_window_pattern(Reading& r, uint32_t period, std::vector<bool>* windo
         return {};
     }
     if (value == nullptr)
-        r.keys.say_default(kKey, Text<32>("every ", period, "th layer without a window"));
+        r.keys.say_default(kKey, Text<48>("a period of ", period, ", its last layer without a window"));
     if (Status s = r.keys.count(kKey, 0, format::kMaxLayers, period, &period); !s.ok()) return s;
     for (size_t i = 0; i < r.n_layer(); i++)
         (*windowed)[i] = period == 0 || i % period + 1 < period;
