@@ -8,8 +8,8 @@
 
 #include "model/format/tokenizer_section.h"
 #include "packer/dequant.h"
-#include "packer/keep.h"
 #include "packer/families.h"
+#include "packer/keep.h"
 #include "packer/requant.h"
 #include "packer/sections.h"
 
@@ -87,8 +87,7 @@ void copy_group(const PlannedTensor& tensor, uint64_t group, uint8_t* out) {
         pack_block(tensor.type, block, out + block_offset(tensor.type, i));
         if (!is_k_quant(tensor.type) || i % kHeadBlocks != 0) continue;
         HeadSource head{};
-        for (size_t lane = 0; lane < n_rows; lane++)
-            copy_head(type, rows[lane], i, &head, lane);
+        for (size_t lane = 0; lane < n_rows; lane++) copy_head(type, rows[lane], i, &head, lane);
         pack_head(tensor.type, head, out + head_offset(tensor.type, i));
     }
 }
@@ -219,8 +218,8 @@ Status attach_source(const gguf::File& file, const ModelKeys& keys, PlannedTenso
 }
 
 // Finds and checks the source of every planned tensor.
-Status attach_sources(const gguf::File& file, const ModelKeys& keys,
-                      const ConvertOptions& options, Plan* plan) {
+Status attach_sources(const gguf::File& file, const ModelKeys& keys, const ConvertOptions& options,
+                      Plan* plan) {
     for (PlannedTensor& tensor : plan->tensors) {
         if (tensor.role == Role::rope_freqs) continue;
         if (Status s = attach_source(file, keys, &tensor); !s.ok()) return s;
@@ -229,12 +228,11 @@ Status attach_sources(const gguf::File& file, const ModelKeys& keys,
     return {};
 }
 
-Status refuse_unused(const gguf::File& file, const Plan& plan) {
-    std::set<const gguf::Tensor*> used;
+Status refuse_unused(const gguf::File& file, const ModelKeys& keys, const Plan& plan) {
+    std::set<const gguf::Tensor*> used(keys.rope.sources.begin(), keys.rope.sources.end());
     for (const PlannedTensor& tensor : plan.tensors) used.insert(tensor.source);
     for (const gguf::Tensor& tensor : file.tensors()) {
-        if (used.contains(&tensor) || is_rotary_table(tensor.name) || is_rope_factors(tensor.name))
-            continue;
+        if (used.contains(&tensor) || is_rotary_table(tensor.name)) continue;
         return error(Code::unsupported, file.name(), ": tensor ", Quoted{tensor.name},
                      " at offset ", Hex{tensor.info_offset}, ": found a tensor that ",
                      plan.architecture(), "'s forward pass does not use (",
@@ -305,7 +303,7 @@ Result<Plan> plan_from_gguf(const gguf::File& file, const ConvertOptions& option
     count_source(file, &plan.config);
     plan.tensors = tensor_list(plan.model());
     if (Status s = attach_sources(file, keys, options, &plan); !s.ok()) return s;
-    if (Status s = refuse_unused(file, plan); !s.ok()) return s;
+    if (Status s = refuse_unused(file, keys, plan); !s.ok()) return s;
     if (Status s = build_sections(file, &plan); !s.ok()) return s;
     plan.fill = make_fill(plan.source_name, keys.rope.stored());
     return plan;

@@ -81,7 +81,8 @@ Status read_window_pattern(Reading& r, uint32_t period, std::vector<bool>* windo
         return {};
     }
     if (value == nullptr)
-        r.keys.say_default(kKey, Text<48>("a period of ", period, ", its last layer without a window"));
+        r.keys.say_default(kKey,
+                           Text<48>("a period of ", period, ", its last layer without a window"));
     if (Status s = r.keys.count(kKey, 0, format::kMaxLayers, period, &period); !s.ok()) return s;
     for (size_t i = 0; i < r.n_layer(); i++)
         (*windowed)[i] = period == 0 || i % period + 1 < period;
@@ -147,8 +148,7 @@ Status read_gemma3(Reading& r) {
     }
     if (window != 0) {
         double base = 0;
-        if (!r.keys.has("rope.freq_base_swa"))
-            r.keys.say_default("rope.freq_base_swa", "10000");
+        if (!r.keys.has("rope.freq_base_swa")) r.keys.say_default("rope.freq_base_swa", "10000");
         if (Status s = r.keys.number("rope.freq_base_swa", 1, 1e12, 10000, &base); !s.ok())
             return s;
         if (Status s = add_windows(r, window, 6, base, {}); !s.ok()) return s;
@@ -162,9 +162,10 @@ Status read_phi3(Reading& r) {
 }
 
 // 0 stands for "none" in a file.
-Status read_scale(Reading& r, std::string_view key, bool required, float none, float* out) {
+Status read_scale(Reading& r, std::string_view key, bool required, float none, float* out,
+                  double low = -1e6) {
     const std::optional<double> fallback = required ? std::nullopt : std::optional<double>(0);
-    if (Status s = r.keys.number(key, -1e6, 1e6, fallback, out); !s.ok()) return s;
+    if (Status s = r.keys.number(key, low, 1e6, fallback, out); !s.ok()) return s;
     if (*out == 0) *out = none;
     return {};
 }
@@ -176,14 +177,18 @@ Status read_granite(Reading& r) {
     if (Status s = read_scale(r, "residual_scale", false, 1, &c.residual_scale); !s.ok()) return s;
     if (Status s = read_scale(r, "embedding_scale", false, 1, &c.embedding_scale); !s.ok())
         return s;
-    if (Status s = read_scale(r, "attention.scale", false, 0, &attention_scale); !s.ok()) return s;
+    if (Status s = read_scale(r, "attention.scale", false, 0, &attention_scale, 0); !s.ok())
+        return s;
+    if (std::fabs(logit_scale) < 1e-6f) {
+        return r.keys.wrong("logit_scale", Fixed{double(logit_scale), 9},
+                            "0, or a divisor of at least 1/1000000");
+    }
     c.logit_scale = 1.0f / logit_scale;  // the file has the divisor
     if (attention_scale != 0) {
         for (LayerConfig& layer : r.model.layers) layer.attn_scale = attention_scale;
     }
     // Granite's switch for rotary positions.
-    const Result<bool> rotated =
-        r.keys.file().boolean(r.keys.name("rope.scaling.finetuned"), true);
+    const Result<bool> rotated = r.keys.file().boolean(r.keys.name("rope.scaling.finetuned"), true);
     if (!rotated.ok()) return rotated.status();
     return rotated.value() ? r.rotate_all() : Status();
 }
@@ -193,8 +198,8 @@ Status read_granite(Reading& r) {
 constexpr uint64_t kPreNorms = role_bit(Role::attn_norm) | role_bit(Role::ffn_norm);
 constexpr uint64_t kPostNorms = role_bit(Role::attn_post_norm) | role_bit(Role::ffn_post_norm);
 constexpr uint64_t kQkNorms = role_bit(Role::attn_q_norm) | role_bit(Role::attn_k_norm);
-constexpr uint64_t kQkvBias = role_bit(Role::attn_q_bias) | role_bit(Role::attn_k_bias) |
-                              role_bit(Role::attn_v_bias);
+constexpr uint64_t kQkvBias =
+    role_bit(Role::attn_q_bias) | role_bit(Role::attn_k_bias) | role_bit(Role::attn_v_bias);
 constexpr uint64_t kOtherBias = role_bit(Role::attn_output_bias) | role_bit(Role::ffn_gate_bias) |
                                 role_bit(Role::ffn_up_bias) | role_bit(Role::ffn_down_bias);
 
@@ -292,7 +297,8 @@ Status read_layers(Reading& r, const Family& family) {
     const Keys& keys = r.keys;
     const format::Config& c = r.model.config;
     std::vector<uint32_t> n_head, n_head_kv, n_ff;
-    if (Status s = keys.counts("attention.head_count", c.n_layer, 1, format::kMaxHeads, {}, &n_head);
+    if (Status s =
+            keys.counts("attention.head_count", c.n_layer, 1, format::kMaxHeads, {}, &n_head);
         !s.ok()) {
         return s;
     }
@@ -352,8 +358,7 @@ Status read_shape(const Keys& keys, format::Config* c) {
     if (Status s = keys.count("block_count", 1, kMaxLayers, {}, &c->n_layer); !s.ok()) return s;
     if (Status s = keys.count("context_length", 1, kMaxCtx, {}, &c->n_ctx_train); !s.ok()) return s;
     if (Status s = keys.count("embedding_length", 1, kMaxEmbd, {}, &c->n_embd); !s.ok()) return s;
-    if (c->n_embd % 16 != 0)
-        return keys.refuse("embedding_length", c->n_embd, "a multiple of 16");
+    if (c->n_embd % 16 != 0) return keys.refuse("embedding_length", c->n_embd, "a multiple of 16");
     constexpr std::string_view kEps = "attention.layer_norm_rms_epsilon";
     if (Status s = keys.number(kEps, 1e-30, 0.5, {}, &c->rms_eps); !s.ok()) return s;
 
@@ -378,8 +383,7 @@ void say_ignored_window(Reading& r) {
     const bool used = std::any_of(r.model.layers.begin(), r.model.layers.end(),
                                   [](const LayerConfig& layer) { return layer.window != 0; });
     if (used || !window.ok() || window.value() == 0) return;
-    r.keys.say("key " + r.keys.name(kKey) +
-               " is ignored, as llama.cpp does for this architecture");
+    r.keys.say("key " + r.keys.name(kKey) + " is ignored, as llama.cpp does for this architecture");
 }
 
 // Which of its optional tensors each layer has; a missing one that is needed is found when sources

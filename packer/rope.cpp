@@ -17,10 +17,11 @@ constexpr std::string_view kShortFactors = "rope_factors_short.weight";
 constexpr float kBetaFast = 32, kBetaSlow = 1;
 
 // A divisor of each pair's frequency; empty where the file has none.
-Status read_factors(const gguf::File& file, std::string_view name, uint32_t n_dims,
+Status read_factors(const gguf::File& file, std::string_view name, uint32_t n_dims, RopeSet* set,
                     std::vector<float>* factors) {
     const gguf::Tensor* tensor = file.tensor(name);
     if (!tensor) return {};
+    set->sources.push_back(tensor);
     if (tensor->n_rows != 1 || tensor->n_cols != n_dims / 2) {
         return field_error(file.name(), Text<96>("tensor ", Quoted{name}, " shape"),
                            tensor->info_offset,
@@ -70,7 +71,7 @@ Status read_rope_scaling(Keys& keys, uint32_t n_ctx_train, RopeScaling* out) {
         !s.ok()) {
         return s;
     }
-    if (Status s = keys.number("rope.scaling.attn_factor", 1e-3, 1e3, 1, &out->attn_factor);
+    if (Status s = keys.number("rope.scaling.attn_factor", 1e-3, 256, 1, &out->attn_factor);
         !s.ok()) {
         return s;
     }
@@ -100,9 +101,8 @@ std::vector<double> rope_frequencies(double base, uint32_t n_dims, const RopeSca
     if (scaling.yarn) {
         low = std::max(0.0f, std::floor(correction_dim(n_dims, scaling.n_ctx_original, kBetaFast,
                                                        float(base))));
-        high = std::min(float(n_dims - 1), std::ceil(correction_dim(
-                                               n_dims, scaling.n_ctx_original, kBetaSlow,
-                                               float(base))));
+        high = std::min(float(n_dims - 1), std::ceil(correction_dim(n_dims, scaling.n_ctx_original,
+                                                                    kBetaSlow, float(base))));
     }
     std::vector<double> freqs(n_dims / 2);
     for (size_t i = 0; i < freqs.size(); i++) {
@@ -115,16 +115,15 @@ std::vector<double> rope_frequencies(double base, uint32_t n_dims, const RopeSca
                 (double(i) - double(low)) / std::max(0.001, double(high) - double(low));
             ramp = 1 - std::clamp(y, 0.0, 1.0);
         }
-        freqs[i] = ramp == 0 ? freq / scaling.factor
-                             : freq / scaling.factor * (1 - ramp) + freq * ramp;
+        freqs[i] =
+            ramp == 0 ? freq / scaling.factor : freq / scaling.factor * (1 - ramp) + freq * ramp;
     }
     return freqs;
 }
 
 double rope_magnitude(const RopeScaling& scaling) {
     // YaRN's attention temperature (section 3.4), on both queries and keys.
-    const double yarn =
-        scaling.yarn && scaling.factor > 1 ? 1 + 0.1 * std::log(scaling.factor) : 1;
+    const double yarn = scaling.yarn && scaling.factor > 1 ? 1 + 0.1 * std::log(scaling.factor) : 1;
     return yarn * scaling.attn_factor;
 }
 
@@ -134,11 +133,11 @@ Status add_rope_tables(const Keys& keys, double base, uint32_t n_dims, const Rop
     const gguf::File& file = keys.file();
     const bool by_length = any_factors || scaling.longrope;
     if (!scaling.longrope) {
-        if (Status s = read_factors(file, kFactors, n_dims, &always); !s.ok()) return s;
+        if (Status s = read_factors(file, kFactors, n_dims, out, &always); !s.ok()) return s;
     }
     if (by_length && always.empty()) {
-        if (Status s = read_factors(file, kLongFactors, n_dims, &longer); !s.ok()) return s;
-        if (Status s = read_factors(file, kShortFactors, n_dims, &shorter); !s.ok()) return s;
+        if (Status s = read_factors(file, kLongFactors, n_dims, out, &longer); !s.ok()) return s;
+        if (Status s = read_factors(file, kShortFactors, n_dims, out, &shorter); !s.ok()) return s;
     }
     const auto table = [&](uint32_t max_ctx, uint32_t next) {
         return format::RopeTable{n_dims, float(rope_magnitude(scaling)), max_ctx, next};
@@ -154,10 +153,6 @@ Status add_rope_tables(const Keys& keys, double base, uint32_t n_dims, const Rop
     out->add(table(scaling.n_ctx_original, *first_table + 1), freqs(shorter));
     out->add(table(0, format::kNone), freqs(longer));
     return {};
-}
-
-bool is_rope_factors(std::string_view tensor_name) {
-    return tensor_name == kFactors || tensor_name == kLongFactors || tensor_name == kShortFactors;
 }
 
 }  // namespace axiom::packer
