@@ -625,6 +625,15 @@ TEST_CASE("granite's multipliers come from the file, and 0 is none") {
             add_f32(zeros, stem, 0.0f);
         }
         const ModelKeys none = keys_of(zeros);
+        // What the packed file would not be opened with is not packed.
+        TinyModel negative = family(architecture);
+        add_f32(negative, "attention.scale", -0.5f);
+        CHECK(refusal(negative).find("key \"" + negative.key("attention.scale")) !=
+              std::string::npos);
+        TinyModel tiny = family(architecture);
+        tiny.extra = nullptr;
+        add_f32(tiny, "logit_scale", -9e-7f);
+        CHECK(refusal(tiny).ends_with("allowed 0, or a divisor of at least 1/1000000"));
         CHECK(none.config.logit_scale == 1);
         CHECK(none.config.residual_scale == 1);
         CHECK(none.config.embedding_scale == 1);
