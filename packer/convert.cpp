@@ -129,6 +129,13 @@ struct SourcePlace {
     uint64_t n_units;         // that the source must have
 };
 
+// Gate and up projection, n_rows each, in one tensor: the gate's rows come first.
+bool holds_gate(const gguf::File& file, const std::string& prefix, uint64_t n_rows) {
+    const gguf::Tensor* const up = file.tensor(prefix + "ffn_up.weight");
+    return up != nullptr && up->n_rows == 2 * n_rows &&
+           file.tensor(prefix + "ffn_gate.weight") == nullptr;
+}
+
 SourcePlace find_source(const gguf::File& file, const ModelConfig& config,
                         const PlannedTensor& tensor) {
     const bool is_vector = tensor.n_rows == 1 && !tensor.is_matrix();
@@ -139,20 +146,17 @@ SourcePlace find_source(const gguf::File& file, const ModelConfig& config,
         place.first_unit = tensor.expert * tensor.n_rows;
         place.n_units = config.layer(tensor.layer).n_expert * tensor.n_rows;
     }
-    const LayerConfig* const of_layer = tensor.spec().presence == format::Presence::if_layer_has
-                                            ? &config.layer(tensor.layer)
-                                            : nullptr;
-    if (of_layer != nullptr && of_layer->n_expert != 0 && tensor.role == Role::ffn_gate)
-        return {prefix + "ffn_gate_shexp.weight", 0, tensor.n_rows};
-    if (of_layer != nullptr && of_layer->n_expert != 0 && tensor.role == Role::ffn_up)
-        return {prefix + "ffn_up_shexp.weight", 0, tensor.n_rows};
-    if (of_layer != nullptr && of_layer->n_expert != 0 && tensor.role == Role::ffn_down)
-        return {prefix + "ffn_down_shexp.weight", 0, tensor.n_rows};
+    // Beside experts the dense block is the shared one.
+    if (kind == format::ExtentKind::layer && config.layer(tensor.layer).n_expert != 0) {
+        if (tensor.role == Role::ffn_gate) place.name = prefix + "ffn_gate_shexp.weight";
+        if (tensor.role == Role::ffn_up) place.name = prefix + "ffn_up_shexp.weight";
+        if (tensor.role == Role::ffn_down) place.name = prefix + "ffn_down_shexp.weight";
+        if (place.name != tensor.name) return place;
+    }
     if (kind != format::ExtentKind::layer || file.tensor(tensor.name) != nullptr) {
-        // Gate and up projection in one: the gate's rows come first.
-        if (tensor.role != Role::ffn_up || file.tensor(tensor.name)->n_rows != 2 * tensor.n_rows)
-            return place;
-        return {tensor.name, tensor.n_rows, 2 * tensor.n_rows};
+        if (tensor.role == Role::ffn_up && holds_gate(file, prefix, tensor.n_rows))
+            return {tensor.name, tensor.n_rows, 2 * tensor.n_rows};
+        return place;
     }
     const LayerConfig& layer = config.layer(tensor.layer);
     const uint64_t n_q = layer.n_q(), n_kv = layer.n_kv(), n_qkv = n_q + 2 * n_kv;
@@ -170,6 +174,7 @@ SourcePlace find_source(const gguf::File& file, const ModelConfig& config,
         case Role::attn_v_bias:
             return {prefix + "attn_qkv.bias", n_q + n_kv, n_qkv};
         case Role::ffn_gate:
+            if (!holds_gate(file, prefix, tensor.n_rows)) return place;
             return {prefix + "ffn_up.weight", 0, 2 * tensor.n_rows};
         default:
             return place;
@@ -231,12 +236,11 @@ Status attach_sources(const gguf::File& file, const ModelKeys& keys, const Conve
     return {};
 }
 
-Status refuse_unused(const gguf::File& file, const Plan& plan) {
-    std::set<const gguf::Tensor*> used;
+Status refuse_unused(const gguf::File& file, const ModelKeys& keys, const Plan& plan) {
+    std::set<const gguf::Tensor*> used(keys.rope.sources.begin(), keys.rope.sources.end());
     for (const PlannedTensor& tensor : plan.tensors) used.insert(tensor.source);
     for (const gguf::Tensor& tensor : file.tensors()) {
-        if (used.contains(&tensor) || is_rotary_table(tensor.name) || is_rope_factors(tensor.name))
-            continue;
+        if (used.contains(&tensor) || is_rotary_table(tensor.name)) continue;
         return error(Code::unsupported, file.name(), ": tensor ", Quoted{tensor.name},
                      " at offset ", Hex{tensor.info_offset}, ": found a tensor that ",
                      plan.architecture(), "'s forward pass does not use (",
@@ -307,7 +311,7 @@ Result<Plan> plan_from_gguf(const gguf::File& file, const ConvertOptions& option
     count_source(file, &plan.config);
     plan.tensors = tensor_list(plan.model());
     if (Status s = attach_sources(file, keys, options, &plan); !s.ok()) return s;
-    if (Status s = refuse_unused(file, plan); !s.ok()) return s;
+    if (Status s = refuse_unused(file, keys, plan); !s.ok()) return s;
     if (Status s = build_sections(file, &plan); !s.ok()) return s;
     plan.fill = make_fill(plan.source_name, keys.rope.stored());
     return plan;

@@ -82,7 +82,8 @@ Status read_window_pattern(Reading& r, uint32_t period, std::vector<bool>* windo
         return {};
     }
     if (value == nullptr)
-        r.keys.say_default(kKey, Text<32>("every ", period, "th layer without a window"));
+        r.keys.say_default(kKey,
+                           Text<48>("a period of ", period, ", its last layer without a window"));
     if (Status s = r.keys.count(kKey, 0, format::kMaxLayers, period, &period); !s.ok()) return s;
     for (size_t i = 0; i < r.n_layer(); i++)
         (*windowed)[i] = period == 0 || i % period + 1 < period;
@@ -162,9 +163,10 @@ Status read_phi3(Reading& r) {
 }
 
 // 0 stands for "none" in a file.
-Status read_scale(Reading& r, std::string_view key, bool required, float none, float* out) {
+Status read_scale(Reading& r, std::string_view key, bool required, float none, float* out,
+                  double low = -1e6) {
     const std::optional<double> fallback = required ? std::nullopt : std::optional<double>(0);
-    if (Status s = r.keys.number(key, -1e6, 1e6, fallback, out); !s.ok()) return s;
+    if (Status s = r.keys.number(key, low, 1e6, fallback, out); !s.ok()) return s;
     if (*out == 0) *out = none;
     return {};
 }
@@ -176,7 +178,12 @@ Status read_granite_moe(Reading& r) {
     if (Status s = read_scale(r, "residual_scale", false, 1, &c.residual_scale); !s.ok()) return s;
     if (Status s = read_scale(r, "embedding_scale", false, 1, &c.embedding_scale); !s.ok())
         return s;
-    if (Status s = read_scale(r, "attention.scale", false, 0, &attention_scale); !s.ok()) return s;
+    if (Status s = read_scale(r, "attention.scale", false, 0, &attention_scale, 0); !s.ok())
+        return s;
+    if (std::fabs(logit_scale) < 1e-6f) {
+        return r.keys.wrong("logit_scale", Fixed{double(logit_scale), 9},
+                            "0, or a divisor of at least 1/1000000");
+    }
     c.logit_scale = 1.0f / logit_scale;  // the file has the divisor
     if (attention_scale != 0) {
         for (LayerConfig& layer : r.model.layers) layer.attn_scale = attention_scale;

@@ -70,6 +70,14 @@ Builder& Builder::integers(std::string_view name, std::span<const int32_t> value
     return *this;
 }
 
+Builder& Builder::booleans(std::string_view name, std::span<const uint8_t> values) {
+    key(name, ValueType::array);
+    append(values_, uint32_t(ValueType::boolean));
+    append<uint64_t>(values_, values.size());
+    values_.insert(values_.end(), values.begin(), values.end());
+    return *this;
+}
+
 Builder& Builder::floats(std::string_view name, std::span<const float> values) {
     key(name, ValueType::array);
     append(values_, uint32_t(ValueType::f32));

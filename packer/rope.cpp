@@ -17,10 +17,11 @@ constexpr std::string_view kShortFactors = "rope_factors_short.weight";
 constexpr float kBetaFast = 32, kBetaSlow = 1;
 
 // A divisor of each pair's frequency; empty where the file has none.
-Status read_factors(const gguf::File& file, std::string_view name, uint32_t n_dims,
+Status read_factors(const gguf::File& file, std::string_view name, uint32_t n_dims, RopeSet* set,
                     std::vector<float>* factors) {
     const gguf::Tensor* tensor = file.tensor(name);
     if (!tensor) return {};
+    set->sources.push_back(tensor);
     if (tensor->n_rows != 1 || tensor->n_cols != n_dims / 2) {
         return field_error(file.name(), Text<96>("tensor ", Quoted{name}, " shape"),
                            tensor->info_offset,
@@ -70,7 +71,7 @@ Status read_rope_scaling(Keys& keys, uint32_t n_ctx_train, RopeScaling* out) {
         !s.ok()) {
         return s;
     }
-    if (Status s = keys.number("rope.scaling.attn_factor", 1e-3, 1e3, 1, &out->attn_factor);
+    if (Status s = keys.number("rope.scaling.attn_factor", 1e-3, 256, 1, &out->attn_factor);
         !s.ok()) {
         return s;
     }
@@ -132,11 +133,11 @@ Status add_rope_tables(const Keys& keys, double base, uint32_t n_dims, const Rop
     const gguf::File& file = keys.file();
     const bool by_length = any_factors || scaling.longrope;
     if (!scaling.longrope) {
-        if (Status s = read_factors(file, kFactors, n_dims, &always); !s.ok()) return s;
+        if (Status s = read_factors(file, kFactors, n_dims, out, &always); !s.ok()) return s;
     }
     if (by_length && always.empty()) {
-        if (Status s = read_factors(file, kLongFactors, n_dims, &longer); !s.ok()) return s;
-        if (Status s = read_factors(file, kShortFactors, n_dims, &shorter); !s.ok()) return s;
+        if (Status s = read_factors(file, kLongFactors, n_dims, out, &longer); !s.ok()) return s;
+        if (Status s = read_factors(file, kShortFactors, n_dims, out, &shorter); !s.ok()) return s;
     }
     const auto table = [&](uint32_t max_ctx, uint32_t next) {
         return format::RopeTable{n_dims, float(rope_magnitude(scaling)), max_ctx, next};
@@ -152,10 +153,6 @@ Status add_rope_tables(const Keys& keys, double base, uint32_t n_dims, const Rop
     out->add(table(scaling.n_ctx_original, *first_table + 1), freqs(shorter));
     out->add(table(0, format::kNone), freqs(longer));
     return {};
-}
-
-bool is_rope_factors(std::string_view tensor_name) {
-    return tensor_name == kFactors || tensor_name == kLongFactors || tensor_name == kShortFactors;
 }
 
 }  // namespace axiom::packer

@@ -15,7 +15,8 @@ namespace axiom::packer {
 
 struct RopeSet {
     std::vector<format::RopeTable> tables;
-    std::vector<std::vector<double>> freqs;  // of each table: [n_dims / 2] radians per position
+    std::vector<std::vector<double>> freqs;    // of each table: [n_dims / 2] radians per position
+    std::vector<const gguf::Tensor*> sources;  // tensors that were read for them
 
     uint32_t add(const format::RopeTable& table, std::vector<double> radians);
     // The stored tensor, [tables, pairs of the widest], short rows ending in zeros.
@@ -42,8 +43,5 @@ double rope_magnitude(const RopeScaling& scaling);
 // `any_factors`: longrope's tensors count whatever rope.scaling.type says (phi3).
 Status add_rope_tables(const Keys& keys, double base, uint32_t n_dims, const RopeScaling& scaling,
                        bool any_factors, RopeSet* out, uint32_t* first_table);
-
-// The names of tensors that add_rope_tables() reads.
-bool is_rope_factors(std::string_view tensor_name);
 
 }  // namespace axiom::packer
