@@ -295,9 +295,10 @@ Status read_experts(Reading& r, const Family& family, std::vector<uint32_t>& n_f
 
 Status read_head_dim(const Keys& keys, uint32_t n_embd, uint32_t n_head, uint32_t* head_dim) {
     constexpr std::string_view kKey = "attention.key_length", kValue = "attention.value_length";
-    if (!keys.has(kKey) && n_embd % n_head != 0) {
-        return keys.wrong("attention.head_count", n_head,
-                          Text<96>("a divisor of embedding_length ", n_embd));
+    if (n_head > n_embd || (!keys.has(kKey) && n_embd % n_head != 0)) {
+        return keys.wrong(
+            "attention.head_count", n_head,
+            Text<96>(keys.has(kKey) ? "at most" : "a divisor of", " embedding_length ", n_embd));
     }
     const uint32_t by_default = n_embd / n_head;
     uint32_t value_length = 0;

@@ -376,7 +376,16 @@ TEST_CASE("the width of a head follows from the embedding unless the file says i
     model = family("llama");
     set_u32(model, "embedding_length", 8192);
     check_refused(model, "embedding_length", "8192, allowed 1..1024 times head_count 4");
-    set_u32(model, "embedding_length", 4096);
+    model = family("llama");
+    add_u32(model, "attention.key_length", 32);
+    add_u32(model, "attention.value_length", 32);
+    set_u32(model, "attention.head_count", 65);
+    check_refused(model, "attention.head_count", "65, allowed at most embedding_length 64");
+    model = family("llama");
+    add_u32(model, "attention.key_length", 32);
+    add_u32(model, "attention.value_length", 32);
+    set_u32(model, "attention.head_count", 64);
+    CHECK(keys_of(model).layers[0].n_head == 64);
 }
 
 TEST_CASE("rotated dimensions are the whole head, but for phi3") {
