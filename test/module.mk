@@ -6,6 +6,7 @@
 -include test/golden/families/families.mk
 -include test/golden/chat/chat.mk
 -include test/boot/boot.mk
+-include test/models/models.mk
 
 PYTHON     ?= python3
 TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
