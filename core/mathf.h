@@ -4,7 +4,12 @@
 // the constants here.
 #pragma once
 
+#include <limits>
+
 namespace axiom {
+
+// What is below it is -infinity.
+inline constexpr float kLowestFinite = std::numeric_limits<float>::lowest();
 
 // exp(x) = 2^n * p(r): n = round_half_even(x * log2e), r = (x - n*ln2_hi) - n*ln2_lo,
 // p(r) = ((((((c6*r + c5)*r + c4)*r + c3)*r + c2)*r + c1)*r + c0), each step one multiply, one add.

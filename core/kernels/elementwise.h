@@ -5,8 +5,6 @@
 
 #include <emmintrin.h>
 
-#include <limits>
-
 #include "core/kernels/lanes.h"
 #include "core/mathf.h"
 
@@ -19,6 +17,7 @@ struct Whole {
     static Reg<V> load(const float* p) { return V::load(p); }
     static void store(float* p, Reg<V> x) { V::store(p, x); }
     static Reg<V> load_half(const uint16_t* p) { return V::load_half(p); }
+    static void store_half(uint16_t* p, Reg<V> x) { V::store_half(p, x); }
     static Reg<V> keep(Reg<V> x) { return x; }
 };
 template <FloatLanes V>
@@ -28,6 +27,11 @@ struct First {
     Reg<V> load(const float* p) const { return V::load_first(p, n); }
     void store(float* p, Reg<V> x) const { V::store_first(p, x, n); }
     Reg<V> load_half(const uint16_t* p) const { return V::load_half_first(p, n); }
+    void store_half(uint16_t* p, Reg<V> x) const {
+        uint16_t half[V::kWidth];
+        V::store_half(half, x);
+        __builtin_memcpy(p, half, n * sizeof(uint16_t));
+    }
     Reg<V> keep(Reg<V> x) const { return V::keep_first(x, n); }
 };
 
@@ -195,11 +199,7 @@ void rope(float* x, const float* cosine, const float* sine, size_t n) {
 
 template <FloatLanes V>
 void to_f16(const float* x, uint16_t* out, size_t n) {
-    for_registers<V>(n, [&](size_t i, auto part) {
-        uint16_t half[V::kWidth];
-        V::store_half(half, part.load(x + i));
-        __builtin_memcpy(out + i, half, least(n - i, V::kWidth) * sizeof(uint16_t));
-    });
+    for_registers<V>(n, [&](size_t i, auto part) { part.store_half(out + i, part.load(x + i)); });
 }
 
 // As many rows at a time as it takes for the additions of one not to wait for each other.
@@ -237,6 +237,7 @@ void scores_of(const float* const* q, const uint16_t* k, size_t head_dim, float 
                 acc[j][1] = V::add(acc[j][1], V::mul(x, k1));
             }
         }
+#pragma GCC unroll 4
         for (size_t j = 0; j < n_queries; j++) {
             V::store(scores[j] + p, V::mul(acc[j][0], V::set1(scale)));
             V::store(scores[j] + p + V::kWidth, V::mul(acc[j][1], V::set1(scale)));
@@ -271,8 +272,7 @@ void softmax(float* x, size_t n) {
     for (size_t j = 1; j < V::kWidth; j++) max = lane[j] > max ? lane[j] : max;
     for (; i < n; i++) max = x[i] > max ? x[i] : max;
 
-    constexpr float kLowest = std::numeric_limits<float>::lowest();
-    const Reg<V> top = V::set1(max), lowest = V::set1(kLowest);
+    const Reg<V> top = V::set1(max), lowest = V::set1(kLowestFinite);
     float sum;
     sum_lanes<V, 1>(n, &sum, [&](size_t, size_t at, auto part) {
         const Reg<V> below = V::sub(part.load(x + at), top);
@@ -287,11 +287,12 @@ void softmax(float* x, size_t n) {
 // n_regs registers of every query's output, from element `first` on: each value is converted once for
 // all queries.
 template <FloatLanes V, size_t n_queries, size_t n_regs, class Part>
-[[gnu::always_inline]] inline void values_from(const float* const* p, const uint16_t* v,
-                                               size_t head_dim, size_t n_positions,
-                                               float* const* out, size_t first, Part part) {
+void values_from(const float* const* p, const uint16_t* v, size_t head_dim, size_t n_positions,
+                 float* const* out, size_t first, Part part) {
     Reg<V> acc[n_queries][n_regs];
+#pragma GCC unroll 4
     for (size_t j = 0; j < n_queries; j++) {
+#pragma GCC unroll 4
         for (size_t r = 0; r < n_regs; r++) acc[j][r] = part.load(out[j] + first + r * V::kWidth);
     }
     for (size_t pos = 0; pos < n_positions; pos++) {
@@ -307,7 +308,9 @@ template <FloatLanes V, size_t n_queries, size_t n_regs, class Part>
                 acc[j][r] = V::add(acc[j][r], V::mul(weight, value[r]));
         }
     }
+#pragma GCC unroll 4
     for (size_t j = 0; j < n_queries; j++) {
+#pragma GCC unroll 4
         for (size_t r = 0; r < n_regs; r++) part.store(out[j] + first + r * V::kWidth, acc[j][r]);
     }
 }

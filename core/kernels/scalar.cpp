@@ -6,7 +6,6 @@
 
 #include <bit>
 #include <cstring>
-#include <limits>
 
 #include "core/kernels/table.h"
 
@@ -45,6 +44,18 @@ float fold(float lane[kLanes]) {
         for (size_t j = 0; j < n; j++) lane[j] += lane[j + n];
     }
     return lane[0];
+}
+
+// The canonical sum of term(0) ... term(n - 1).
+template <class Term>
+[[gnu::always_inline]] inline float sum_lanes(size_t n, Term term) {
+    float lane[kLanes] = {};
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        for (size_t j = 0; j < kLanes; j++) lane[j] += term(i + j);
+    }
+    for (size_t j = 0; i + j < n; j++) lane[j] += term(i + j);
+    return fold(lane);
 }
 
 // --- integer dot products -------------------------------------------------------------------
@@ -311,9 +322,8 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, 
 }
 
 void rms_norm(const float* x, const float* weight, size_t n, float eps, float* out) {
-    float lane[kLanes] = {};
-    for (size_t i = 0; i < n; i++) lane[i % kLanes] += x[i] * x[i];
-    const float s = 1.0f / sqrt_f32(fold(lane) / float(n) + eps);
+    const float sum = sum_lanes(n, [&](size_t i) { return x[i] * x[i]; });
+    const float s = 1.0f / sqrt_f32(sum / float(n) + eps);
     for (size_t i = 0; i < n; i++) out[i] = (x[i] * s) * weight[i];
 }
 
@@ -346,11 +356,8 @@ void add_scaled(float* x, const float* y, float s, size_t n) {
 }
 
 void matvec_f32(const float* w, size_t n_rows, size_t n_cols, const float* x, float* out) {
-    for (size_t row = 0; row < n_rows; row++, w += n_cols) {
-        float lane[kLanes] = {};
-        for (size_t i = 0; i < n_cols; i++) lane[i % kLanes] += w[i] * x[i];
-        out[row] = fold(lane);
-    }
+    for (size_t row = 0; row < n_rows; row++, w += n_cols)
+        out[row] = sum_lanes(n_cols, [&](size_t i) { return w[i] * x[i]; });
 }
 
 // --- attention ------------------------------------------------------------------------------
@@ -382,29 +389,29 @@ void attention_scores(const float* const* q, size_t n_queries, const uint16_t* k
 void softmax(float* x, size_t n) {
     float max = x[0];
     for (size_t i = 1; i < n; i++) max = x[i] > max ? x[i] : max;
-    float lane[kLanes] = {};
-    for (size_t i = 0; i < n; i++) {
+    const float sum = sum_lanes(n, [&](size_t i) {
         const float below = x[i] - max;
-        x[i] = below < std::numeric_limits<float>::lowest() ? 0.0f : exp_f32(below);  // -inf
-        lane[i % kLanes] += x[i];
-    }
-    const float inverse = 1.0f / fold(lane);
-    for (size_t i = 0; i < n; i++) x[i] *= inverse;
+        x[i] = below < kLowestFinite ? 0.0f : exp_f32(below);  // -inf
+        return x[i];
+    });
+    scale(x, 1.0f / sum, n);
 }
 
 void attention_values(const float* const* p, size_t n_queries, const uint16_t* v, size_t head_dim,
                       size_t n_positions, float* const* out) {
+    const size_t n_fours = head_dim / 4 * 4;
     for (size_t j = 0; j < n_queries; j++) {
         for (size_t pos = 0; pos < n_positions; pos++) {
             const __m128 weight = _mm_set1_ps(p[j][pos]);
-            const uint16_t* const row = v + pos * head_dim;
-            size_t i = 0;
-            for (; i + 4 <= head_dim; i += 4) {
-                const uint8_t* const four = reinterpret_cast<const uint8_t*>(row + i);
-                const __m128 term = _mm_mul_ps(weight, halves_to_floats(four));
+            const uint8_t* const row = reinterpret_cast<const uint8_t*>(v + pos * head_dim);
+            for (size_t i = 0; i < n_fours; i += 4) {
+                const __m128 term = _mm_mul_ps(weight, halves_to_floats(row + 2 * i));
                 _mm_storeu_ps(out[j] + i, _mm_add_ps(_mm_loadu_ps(out[j] + i), term));
             }
-            for (; i < head_dim; i++) out[j][i] += p[j][pos] * f16_to_f32(row[i]);
+        }
+        for (size_t i = n_fours; i < head_dim; i++) {
+            for (size_t pos = 0; pos < n_positions; pos++)
+                out[j][i] += p[j][pos] * f16_to_f32(v[pos * head_dim + i]);
         }
     }
 }

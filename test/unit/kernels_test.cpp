@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -686,6 +687,20 @@ TEST_CASE("a masked position has probability +0 and changes nobody else's, in ev
                 }
             }
         }
+    }
+}
+
+TEST_CASE("the lowest finite score is not masked: it has exp's least value, in every kernel set") {
+    for (const Kernels* set : usable_sets()) {
+        INFO(set->name);
+        float x[] = {0, std::numeric_limits<float>::lowest(), -INFINITY, -1000};
+        set->softmax(x, 4);
+        const float least = exp_f32(-1000);
+        REQUIRE(least > 0);
+        REQUIRE(x[0] == 1);
+        REQUIRE(x[1] == least);
+        REQUIRE(x[2] == 0);
+        REQUIRE(x[3] == least);
     }
 }
 
