@@ -32,9 +32,9 @@ CONFIG_FIELDS = {
     "rms_eps": 28,
     "logit_scale": 40,
     "n_expert_used": 48,
-    "rope[0].n_dims": 64,
-    "rope[0].longer": 76,
-    "reserved": 256,
+    "rope[0].n_dims": 72,
+    "rope[0].longer": 84,
+    "reserved": 264,
 }
 LAYER_FIELDS = {
     "kind": 0,
@@ -69,9 +69,9 @@ TOKENIZER_FIELDS = {
     "bos": 16,
     "eos": 20,
     "n_eog": 32,
-    "string_bytes": 112,
+    "string_bytes": 184,
 }
-TOKENIZER_HEADER = 128
+TOKENIZER_HEADER = 192
 
 
 @dataclasses.dataclass
@@ -404,14 +404,16 @@ def expert_files(make):
     layer_1 = CONFIG + LAYER
     routed = struct.unpack_from("<Q", valid.part(0)[3], layer_1 + LAYER_FIELDS["tensors"])[0]
 
-    def add_config(name, title, experts, **fields):
+    def add_config(name, title, experts, field, field_at, **fields):
         packed = with_experts(valid, experts, **fields)
         start, _ = packed.extent(0)
-        at = start + layer_1 + LAYER_FIELDS["n_expert"]
-        make.add(name, title, packed.data, "config.layer[1].n_expert", at)
+        make.add(name, title, packed.data, field, start + field_at)
 
-    add_config("experts-too-many", "experts of a layer that has none", [(1, 0)])
-    add_config("experts-and-dense", "experts beside a dense block", [], n_expert=2)
+    n_expert_at = layer_1 + LAYER_FIELDS["n_expert"]
+    add_config("experts-too-many", "experts of a layer that has none", [(1, 0)],
+               "config.layer[1].n_expert", n_expert_at)
+    add_config("experts-unused", "experts of which none is used", [],
+               "config.n_expert_used", CONFIG_FIELDS["n_expert_used"], n_expert=2)
     # A layer of two experts by its configuration, with all that it must have: only the extents
     # are not there, or too few, or too many.
     dense = sum(1 << role for role in (15, 17, 19))  # ffn_gate, ffn_up, ffn_down
@@ -534,7 +536,7 @@ def tokenizer_files(make):
     patch("n_vocab", 0xFFFFFFFF, "a tokenizer of 4294967295 tokens")
     patch("n_merges", 0xFFFFFFFF, "a tokenizer of 4294967295 merges")
     patch("eos", n_vocab, "an end-of-text token outside the vocabulary")
-    patch("n_eog", 17, "too many end-of-generation tokens")
+    patch("n_eog", 33, "too many end-of-generation tokens")
     patch("string_bytes", (1 << 64) - 1, "pieces of nearly 2^64 bytes", "<Q")
     make.patch_extent(
         1,
