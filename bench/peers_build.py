@@ -10,9 +10,9 @@ import shutil
 import subprocess
 import sys
 
-# The llama.cpp of February 2025, as PyPI's source package of llama-cpp-python carries it.
-PACKAGE, VERSION = "llama_cpp_python", "0.3.7"
-SHA256 = "0566a0dcc0f38005c4093309a87f67c2452449522e3e17e15cd735a62957894c"
+# llama.cpp as PyPI's source package of llama-cpp-python carries it.
+PACKAGE, VERSION = "llama_cpp_python", "0.3.36"
+SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 REQUIREMENTS = ["numpy", "gguf==0.19.0"]
 
 SHAPES = {
@@ -90,7 +90,7 @@ class Workshop:
             return folder
         archive = self.folder / f"{PACKAGE}-{VERSION}.tar.gz"
         if not archive.exists():
-            say(f"peers: downloading the source of {PACKAGE} {VERSION} from PyPI (67 MB, once)")
+            say(f"peers: downloading the source of {PACKAGE} {VERSION} from PyPI (77 MB, once)")
             run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
                  "--no-deps", "--no-binary", ":all:", "--dest", self.folder,
                  f"{PACKAGE}=={VERSION}"],

@@ -56,8 +56,8 @@ def function_problem(code):
         )
     except subprocess.TimeoutExpired:
         return f"no end within 20 s:\n{code}"
-    if done.returncode != 0:
-        return f"{done.stderr.strip()}\n{code}"
+    if done.returncode != 0 or not done.stdout:
+        return f"exit status {done.returncode}: {done.stderr.strip()}\n{code}"
     found = json.loads(done.stdout.splitlines()[-1])
     for call, value in zip(CALLS, found, strict=True):
         if value != math.gcd(*call):
