@@ -13,10 +13,11 @@
 
 #include "bench/host_machine.h"
 #include "core/clock.h"
-#include "model/run/bench.h"
-#include "model/run/generate.h"
 #include "model/report/options.h"
 #include "model/report/record.h"
+#include "model/run/bench.h"
+#include "model/run/generate.h"
+#include "model/run/perplexity.h"
 #include "model/text/tokenizer.h"
 #include "model/weights/weights.h"
 
@@ -69,7 +70,8 @@ class OutputFile {
 
 Status tokenize(const Weights& weights, std::string_view text) {
     Result<Tokenizer> tokenizer =
-        Tokenizer::open(weights.file, weights.layout.extent(format::ExtentKind::tokenizer).offset, weights.tokenizer);
+        Tokenizer::open(weights.file, weights.layout.extent(format::ExtentKind::tokenizer).offset,
+                        weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     std::vector<TokenId> ids(4 * text.size() + 8);  // always suffices, see Tokenizer::encode()
     Result<host::Memory> scratch =
@@ -176,15 +178,13 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
         }
     }
     host.flush();
-    if (!status.ok()) record.error = status.text();
     if (json.get() != nullptr && !tests.any) print_json(record, to_file, json.get());
-    if (status.ok() && !options.quiet && options.perplexity.empty() && !tests.any)
+    const bool has_table = status.ok() || status.code() == Code::interrupted;
+    if (has_table && !options.quiet && options.perplexity.empty() && !tests.any)
         print_table(record, to_file, stdout);
     for (OutputFile* file : {&json, &logits}) {
         if (Status s = file->close(); !s.ok() && status.ok()) status = s;
     }
-    if (status.ok() && record.status == "interrupted")
-        return Status(Code::interrupted, "interrupted");
     return status;
 }
 
@@ -194,6 +194,7 @@ Status main_status(int argc, char** argv) {
     Options options;
     if (Status s = parse_arguments(arguments, Source::host_command_line, &options); !s.ok())
         return s;
+    if (!options.date.known()) options.date = parse_date(time_utc());
     if (options.help) {
         print_help("axiom-host", Source::host_command_line, to_file, stdout);
         return {};

@@ -17,6 +17,7 @@
 #include <memory>
 
 #include "core/clock.h"
+#include "core/round.h"
 
 namespace axiom {
 

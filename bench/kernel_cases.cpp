@@ -82,7 +82,7 @@ void add_matmuls(const ModelShape& m, std::vector<Case>& out) {
         for (const auto& matrix : matrices) {
             for (const size_t n_tokens : kTokenCounts) {
                 if (matrix.one_token && n_tokens > 1) continue;
-                if (is_k_quant(type) && matrix.n_cols % (kHeadBlocks * kBlockCols) != 0) continue;
+                if (is_k_quant(type) && matrix.n_cols % (kSuperBlocks * kBlockCols) != 0) continue;
                 Case c;
                 c.op = "matmul";
                 c.type = stored_type_name(type);
@@ -94,7 +94,7 @@ void add_matmuls(const ModelShape& m, std::vector<Case>& out) {
                 AXIOM_CHECK(stored_bytes(type, matrix.n_rows, matrix.n_cols, &bytes));
                 c.weight_bytes = double(bytes);
                 c.macs = double(matrix.n_rows) * double(matrix.n_cols) * double(n_tokens);
-                const size_t n_blocks = is_k_quant(type) ? kHeadBlocks : 1;
+                const size_t n_blocks = is_k_quant(type) ? kSuperBlocks : 1;
                 const size_t whole = std::lcm(group_bytes(type, n_blocks), size_t{64});
                 const auto run = std::make_shared<Matmul>(Matmul{
                     type, matrix.n_rows, matrix.n_cols, n_tokens, bytes, round_up(bytes, whole)});

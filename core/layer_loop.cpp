@@ -30,44 +30,58 @@ void LayerLoop::poll_tasks() {
     }
 }
 
-struct LayerLoop::Pass {
-    LayerLoop* loop;
-    size_t n_layers;
-    Layer layer;
-    void* context;
-    PassTimes times;
-    bool stopped = false;  // written by worker 0 while all wait at a barrier
-};
+// One pass under way. Worker 0 writes it, while the others wait at a barrier.
+struct LayerLoop::Run {
+    LayerLoop& loop;
+    const LayerJob& job;
+    const PassTimes& times;
+    size_t i_layer = 0;        // whose boundary comes next
+    uint64_t stall_ticks = 0;  // of the last begin_layer()
+    Status status = {};
+    bool ended = false;  // no further layer
 
-// What worker 0 does while the others wait.
-void LayerLoop::at_boundary(void* context) {
-    Pass& pass = *static_cast<Pass*>(context);
-    pass.loop->poll_tasks();
-    const std::atomic<bool>* const stop = pass.loop->stop_;
-    pass.stopped = stop != nullptr && stop->load(std::memory_order_relaxed);
-}
-
-void LayerLoop::work(const Worker& worker, void* context) {
-    Pass& pass = *static_cast<Pass*>(context);
-    for (size_t i = 0; i < pass.n_layers; i++) {
+    void begin_layer(size_t i) {
+        stall_ticks = 0;
+        if (job.before == nullptr) return;
         const uint64_t begin = ticks_now();
-        pass.layer(pass.context, worker, i);
-        const uint64_t computed = ticks_now();
-        worker.barrier(at_boundary, &pass);
-        if (pass.stopped) return;
-        if (worker.rank != 0) continue;
-        if (pass.times.layer_ticks != nullptr) pass.times.layer_ticks[i] = computed - begin;
-        if (pass.times.boundary_ticks != nullptr) {
-            pass.times.boundary_ticks[i] = ticks_now() - computed;
+        status = job.before(job.context, i);
+        stall_ticks = ticks_now() - begin;
+        if (times.stall_ticks != nullptr) times.stall_ticks[i] = stall_ticks;
+        ended = !status.ok();
+    }
+
+    void at_boundary() {
+        if (job.after != nullptr) status = job.after(job.context, i_layer);
+        loop.poll_tasks();
+        if (status.ok() && loop.stop_ != nullptr && loop.stop_->load(std::memory_order_relaxed))
+            status = error(Code::interrupted, "interrupted");
+        ended = !status.ok() || i_layer + 1 == job.n_layers;
+        stall_ticks = 0;
+        if (!ended) begin_layer(i_layer + 1);
+    }
+
+    void work(const Worker& worker) {
+        for (size_t i = 0; i < job.n_layers && !ended; i++) {
+            const uint64_t begin = ticks_now();
+            job.layer(job.context, worker, i);
+            const uint64_t computed = ticks_now();
+            if (worker.rank == 0) i_layer = i;
+            worker.barrier([](void* run) { static_cast<Run*>(run)->at_boundary(); }, this);
+            if (worker.rank != 0) continue;
+            if (times.layer_ticks != nullptr) times.layer_ticks[i] = computed - begin;
+            if (times.boundary_ticks != nullptr)
+                times.boundary_ticks[i] = ticks_now() - computed - stall_ticks;
         }
     }
-}
+};
 
-bool LayerLoop::run(Team& team, size_t n_layers, Layer layer, void* context,
-                    const PassTimes& times) {
-    Pass pass{this, n_layers, layer, context, times, false};
-    team.run(work, &pass);
-    return !pass.stopped;
+Status LayerLoop::run(Team& team, const LayerJob& job, const PassTimes& times) {
+    Run run{*this, job, times};
+    if (job.n_layers == 0) return {};
+    run.begin_layer(0);
+    if (run.ended) return run.status;
+    team.run([](const Worker& w, void* context) { static_cast<Run*>(context)->work(w); }, &run);
+    return run.status;
 }
 
 }  // namespace axiom

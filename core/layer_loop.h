@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The layer-boundary cooperative loop. A layer is never interrupted (law 3): everything that is
 // not arithmetic is a Task, runs on worker 0 between two layers, and its cost is measured.
-// Must not know: what a layer computes or what a task does.
+// Must not know: what a layer computes, where its weights come from, or what a task does.
 #pragma once
 
 #include <atomic>
@@ -24,10 +24,26 @@ struct Task {
     uint64_t max_ticks = 0;
 };
 
-// Where the loop leaves one pass's timing. Pointers may be null (not recorded).
+// Where the loop leaves one pass's timing, in ticks of worker 0. Pointers may be null (not
+// recorded). Of layers that ran to their boundary; a layer's three times do not overlap.
 struct PassTimes {
-    uint64_t* layer_ticks = nullptr;     // [n_layers], the compute time of each layer on worker 0
+    uint64_t* layer_ticks = nullptr;     // [n_layers], computing each layer
     uint64_t* boundary_ticks = nullptr;  // [n_layers], the barrier after each layer and its tasks
+    uint64_t* stall_ticks = nullptr;     // [n_layers], LayerJob::before of each layer
+};
+
+// What a pass runs. `context` goes to each function.
+struct LayerJob {
+    size_t n_layers = 0;
+    void* context = nullptr;
+    // The layer itself, on every worker.
+    void (*layer)(void* context, const Worker& worker, size_t i_layer) = nullptr;
+    // On worker 0 while nobody computes; either may be null. `before` makes a layer ready and may
+    // wait: that is the stall. `after` ends a layer, at its boundary, and says what the layer
+    // itself found wrong. Whatever happens, each layer that was made ready is ended, and none is
+    // made ready after an error.
+    Status (*before)(void* context, size_t i_layer) = nullptr;
+    Status (*after)(void* context, size_t i_layer) = nullptr;
 };
 
 class LayerLoop {
@@ -40,17 +56,15 @@ class LayerLoop {
     size_t n_tasks() const { return n_tasks_; }
     const Task& task(size_t i) const { return tasks_[i]; }
 
-    // Runs layer(context, worker, i) for i in [0, n_layers), on every worker of the team. Each
-    // layer ends with a barrier at which worker 0 polls the tasks while the others wait. If *stop
-    // is set at a boundary (a task may have set it), no further layer runs and the result is false.
-    using Layer = void (*)(void* context, const Worker& worker, size_t i_layer);
+    // Runs the layers in order on all workers of the team. Each ends with a barrier at which worker
+    // 0 ends the layer, polls the tasks and makes the next layer ready while the others wait. No
+    // further layer runs when `before` or `after` fail (their Status), or when *stop is set at a
+    // boundary, which a task may have done (interrupted).
     void stop_when(const std::atomic<bool>* stop) { stop_ = stop; }
-    bool run(Team& team, size_t n_layers, Layer layer, void* context, const PassTimes& times);
+    Status run(Team& team, const LayerJob& job, const PassTimes& times);
 
   private:
-    struct Pass;
-    static void at_boundary(void* pass);
-    static void work(const Worker& worker, void* pass);
+    struct Run;
     void poll_tasks();
 
     Task tasks_[kMaxTasks];

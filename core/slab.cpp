@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/round.h"
+
 namespace axiom {
 namespace {
 
@@ -11,17 +13,16 @@ constexpr size_t bitmap_bytes(size_t n_objects) {
     return (n_objects + 63) / 64 * 8;
 }
 
-constexpr uintptr_t align_up(uintptr_t p, size_t alignment) {
-    return (p + alignment - 1) & ~uintptr_t(alignment - 1);
-}
-
-// Objects of `bytes` each that fit into `range` together with their bitmap.
-size_t objects_that_fit(const AddressRange& range, size_t bytes, size_t alignment) {
-    const uintptr_t first = align_up(range.begin, alignment);
+// Objects of `bytes` each, at most `most`, that fit into `range` together with their bitmap.
+size_t objects_that_fit(const AddressRange& range, size_t bytes, size_t alignment, size_t most) {
+    const uintptr_t first = round_up(range.begin, alignment);
     if (first < range.begin || first >= range.end) return 0;
     const size_t room = range.end - first;
-    size_t n = room / bytes;
-    while (n > 0 && room - n * bytes < bitmap_bytes(n) + 8) n--;
+    size_t n = std::min(most, room / bytes);
+    while (n > 0 && room - n * bytes < bitmap_bytes(n) + 8) {
+        const size_t missing = bitmap_bytes(n) + 8 - (room - n * bytes);
+        n -= std::min(n, missing / (bytes + 1) + 1);
+    }
     return n;
 }
 
@@ -48,36 +49,13 @@ size_t Slab::free_bytes() const {
     return total;
 }
 
-size_t Slab::largest_free_piece() const {
-    size_t largest = 0;
-    for (size_t i = 0; i < n_ranges_; i++) largest = std::max(largest, ranges_[i].size());
-    return largest;
-}
-
-// Takes up to `count` objects from the front of a range; returns how many. `begin` is the first.
-static size_t carve(AddressRange& range, size_t bytes, size_t alignment, size_t count,
-                    uintptr_t* begin) {
-    const size_t n = std::min(count, objects_that_fit(range, bytes, alignment));
+size_t Slab::carve(AddressRange& range, size_t bytes, size_t alignment, size_t count,
+                   uintptr_t* begin) {
+    const size_t n = objects_that_fit(range, bytes, alignment, count);
     if (n == 0) return 0;
-    *begin = align_up(range.begin, alignment);
-    range.begin = align_up(*begin + n * bytes, 8) + bitmap_bytes(n);
+    *begin = round_up(range.begin, alignment);
+    range.begin = round_up(*begin + n * bytes, 8) + bitmap_bytes(n);
     return n;
-}
-
-bool Slab::fits(std::span<const Shape> classes) const {
-    AddressRange ranges[kMaxRanges];
-    std::copy_n(ranges_, n_ranges_, ranges);
-    for (const Shape& shape : classes) {
-        if (shape.object_bytes == 0 || shape.object_bytes > SIZE_MAX / 2) return false;
-        const size_t bytes = align_up(shape.object_bytes, kAlignment);
-        size_t left = shape.count;
-        for (size_t i = 0; i < n_ranges_ && left > 0; i++) {
-            uintptr_t begin;
-            left -= carve(ranges[i], bytes, kAlignment, left, &begin);
-        }
-        if (left > 0) return false;
-    }
-    return true;
 }
 
 Result<Slab::ClassId> Slab::create_class(std::string_view name, size_t object_bytes, size_t count,
@@ -85,12 +63,12 @@ Result<Slab::ClassId> Slab::create_class(std::string_view name, size_t object_by
     AXIOM_CHECK(n_classes_ < kMaxClasses);
     AXIOM_CHECK(alignment >= kAlignment && (alignment & (alignment - 1)) == 0);
     AXIOM_CHECK(object_bytes > 0 && object_bytes <= SIZE_MAX / 2);
-    const size_t bytes = align_up(object_bytes, alignment);
+    const size_t bytes = round_up(object_bytes, alignment);
 
     // First see that it fits, so that a failure leaves the ranges as they were.
     size_t fits = 0, n_spans = 0;
     for (size_t i = 0; i < n_ranges_ && fits < count && n_spans < kMaxSpans; i++) {
-        const size_t n = objects_that_fit(ranges_[i], bytes, alignment);
+        const size_t n = objects_that_fit(ranges_[i], bytes, alignment, SIZE_MAX);
         fits += n;
         n_spans += n != 0;
     }
@@ -112,7 +90,7 @@ Result<Slab::ClassId> Slab::create_class(std::string_view name, size_t object_by
         Span& span = c.spans[c.n_spans++];
         span.begin = begin;
         span.count = n;
-        span.used = reinterpret_cast<uint64_t*>(align_up(begin + n * bytes, 8));
+        span.used = reinterpret_cast<uint64_t*>(round_up(begin + n * bytes, 8));
         memset(span.used, 0, bitmap_bytes(n));
         left -= n;
     }

@@ -30,7 +30,7 @@ struct SlabClassStats {
 
 class Slab {
   public:
-    static constexpr size_t kMaxClasses = 16;
+    static constexpr size_t kMaxClasses = 24;
     static constexpr size_t kMaxRanges = 64;
     static constexpr size_t kMaxSpans = kMaxRanges;  // a class may straddle them all
     static constexpr size_t kAlignment = 64;
@@ -41,15 +41,8 @@ class Slab {
     // kMaxRanges are ignored, smallest first. Contents need not be zero.
     void init(std::span<const AddressRange> ranges);
 
-    // Bytes that classes can still be carved from, and those of the largest single piece.
+    // Bytes that classes can still be carved from.
     size_t free_bytes() const;
-    size_t largest_free_piece() const;
-
-    // Whether create_class() would succeed for all of these, in this order, default-aligned.
-    struct Shape {
-        size_t object_bytes, count;
-    };
-    bool fits(std::span<const Shape> classes) const;
 
     // Carves `count` objects. `name` must outlive the slab. no_memory says need and have.
     // One object never straddles two ranges; objects are `alignment`-aligned (power of two >= 64).
@@ -79,6 +72,11 @@ class Slab {
         size_t capacity = 0, in_use = 0, high_water = 0;
     };
     void* find(Class& c, void* object, uint64_t** word, uint64_t* bit);
+    // Takes up to `count` objects of `bytes` with their bitmap from the front of a range, and says
+    // how many; touches no memory. *begin: the first.
+    static size_t carve(AddressRange& range, size_t bytes, size_t alignment, size_t count,
+                        uintptr_t* begin);
+    friend class SlabPlan;  // tries what create_class() would do
 
     AddressRange ranges_[kMaxRanges];
     size_t n_ranges_ = 0;

@@ -85,10 +85,11 @@ void copy_group(const PlannedTensor& tensor, uint64_t group, uint8_t* out) {
             }
         }
         pack_block(tensor.type, block, out + block_offset(tensor.type, i));
-        if (!is_k_quant(tensor.type) || i % kHeadBlocks != 0) continue;
-        HeadSource head{};
-        for (size_t lane = 0; lane < n_rows; lane++) copy_head(type, rows[lane], i, &head, lane);
-        pack_head(tensor.type, head, out + head_offset(tensor.type, i));
+        if (!is_k_quant(tensor.type) || i % kSuperBlocks != 0) continue;
+        SuperScales super{};
+        for (size_t lane = 0; lane < n_rows; lane++)
+            copy_super_scales(type, rows[lane], i, &super, lane);
+        pack_super_scales(tensor.type, super, out + super_block_offset(tensor.type, i));
     }
 }
 
@@ -144,6 +145,13 @@ SourcePlace find_source(const gguf::File& file, const ModelConfig& config,
     if (kind == format::ExtentKind::expert) {
         place.first_unit = tensor.expert * tensor.n_rows;
         place.n_units = config.layer(tensor.layer).n_expert * tensor.n_rows;
+    }
+    // Beside experts the dense block is the shared one.
+    if (kind == format::ExtentKind::layer && config.layer(tensor.layer).n_expert != 0) {
+        if (tensor.role == Role::ffn_gate) place.name = prefix + "ffn_gate_shexp.weight";
+        if (tensor.role == Role::ffn_up) place.name = prefix + "ffn_up_shexp.weight";
+        if (tensor.role == Role::ffn_down) place.name = prefix + "ffn_down_shexp.weight";
+        if (place.name != tensor.name) return place;
     }
     if (kind != format::ExtentKind::layer || file.tensor(tensor.name) != nullptr) {
         if (tensor.role == Role::ffn_up && holds_gate(file, prefix, tensor.n_rows))

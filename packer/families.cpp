@@ -43,7 +43,8 @@ struct Family {
     uint64_t norms;     // layer roles required beside attention and feed-forward
     uint64_t optional;  // those a file may have
     bool half_split;
-    bool experts;  // may have them
+    bool partial_rotation;
+    bool experts, shared_expert;  // may have them
     Activation activation;
     Status (*read)(Reading& r);
 };
@@ -118,7 +119,7 @@ void scale_gemma(Reading& r, uint32_t n_layer_of_27b) {
 
 Status read_softcap(Reading& r, std::string_view key, double by_default, float* cap) {
     if (!r.keys.has(key)) r.keys.say_default(key, Text<24>(Fixed{by_default, 1}));
-    return r.keys.number(key, 0, 1e6, by_default, cap);
+    return r.keys.number(key, 1e-3, 1e6, by_default, cap);
 }
 
 Status read_gemma2(Reading& r) {
@@ -170,7 +171,7 @@ Status read_scale(Reading& r, std::string_view key, bool required, float none, f
     return {};
 }
 
-Status read_granite(Reading& r) {
+Status read_granite_moe(Reading& r) {
     format::Config& c = r.model.config;
     float logit_scale = 1, attention_scale = 0;
     if (Status s = read_scale(r, "logit_scale", true, 1, &logit_scale); !s.ok()) return s;
@@ -187,10 +188,29 @@ Status read_granite(Reading& r) {
     if (attention_scale != 0) {
         for (LayerConfig& layer : r.model.layers) layer.attn_scale = attention_scale;
     }
-    // Granite's switch for rotary positions.
+    return r.rotate_all();
+}
+
+// The dense one has a switch for rotary positions.
+Status read_granite(Reading& r) {
+    if (Status s = read_granite_moe(r); !s.ok()) return s;
     const Result<bool> rotated = r.keys.file().boolean(r.keys.name("rope.scaling.finetuned"), true);
     if (!rotated.ok()) return rotated.status();
-    return rotated.value() ? r.rotate_all() : Status();
+    if (rotated.value()) return {};
+    r.model.rope = {};
+    for (LayerConfig& layer : r.model.layers) layer.rope = format::kNone;
+    return {};
+}
+
+// Norms of queries and keys are over all heads at once; OLMo 3 has windows, on whose layers nothing
+// of rope.scaling counts.
+Status read_olmo2(Reading& r) {
+    constexpr std::string_view kWindow = "attention.sliding_window";
+    for (LayerConfig& layer : r.model.layers) layer.norm_whole_qk = 1;
+    if (Status s = r.rotate_all(); !s.ok()) return s;
+    uint32_t window = 0;
+    if (Status s = r.keys.count(kWindow, 0, format::kMaxCtx, 0, &window); !s.ok()) return s;
+    return window == 0 ? Status() : add_windows(r, window, 4, r.rope_base, {});
 }
 
 // ---- the table ------------------------------------------------------------------------------
@@ -205,17 +225,18 @@ constexpr uint64_t kOtherBias = role_bit(Role::attn_output_bias) | role_bit(Role
 
 // clang-format off
 constexpr Family kFamilies[] = {
-    // architecture norms                              optional               half   experts activation
-    {"llama",      kPreNorms,                          kQkvBias | kOtherBias, false, true,  Activation::silu,      read_plain},
-    {"smollm3",    kPreNorms,                          kQkvBias,              false, false, Activation::silu,      read_smollm3},
-    {"qwen2",      kPreNorms,                          kQkvBias,              true,  false, Activation::silu,      read_plain},
-    {"qwen3",      kPreNorms | kQkNorms,               kQkvBias,              true,  false, Activation::silu,      read_plain},
-    {"qwen3moe",   kPreNorms | kQkNorms,               kQkvBias,              true,  true,  Activation::silu,      read_plain},
-    {"gemma2",     kPreNorms | kPostNorms,             kQkvBias,              true,  false, Activation::gelu_tanh, read_gemma2},
-    {"gemma3",     kPreNorms | kPostNorms | kQkNorms,  kQkvBias,              true,  false, Activation::gelu_tanh, read_gemma3},
-    {"phi3",       kPreNorms,                          kQkvBias,              true,  false, Activation::silu,      read_phi3},
-    {"granite",    kPreNorms,                          kQkvBias | kOtherBias, false, true,  Activation::silu,      read_granite},
-    {"granitemoe", kPreNorms,                          kQkvBias | kOtherBias, false, true,  Activation::silu,      read_granite},
+    // architecture, norms, optional tensors, half-split rotation, part of a head may be rotated, experts, a shared one
+    {"llama",      kPreNorms,                         kQkvBias | kOtherBias, false, false, true,  false, Activation::silu,      read_plain},
+    {"smollm3",    kPreNorms,                         kQkvBias,              false, false, false, false, Activation::silu,      read_smollm3},
+    {"qwen2",      kPreNorms,                         kQkvBias,              true,  false, false, false, Activation::silu,      read_plain},
+    {"qwen3",      kPreNorms | kQkNorms,              kQkvBias,              true,  false, false, false, Activation::silu,      read_plain},
+    {"qwen3moe",   kPreNorms | kQkNorms,              kQkvBias,              true,  false, true,  false, Activation::silu,      read_plain},
+    {"gemma2",     kPreNorms | kPostNorms,            kQkvBias,              true,  true,  false, false, Activation::gelu_tanh, read_gemma2},
+    {"gemma3",     kPreNorms | kPostNorms | kQkNorms, kQkvBias,              true,  true,  false, false, Activation::gelu_tanh, read_gemma3},
+    {"phi3",       kPreNorms,                         kQkvBias,              true,  true,  false, false, Activation::silu,      read_phi3},
+    {"granite",    kPreNorms,                         kQkvBias | kOtherBias, false, false, true,  true,  Activation::silu,      read_granite},
+    {"olmo2",      kPostNorms | kQkNorms,             kQkvBias,              true,  false, false, false, Activation::silu,      read_olmo2},
+    {"granitemoe", kPreNorms,                         kQkvBias | kOtherBias, false, false, true,  true,  Activation::silu,      read_granite_moe},
 };
 // clang-format on
 
@@ -240,14 +261,16 @@ Status read_experts(Reading& r, const Family& family, std::vector<uint32_t>& n_f
                              "0 (a dense model) for this architecture");
     }
     uint32_t shared = 0;
-    constexpr std::string_view kShared = "expert_shared_feed_forward_length";
-    if (Status s = r.keys.count(kShared, 0, format::kMaxFf, 0, &shared); !s.ok()) return s;
-    if (shared != 0) return r.keys.refuse(kShared, shared, "0 (no shared expert)");
+    if (family.shared_expert) {
+        if (Status s =
+                r.keys.count("expert_shared_feed_forward_length", 0, format::kMaxFf, 0, &shared);
+            !s.ok()) {
+            return s;
+        }
+    }
     const uint32_t most = std::min(n_expert, format::kMaxExpertsUsed);
     format::Config& c = r.model.config;
     if (Status s = r.keys.count("expert_used_count", 1, most, {}, &c.n_expert_used); !s.ok())
-        return s;
-    if (Status s = read_scale(r, "expert_weights_scale", false, 1, &c.expert_scale); !s.ok())
         return s;
     c.expert_gating = format::ExpertGating::softmax;
     c.expert_normalize = 1;
@@ -265,7 +288,7 @@ Status read_experts(Reading& r, const Family& family, std::vector<uint32_t>& n_f
         LayerConfig& layer = r.model.layers[i];
         layer.n_expert = n_expert;
         layer.n_ff_expert = n_ff[i];
-        layer.n_ff = 0;
+        layer.n_ff = shared;
     }
     return {};
 }
@@ -342,8 +365,7 @@ Status read_rope_keys(Reading& r, const Family& family) {
     constexpr std::string_view kDims = "rope.dimension_count", kBase = "rope.freq_base";
     if (Status s = r.keys.count(kDims, 1, format::kMaxHeadDim, head_dim, &r.n_rope_dims); !s.ok())
         return s;
-    // Only phi3's graph turns part of a head; the others of llama.cpp refuse it.
-    const bool part = family.architecture == "phi3";
+    const bool part = family.partial_rotation;
     if (r.n_rope_dims % 2 != 0 || (part ? r.n_rope_dims > head_dim : r.n_rope_dims != head_dim)) {
         return r.keys.wrong(kDims, r.n_rope_dims,
                             part ? Text<64>("an even number up to the head's ", head_dim)
@@ -352,6 +374,20 @@ Status read_rope_keys(Reading& r, const Family& family) {
     if (!r.keys.has(kBase)) r.keys.say_default(kBase, "10000");
     if (Status s = r.keys.number(kBase, 1, 1e12, 10000, &r.rope_base); !s.ok()) return s;
     return read_rope_scaling(r.keys, r.model.config.n_ctx_train, &r.scaling);
+}
+
+// Keys that switch llama.cpp to a graph we do not have.
+Status refuse_other_graphs(const Keys& keys) {
+    const Result<bool> causal = keys.file().boolean(keys.name("attention.causal"), true);
+    if (!causal.ok()) return causal.status();
+    if (!causal.value()) return keys.refuse("attention.causal", "false", "true");
+    for (const std::string_view key : {"nextn_predict_layers", "expert_group_count"}) {
+        uint32_t n = 0;
+        if (Status s = keys.count(key, 0, UINT32_MAX, 0, &n); !s.ok()) return s;
+        const uint32_t most = key == "expert_group_count" ? 1 : 0;
+        if (n > most) return keys.refuse(key, n, Text<16>("0..", most));
+    }
+    return {};
 }
 
 Status read_shape(const Keys& keys, format::Config* c) {
@@ -363,6 +399,7 @@ Status read_shape(const Keys& keys, format::Config* c) {
     constexpr std::string_view kEps = "attention.layer_norm_rms_epsilon";
     if (Status s = keys.number(kEps, 1e-30, 0.5, {}, &c->rms_eps); !s.ok()) return s;
 
+    if (Status s = refuse_other_graphs(keys); !s.ok()) return s;
     const gguf::File& file = keys.file();
     const gguf::Tensor* embedding = file.tensor("token_embd.weight");
     if (!embedding) {
@@ -374,6 +411,7 @@ Status read_shape(const Keys& keys, format::Config* c) {
     }
     c->n_vocab = uint32_t(embedding->n_rows);
     c->tied_output = file.tensor("output.weight") == nullptr;
+    c->output_bias = keys.prefix() == "qwen2." && file.tensor("output.bias") != nullptr;
     c->embedding_scale = c->residual_scale = c->logit_scale = c->expert_scale = 1;
     return {};
 }
@@ -393,7 +431,8 @@ void find_tensors(const gguf::File& file, const Family& family, ModelKeys* model
     for (size_t i = 0; i < model->layers.size(); i++) {
         LayerConfig& layer = model->layers[i];
         layer.tensors = format::kAttentionRoles | family.norms |
-                        (layer.n_expert != 0 ? format::kExpertRoles : format::kDenseRoles);
+                        (layer.n_expert != 0 ? format::kExpertRoles : 0) |
+                        (layer.n_ff != 0 ? format::kDenseRoles : 0);
         const std::string prefix = "blk." + std::to_string(i) + ".";
         for (const format::TensorSpec& spec : format::kTensorTable) {
             if ((family.optional & role_bit(spec.role)) == 0) continue;

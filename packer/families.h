@@ -18,8 +18,8 @@
 namespace axiom::packer {
 
 struct ModelKeys {
-    format::Config config{};           // n_params and source_bytes stay 0
-    std::vector<LayerConfig> layers;   // tensors: as found in the file
+    format::Config config{};          // n_params and source_bytes stay 0
+    std::vector<LayerConfig> layers;  // tensors: as found in the file
     RopeSet rope;
     // Rotary pairs are (i, i + n_dims/2) in the source: rows of queries and keys are reordered, so
     // that the pairs of the packed file are adjacent.

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "core/quant.h"
+#include "core/round.h"
 
 namespace axiom::gguf {
 namespace {

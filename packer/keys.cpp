@@ -52,8 +52,7 @@ Status Keys::number(std::string_view stem, double low, double high, std::optiona
     const Result<double> value = file_.f64(name(stem), fallback.value_or(0));
     if (!value.ok()) return value.status();
     if (!(value.value() >= low && value.value() <= high)) {
-        return wrong(stem, Fixed{value.value(), 9},
-                     Text<64>(Fixed{low, 9}, "..", Fixed{high, 3}));
+        return wrong(stem, Fixed{value.value(), 9}, Text<64>(Fixed{low, 9}, "..", Fixed{high, 3}));
     }
     *out = value.value();
     return {};

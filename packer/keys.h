@@ -20,6 +20,7 @@ class Keys {
         : file_(file), prefix_(std::string(architecture) + ".") {}
 
     const gguf::File& file() const { return file_; }
+    std::string_view prefix() const { return prefix_; }
     std::string name(std::string_view stem) const { return prefix_ + std::string(stem); }
     bool has(std::string_view stem) const { return file_.find(name(stem)) != nullptr; }
 

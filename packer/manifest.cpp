@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "model/format/chat_section.h"
 #include "model/format/tokenizer_section.h"
+#include "model/text/chat.h"
+#include "model/text/pretokenizer.h"
+#include "packer/chat/derive.h"
 #include "packer/gguf.h"
 
 namespace axiom::packer {
@@ -41,10 +43,28 @@ format::TokenizerHeader tokenizer_header(const Weights& weights) {
     return header;
 }
 
-format::ChatHeader chat_header(const Weights& weights) {
-    format::ChatHeader header{};
-    if (weights.chat.size() >= sizeof header) memcpy(&header, weights.chat.data(), sizeof header);
-    return header;
+// The chat template; one that is not present where the extent is not as it should be.
+ChatTemplate chat_template(const Weights& weights) {
+    const Result<ChatTemplate> chat = ChatTemplate::open(
+        weights.file, weights.layout.extent(ExtentKind::chat).offset, weights.chat);
+    return chat.ok() ? chat.value() : ChatTemplate();
+}
+
+ordered_json chat_json(const ChatTemplate& chat) {
+    return {{"kind", chat_format_name(chat)},
+            {"source_bytes", chat.source().size()},
+            {"reasoning_switch", chat.present() && chat.can_switch_reasoning()},
+            {"default_system", chat.present() && chat.has_default_system()},
+            {"writes_date", chat.present() && chat.writes_date()}};
+}
+
+std::string chat_line(const ChatTemplate& chat) {
+    if (!chat.present()) return chat.source().empty() ? "none" : "not understood";
+    std::string text(chat_format_name(chat));
+    if (chat.can_switch_reasoning()) text += ", reasoning on or off";
+    if (chat.has_default_system()) text += ", a system message of its own";
+    if (chat.writes_date()) text += ", writes the date";
+    return text;
 }
 
 template <size_t N>
@@ -54,16 +74,6 @@ const char* name_in(const char* const (&names)[N], uint32_t i) {
 
 const char* vocab_name(format::Vocab kind) {
     static constexpr const char* kNames[] = {"bpe", "spm", "none"};
-    return name_in(kNames, uint32_t(kind));
-}
-
-const char* pre_name(format::PreTokenizer pre) {
-    static constexpr const char* kNames[] = {"default", "gpt2", "smollm", "llama-bpe"};
-    return name_in(kNames, uint32_t(pre));
-}
-
-const char* chat_name(format::ChatKind kind) {
-    static constexpr const char* kNames[] = {"none", "chatml", "llama2", "llama3", "zephyr"};
     return name_in(kNames, uint32_t(kind));
 }
 
@@ -122,7 +132,7 @@ ordered_json layer_json(const LayerConfig& l) {
 ordered_json tokenizer_json(const format::TokenizerHeader& h) {
     ordered_json json = {{"kind", vocab_name(h.kind)}};
     if (h.kind == format::Vocab::none) return json;
-    if (h.kind == format::Vocab::bpe) json["pre"] = pre_name(h.pre);
+    if (h.kind == format::Vocab::bpe) json["pre"] = pre_tokenizer_name(h.pre);
     json["n_vocab"] = h.n_vocab;
     json["n_merges"] = h.n_merges;
     json["bos"] = token_or_null(h.bos);
@@ -174,8 +184,7 @@ bool in_layer(const Extent& extent) {
 std::string tensor_name(const Weights& weights, const TensorEntry& entry) {
     const Extent& extent = weights.layout.extents[entry.extent];
     std::string name;
-    if (in_layer(extent))
-        name = "blk." + std::to_string(extent.layer) + ".";
+    if (in_layer(extent)) name = "blk." + std::to_string(extent.layer) + ".";
     name += format::role_name(entry.role);
     if (extent.kind == ExtentKind::expert) name += "[" + std::to_string(extent.expert) + "]";
     return name;
@@ -193,7 +202,7 @@ ordered_json manifest(const Weights& weights) {
     ordered_json& layers = json["layers"] = ordered_json::array();
     for (const LayerConfig& layer : weights.config.layers) layers.push_back(layer_json(layer));
     json["tokenizer"] = tokenizer_json(tokenizer_header(weights));
-    json["chat"] = {{"kind", chat_name(chat_header(weights).kind)}};
+    json["chat"] = chat_json(chat_template(weights));
     json["bytes_per_token"] = weights.bytes_per_token();
     json["macs_per_token"] = weights.macs_per_token();
     ordered_json& types = json["types"] = ordered_json::array();
@@ -225,8 +234,8 @@ ordered_json manifest(const Weights& weights) {
             {{"name", tensor_name(weights, entry)},
              {"role", std::string(format::role_name(entry.role))},
              {"layer", in_layer(extent) ? ordered_json(extent.layer) : ordered_json()},
-             {"expert", extent.kind == ExtentKind::expert ? ordered_json(extent.expert)
-                                                          : ordered_json()},
+             {"expert",
+              extent.kind == ExtentKind::expert ? ordered_json(extent.expert) : ordered_json()},
              {"source_type",
               computed ? ordered_json() : ordered_json(gguf::tensor_type_name(entry.source_type))},
              {"type", stored_type_name(entry.type)},
@@ -257,15 +266,16 @@ std::string describe(const Weights& weights) {
     const LayerConfig& l = weights.config.layer(0);
     line("shape       n_layer ", c.n_layer, "  n_embd ", c.n_embd, "  n_head ", l.n_head, "/",
          l.n_head_kv, "  head_dim ", l.head_dim, "  n_ff ", l.n_ff + l.n_ff_expert,
-         l.n_expert != 0 ? Text<48>(" x ", l.n_expert, " experts, ", c.n_expert_used, " used").view()
-                         : std::string_view(),
+         l.n_expert != 0
+             ? Text<48>(" x ", l.n_expert, " experts, ", c.n_expert_used, " used").view()
+             : std::string_view(),
          "  n_vocab ", c.n_vocab, c.tied_output ? " (tied output)" : "", "  n_ctx_train ",
          c.n_ctx_train);
     line("tokenizer   ", vocab_name(tokenizer.kind),
          tokenizer.kind == format::Vocab::bpe ? " " : "",
-         tokenizer.kind == format::Vocab::bpe ? pre_name(tokenizer.pre) : "", "  ",
+         tokenizer.kind == format::Vocab::bpe ? pre_tokenizer_name(tokenizer.pre) : "", "  ",
          tokenizer.n_vocab, " tokens, ", tokenizer.n_merges, " merges");
-    line("chat        ", chat_name(chat_header(weights).kind));
+    line("chat        ", chat_line(chat_template(weights)));
     line("a token     reads ", Bytes{weights.bytes_per_token()}, " of weights, ",
          Fixed{double(weights.macs_per_token()) / 1e6, 1}, " M multiply-adds");
     line("");

@@ -26,30 +26,30 @@ uint64_t group_bytes(const PlannedTensor& tensor) {
 }
 
 StoredType fitting_type(StoredType type, uint64_t n_cols) {
-    if (!is_k_quant(type) || n_cols % (kHeadBlocks * kBlockCols) == 0) return type;
+    if (!is_k_quant(type) || n_cols % (kSuperBlocks * kBlockCols) == 0) return type;
     return type == StoredType::q6k ? StoredType::q8 : StoredType::q5;
 }
 
 std::vector<PlannedTensor> tensor_list(const ModelConfig& config) {
     std::vector<PlannedTensor> list;
-    format::for_each_tensor(config, [&](const format::TensorSpec& spec, size_t layer,
-                                        size_t expert) {
-        PlannedTensor tensor;
-        if (spec.presence == format::Presence::if_layer_has)
-            tensor.name = "blk." + std::to_string(layer) + ".";
-        tensor.name += spec.name;
-        tensor.role = spec.role;
-        tensor.layer = uint32_t(layer);
-        tensor.expert = uint32_t(expert);
-        tensor.type = spec.storage == format::Storage::f64   ? StoredType::f64
-                      : spec.storage == format::Storage::f32 ? StoredType::f32
-                                                             : StoredType::q8;
-        tensor.source_type = 0;
-        const format::TensorShape shape = format::shape_of(spec, config, layer);
-        tensor.n_rows = shape.n_rows;
-        tensor.n_cols = shape.n_cols;
-        list.push_back(std::move(tensor));
-    });
+    format::for_each_tensor(
+        config, [&](const format::TensorSpec& spec, size_t layer, size_t expert) {
+            PlannedTensor tensor;
+            if (spec.presence == format::Presence::if_layer_has)
+                tensor.name = "blk." + std::to_string(layer) + ".";
+            tensor.name += spec.name;
+            tensor.role = spec.role;
+            tensor.layer = uint32_t(layer);
+            tensor.expert = uint32_t(expert);
+            tensor.type = spec.storage == format::Storage::f64   ? StoredType::f64
+                          : spec.storage == format::Storage::f32 ? StoredType::f32
+                                                                 : StoredType::q8;
+            tensor.source_type = 0;
+            const format::TensorShape shape = format::shape_of(spec, config, layer);
+            tensor.n_rows = shape.n_rows;
+            tensor.n_cols = shape.n_cols;
+            list.push_back(std::move(tensor));
+        });
     return list;
 }
 
@@ -62,21 +62,21 @@ Status too_large(std::string_view source_name, const PlannedTensor& tensor, uint
                  stored_type_name(tensor.type), ", allowed scales within binary16 (65504)");
 }
 
-// Eight blocks of a K format and their head, at `out`.
+// A super-block of a K format at `out`.
 Status store_k_blocks(std::string_view source_name, const PlannedTensor& tensor, uint64_t first_row,
                       size_t n_rows, const float* rows, size_t col, uint8_t* out) {
-    BlockSource blocks[kHeadBlocks] = {};
-    HeadSource head{};
+    BlockSource blocks[kSuperBlocks] = {};
+    SuperScales super{};
     for (size_t row = 0; row < kGroupRows; row++) {
         if (row >= n_rows) {
             for (BlockSource& block : blocks) zero_32(tensor.type, &block, row);
-        } else if (!quantize_256(tensor.type, rows + row * tensor.n_cols + col, blocks, &head,
+        } else if (!quantize_256(tensor.type, rows + row * tensor.n_cols + col, blocks, &super,
                                  row)) {
             return too_large(source_name, tensor, first_row + row, col);
         }
     }
-    pack_head(tensor.type, head, out);
-    for (size_t b = 0; b < kHeadBlocks; b++)
+    pack_super_scales(tensor.type, super, out);
+    for (size_t b = 0; b < kSuperBlocks; b++)
         pack_block(tensor.type, blocks[b], out + block_offset(tensor.type, b));
     return {};
 }
@@ -89,9 +89,9 @@ Status store_group(std::string_view source_name, const PlannedTensor& tensor, Se
     const size_t n_rows = size_t(std::min<uint64_t>(kGroupRows, tensor.n_rows - first_row));
     const size_t n_cols = size_t(tensor.n_cols);
     if (is_k_quant(tensor.type)) {
-        for (size_t col = 0; col < n_cols; col += kHeadBlocks * kBlockCols) {
+        for (size_t col = 0; col < n_cols; col += kSuperBlocks * kBlockCols) {
             if (Status s = store_k_blocks(source_name, tensor, first_row, n_rows, rows, col,
-                                          out + head_offset(tensor.type, col / kBlockCols));
+                                          out + super_block_offset(tensor.type, col / kBlockCols));
                 !s.ok()) {
                 return s;
             }

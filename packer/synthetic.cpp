@@ -7,9 +7,9 @@
 #include <string>
 
 #include "model/format/tokenizer_section.h"
+#include "packer/file_type.h"
 #include "packer/gguf_builder.h"
 #include "packer/rope.h"
-#include "packer/file_type.h"
 #include "packer/sections.h"
 
 namespace axiom::packer {
@@ -58,9 +58,36 @@ class Random {
     uint64_t state_;
 };
 
+// The numbers that roles had when the first synthetic models were made: the same shape and seed
+// give the same weights for good, wherever a role stands in the table today.
+uint64_t seed_number(Role role) {
+    switch (role) {
+        case Role::token_embd:
+            return 0;
+        case Role::attn_q:
+            return 3;
+        case Role::attn_k:
+            return 4;
+        case Role::attn_v:
+            return 5;
+        case Role::attn_output:
+            return 6;
+        case Role::ffn_gate:
+            return 8;
+        case Role::ffn_up:
+            return 9;
+        case Role::ffn_down:
+            return 10;
+        case Role::output:
+            return 12;
+        default:
+            return 64 + uint64_t(role);
+    }
+}
+
 // Every row has its own generator, so the weights depend on neither order nor threads.
 uint64_t row_seed(uint64_t seed, const PlannedTensor& tensor, uint64_t row) {
-    const uint64_t which = uint64_t(tensor.role) << 56 | uint64_t(tensor.layer) << 40 | row;
+    const uint64_t which = seed_number(tensor.role) << 56 | uint64_t(tensor.layer) << 40 | row;
     return Random(seed ^ Random(which).next()).next();
 }
 

@@ -37,12 +37,12 @@ Status check_plain(const Weights& weights, const TensorEntry& entry, const uint8
 }
 
 // The first f16 scale or minimum of a stored matrix that is not finite. The K formats keep theirs
-// in heads, the others at the end of every block.
+// before super-blocks, the others at the end of every block.
 Status check_scales(const Weights& weights, const TensorEntry& entry, const uint8_t* data) {
     if (!is_quantized(entry.type)) return check_plain(weights, entry, data);
     const bool k_quant = is_k_quant(entry.type);
-    const size_t step = k_quant ? group_bytes(entry.type, kHeadBlocks) : block_bytes(entry.type);
-    const size_t end = k_quant ? head_bytes(entry.type) : step;
+    const size_t step = k_quant ? group_bytes(entry.type, kSuperBlocks) : block_bytes(entry.type);
+    const size_t end = k_quant ? super_scale_bytes(entry.type) : step;
     const size_t begin = k_quant ? 0 : end - (entry.type == StoredType::q4m ? 64 : 32);
     for (uint64_t at = 0; at < entry.bytes; at += step) {
         for (size_t i = begin; i < end; i += 2) {
@@ -100,8 +100,8 @@ Status verify(std::string_view file, std::span<const uint8_t> bytes) {
         file, weights.layout.extent(ExtentKind::tokenizer).offset, weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     if (Status s = weights.check_vocabulary(tokenizer.value()); !s.ok()) return s;
-    const Result<ChatTemplate> chat = ChatTemplate::open(
-        file, weights.layout.extent(ExtentKind::chat).offset, weights.chat);
+    const Result<ChatTemplate> chat =
+        ChatTemplate::open(file, weights.layout.extent(ExtentKind::chat).offset, weights.chat);
     if (!chat.ok()) return chat.status();
 
     uint64_t end = format::head_bytes(extents.size(), weights.layout.sums.size());

@@ -31,7 +31,6 @@ std::vector<uint8_t> config_bytes(const Plan& plan) {
     return bytes;
 }
 
-
 // Fills groups [begin, end) of a tensor, split over threads. The error of the lowest groups wins,
 // so that a message does not depend on timing.
 Status fill_piece(const Plan& plan, const PlannedTensor& tensor, uint64_t begin, uint64_t end,
@@ -81,8 +80,8 @@ class PieceHasher {
         const auto work = [&] {
             for (size_t i; (i = next++) < n;) {
                 const uint8_t* const piece = waiting_.data() + i * format::kPieceBytes;
-                const size_t n_bytes =
-                    std::min<size_t>(format::kPieceBytes, waiting_.size() - i * format::kPieceBytes);
+                const size_t n_bytes = std::min<size_t>(format::kPieceBytes,
+                                                        waiting_.size() - i * format::kPieceBytes);
                 sums_[i_piece_ + i] = Xxh64::of(piece, n_bytes);
                 MerkleLeaf leaf;
                 leaf.update(piece, n_bytes);

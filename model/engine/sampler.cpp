@@ -48,6 +48,17 @@ void penalise(std::span<Candidate> candidates, std::span<const TokenId> window, 
     for (const TokenId id : window) candidates[id].id = id;
 }
 
+// Moves the candidates whose bit is set to the front, in order, and says how many they are.
+size_t keep_allowed(std::span<Candidate> candidates, std::span<const uint64_t> allowed) {
+    AXIOM_CHECK(allowed.size() >= (candidates.size() + 63) / 64);
+    size_t n = 0;
+    for (const Candidate& c : candidates) {
+        if (allowed[c.id / 64] >> (c.id % 64) & 1) candidates[n++] = c;
+    }
+    AXIOM_CHECK(n != 0);
+    return n;
+}
+
 // Sorted candidates -> how many are kept: the fewest whose probability reaches top_p, at least one.
 size_t keep_top_p(std::span<const Candidate> candidates, float top_p) {
     const float max = candidates[0].logit;
@@ -116,7 +127,8 @@ double Random::uniform() {
 Sampler::Sampler(const Options& options, std::span<Candidate> candidates)
     : options_(options), candidates_(candidates), random_(options.seed) {}
 
-TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> history) {
+TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> history,
+                        std::span<const uint64_t> allowed) {
     AXIOM_CHECK(!logits.empty() && logits.size() <= candidates_.size());
     std::span<Candidate> candidates = candidates_.first(logits.size());
     for (size_t i = 0; i < logits.size(); i++) candidates[i] = {ordered(logits[i]), TokenId(i)};
@@ -125,6 +137,7 @@ TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> 
     if (options_.repeat_penalty != 1.0f) {
         penalise(candidates, history.last(n_window), options_.repeat_penalty);
     }
+    if (!allowed.empty()) candidates = candidates.first(keep_allowed(candidates, allowed));
     if (options_.temperature <= 0) return likeliest(candidates);
 
     const size_t n_top = options_.top_k == 0 ? candidates.size()

@@ -33,7 +33,9 @@ class Sampler {
     Sampler(const Options& options, std::span<Candidate> candidates);
 
     // `logits` is [n_vocab] and is not modified; `history`: all tokens so far, prompt included.
-    TokenId sample(std::span<const float> logits, std::span<const TokenId> history);
+    // `allowed`: a bit for each token that may be chosen, at least one; empty: all may.
+    TokenId sample(std::span<const float> logits, std::span<const TokenId> history,
+                   std::span<const uint64_t> allowed = {});
 
   private:
     const Options& options_;

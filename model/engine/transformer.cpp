@@ -1,327 +1,337 @@
 // SPDX-License-Identifier: MIT
+// Attention is in attention.cpp, experts in experts.cpp.
 #include "model/engine/transformer.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/mathf.h"
 
 namespace axiom {
 
-Status Transformer::forward(Team& team, LayerLoop& loop, std::span<const TokenId> tokens,
-                            Logits wanted, const PassTimes& times) {
-    AXIOM_CHECK(!tokens.empty() && tokens.size() <= s_.shape.n_batch);
-    AXIOM_CHECK(wanted != Logits::all || tokens.size() <= s_.shape.n_logit_rows);
-    if (Status s = s_.grow(tokens.size()); !s.ok()) return s;
-    tokens_ = tokens;
-    wanted_ = wanted;
-    attn_acts_ = tokens.size() == 1 ? s_.attn_acts.as_one() : s_.attn_acts;
-    ff_acts_ = tokens.size() == 1 ? s_.ff_acts.as_one() : s_.ff_acts;
+using enum format::Role;
 
-    team.run([](const Worker& w, void* t) { static_cast<Transformer*>(t)->embed(w); }, this);
-    const bool completed = loop.run(
-        team, config_.n_layer,
-        [](void* t, const Worker& w, size_t i) { static_cast<Transformer*>(t)->layer(w, i); }, this,
-        times);
-    if (!completed) return error(Code::interrupted, "interrupted");
-    if (wanted != Logits::none) {
-        team.run([](const Worker& w, void* t) { static_cast<Transformer*>(t)->output(w); }, this);
+// One pass under way, between the layer loop and the stages.
+struct Transformer::Flight {
+    Transformer& t;
+    const Pass& pass;
+    const LayerWeights* weights = nullptr;  // of the current layer
+    Status status;                          // what it found wrong
+
+    static Flight& of(void* context) { return *static_cast<Flight*>(context); }
+    static void embed(const Worker& w, void* context) { of(context).t.embed(of(context).pass, w); }
+    static void output(const Worker& w, void* context) {
+        of(context).t.output(of(context).pass, w);
     }
-    s_.n_past += tokens.size();
+    static Status acquire(void* context, size_t i) {
+        return of(context).t.source_.acquire(i, &of(context).weights);
+    }
+    static Status release(void* context, size_t i) {
+        of(context).t.source_.release(i);
+        return of(context).status;
+    }
+    static void layer(void* context, const Worker& worker, size_t i) {
+        Flight& f = of(context);
+        f.t.layer({f.pass, worker, i, f.t.config_.layer(i), *f.weights, &f.status});
+    }
+    LayerJob layers() {
+        return {.n_layers = t.config_.n_layer,
+                .context = this,
+                .layer = layer,
+                .before = acquire,
+                .after = release};
+    }
+};
+
+Status Transformer::forward(std::span<const Row> rows, const PassTimes& times) {
+    Pass planned;
+    if (Status s = begin(rows, &planned); !s.ok()) return s;
+    const Pass& pass = planned;
+    Flight flight{*this, pass, nullptr, {}};
+
+    team_.run(Flight::embed, &flight);
+    const Status status = loop_.run(team_, flight.layers(), times);
+    if (status.ok() && !pass.logit_rows.empty()) team_.run(Flight::output, &flight);
+
+    for (const RowGroup& group : pass.groups) {
+        if (status.ok()) {
+            group.sequence->advance(group.n_rows);
+        } else {
+            group.sequence->truncate(group.sequence->length());
+        }
+    }
+    return status;
+}
+
+Status Transformer::feed(Sequence& sequence, std::span<const TokenId> tokens, bool logits,
+                         const PassTimes& times) {
+    AXIOM_CHECK(tokens.size() <= ws_.shape().n_batch);
+    for (size_t i = 0; i < tokens.size(); i++) {
+        ws_.rows[i] = {&sequence, sequence.length() + i, tokens[i],
+                       logits && i + 1 == tokens.size()};
+    }
+    return forward({ws_.rows, tokens.size()}, times);
+}
+
+// Sorts the rows by sequence and chooses how they are worked on.
+Status Transformer::begin(std::span<const Row> rows, Pass* pass) {
+    AXIOM_CHECK(!rows.empty() && rows.size() <= ws_.shape().n_batch);
+    size_t n_groups = 0, n_logits = 0, last = 0;
+    const auto group_of = [&](const Row& row) {  // neighbours mostly are of one sequence
+        if (n_groups != 0 && ws_.groups[last].sequence == row.sequence) return last;
+        size_t g = 0;
+        while (g < n_groups && ws_.groups[g].sequence != row.sequence) g++;
+        return g;
+    };
+    for (const Row& row : rows) {
+        AXIOM_CHECK(row.sequence != nullptr && row.token < config_.n_vocab);
+        last = group_of(row);
+        if (last == n_groups) ws_.groups[n_groups++] = {row.sequence, 0, 0};
+        AXIOM_CHECK(row.position == row.sequence->length() + ws_.groups[last].n_rows);
+        ws_.groups[last].n_rows++;
+        n_logits += row.wants_logits;
+    }
+    AXIOM_CHECK(n_logits <= ws_.shape().n_logit_rows);
+    const std::span<RowGroup> groups(ws_.groups, n_groups);
+    if (Status s = reserve(groups); !s.ok()) return s;
+
+    uint32_t n_before = 0;
+    for (RowGroup& group : groups) {
+        group.first = n_before;
+        n_before += group.n_rows;
+        group.n_rows = 0;
+    }
+    n_logits = last = 0;
+    for (size_t i = 0; i < rows.size(); i++) {
+        last = group_of(rows[i]);
+        ws_.order[groups[last].first + groups[last].n_rows++] = uint32_t(i);
+        if (rows[i].wants_logits) ws_.logit_rows[n_logits++] = uint32_t(i);
+    }
+    *pass = {.rows = rows,
+             .order = {ws_.order, rows.size()},
+             .groups = groups,
+             .logit_rows = {ws_.logit_rows, n_logits},
+             .policy = PassPolicy::of(rows.size()),
+             .output_policy = PassPolicy::of(n_logits)};
+    if (source_.polls()) {
+        pass->poll = [](void* source) { static_cast<WeightSource*>(source)->poll(); };
+        pass->poll_context = &source_;
+    }
     return {};
 }
 
-void Transformer::layer(const Worker& worker, size_t i_layer) {
-    const LayerWeights w = weights_.layer(i_layer);
+// All sequences or none.
+Status Transformer::reserve(std::span<const RowGroup> groups) {
+    for (const RowGroup& group : groups) {
+        const Status status = group.sequence->reserve(group.n_rows);
+        if (status.ok()) continue;
+        for (const RowGroup& g : groups) g.sequence->truncate(g.sequence->length());
+        return status;
+    }
+    return {};
+}
 
-    const QuantizedActs attn_in = norm(worker, w[Role::attn_norm]);
-    const Product qkv[] = {{w[Role::attn_q], s_.q, s_.q_stride},
-                           {w[Role::attn_k], s_.k, s_.kv_stride},
-                           {w[Role::attn_v], s_.v, s_.kv_stride}};
-    claim_rows(worker, qkv, [&](const Product& p, Rows rows) { matmul(p, attn_in, rows); });
-    worker.barrier();
-    rotate_and_store(worker, i_layer);
-    worker.barrier();
-    attend(worker, i_layer);
-    worker.barrier();
-    const Product projected[] = {{w[Role::attn_output], s_.projected, s_.embd_stride}};
-    claim_rows(worker, projected, [&](const Product& p, Rows rows) {
-        matmul(p, attn_acts_, rows);
-        add_residual(rows);
-    });
-    worker.barrier();
+void Transformer::layer(const Layer& layer) {
+    attention(layer);
+    layer.meet();
+    if (layer.config.n_expert != 0) {
+        experts(layer);
+    } else {
+        feed_forward(layer);
+    }
+}
 
-    const QuantizedActs ffn_in = norm(worker, w[Role::ffn_norm]);
-    const Product gate[] = {{w[Role::ffn_gate], s_.gate, s_.ff_stride}};
-    claim_rows(worker, gate, [&](const Product& p, Rows rows) {
-        matmul(p, ffn_in, rows);
-        matmul({w[Role::ffn_up], s_.up, s_.ff_stride}, ffn_in, rows);
-        swiglu(rows);
+// x += W_o attention(W_q x', W_k x', W_v x'), x' = norm(x).
+void Transformer::attention(const Layer& layer) {
+    const LayerWeights& w = layer.weights;
+    const QuantizedActs in = norm(layer, w[attn_norm]);
+    const Product qkv[] = {{w[attn_q], ws_.q, ws_.q_stride},
+                           {w[attn_k], ws_.k, ws_.kv_stride},
+                           {w[attn_v], ws_.v, ws_.kv_stride}};
+    const TensorView* const bias[] = {&w[attn_q_bias], &w[attn_k_bias], &w[attn_v_bias]};
+    claim_rows(layer.pass.policy, layer.worker, std::span(qkv).first(layer.owns_kv() ? 3 : 1),
+               [&](const Product& p, Rows rows) { matmul(layer, p, in, *bias[&p - qkv], rows); });
+    layer.meet();
+    if (layer.config.norm_whole_qk != 0) norm_whole(layer);
+    rotate_and_store(layer);
+    layer.meet();
+    attend(layer);
+    layer.meet();
+    const Product projected[] = {{w[attn_output], ws_.projected, ws_.embd_stride}};
+    claim_rows(layer.pass.policy, layer.worker, projected, [&](const Product& p, Rows rows) {
+        matmul(layer, p, attn_acts(layer), w[attn_output_bias], rows);
+        add_rows(layer, w[attn_post_norm], rows);
     });
-    worker.barrier();
-    const Product down[] = {{w[Role::ffn_down], s_.projected, s_.embd_stride}};
-    claim_rows(worker, down, [&](const Product& p, Rows rows) {
-        matmul(p, ff_acts_, rows);
-        add_residual(rows);
-    });
+    add_normed(layer, w[attn_post_norm]);
+}
+
+// x += W_down (activation(W_gate x') * W_up x'), x' = norm(x).
+void Transformer::feed_forward(const Layer& layer) {
+    const LayerWeights& w = layer.weights;
+    project_dense(layer, norm(layer, w[ffn_norm]),
+                  [&](Rows rows) { add_rows(layer, w[ffn_post_norm], rows); });
+    add_normed(layer, w[ffn_post_norm]);
 }
 
 // x[t] = row of the embedding; and the rotations of these positions, shared by all layers and
-// heads.
-void Transformer::embed(const Worker& worker) {
-    const auto [begin, end] = worker.split(tokens_.size());
+// heads that use a table.
+void Transformer::embed(const Pass& pass, const Worker& worker) {
+    const EngineShape& shape = ws_.shape();
+    const size_t n_ctx = shape.n_ctx_asked != 0 ? shape.n_ctx_asked : shape.n_ctx;
+    const auto [begin, end] = worker.split(pass.rows.size());
     for (size_t t = begin; t < end; t++) {
+        float* const x = ws_.x + t * ws_.embd_stride;
         dequantize_row(weights_.token_embd.type, weights_.token_embd.data, config_.n_embd,
-                       tokens_[t], s_.x + t * s_.embd_stride);
-        const double position = double(s_.n_past + t);
-        float* const cosines = s_.rope_cos + t * n_rot_;
-        float* const sines = s_.rope_sin + t * n_rot_;
-        for (size_t i = 0; i < n_rot_; i += 2) {
-            double sine, cosine;
-            sincos_f64(position * weights_.rope_freqs.f64()[i / 2], &sine, &cosine);
-            cosines[i] = cosines[i + 1] = float(cosine);
-            sines[i] = -float(sine);
-            sines[i + 1] = float(sine);
-        }
-    }
-}
-
-// RMSNorm, quantized. One token is worked out by every worker for itself, which is cheaper than
-// meeting at a barrier; more are shared out.
-QuantizedActs Transformer::norm(const Worker& worker, const TensorView& weight) {
-    if (tokens_.size() == 1) return norm_one(worker, weight, s_.x);
-    const size_t n_blocks = s_.embd_acts.n_cols / kBlockCols;
-    const auto [begin, end] = worker.split(tokens_.size());
-    for (size_t t = begin; t < end; t++) {
-        float* const normed = s_.normed + t * s_.embd_stride;
-        kernels_.rms_norm(s_.x + t * s_.embd_stride, weight.f32(), config_.n_embd, config_.rms_eps,
-                          normed);
-        kernels_.quantize(normed, config_.n_embd, s_.embd_acts, t, 0, n_blocks);
-    }
-    worker.barrier();
-    return s_.embd_acts;
-}
-
-QuantizedActs Transformer::norm_one(const Worker& worker, const TensorView& weight,
-                                    const float* x) {
-    const State::Own& own = s_.own[worker.rank];
-    kernels_.rms_norm(x, weight.f32(), config_.n_embd, config_.rms_eps, own.normed);
-    kernels_.quantize(own.normed, config_.n_embd, own.acts, 0, 0, own.acts.n_cols / kBlockCols);
-    return own.acts;
-}
-
-namespace {
-
-// Rows are claimed by whole blocks of columns of the next matrix, and so by whole row groups, of
-// which no two workers may write the same; for several tokens by as many as kernels like best.
-constexpr size_t claim_unit(size_t n_tokens) {
-    return n_tokens == 1 ? 32 : 96;
-}
-static_assert(claim_unit(1) % kBlockCols == 0 && claim_unit(2) % kBlockCols == 0);
-
-// Of one token: weights worth a claim, which is some microseconds of reading, and a worker's share
-// that is worth more than one.
-constexpr size_t kClaimBytes = 64 * 1024, kShareBytes = 256 * 1024;
-
-}  // namespace
-
-template <class F>
-void Transformer::claim_rows(const Worker& worker, std::span<const Product> products, F do_rows) {
-    const size_t unit = claim_unit(tokens_.size());
-    const auto units_of = [&](size_t i) { return (products[i].w.n_rows + unit - 1) / unit; };
-    size_t n_units = 0;
-    for (size_t i = 0; i < products.size(); i++) n_units += units_of(i);
-    size_t least = 1;
-    if (tokens_.size() == 1) {
-        const TensorView& first = products[0].w;
-        const size_t n_blocks = (first.n_cols + kBlockCols - 1) / kBlockCols;
-        const size_t unit_bytes = group_bytes(first.type, n_blocks) * (unit / kGroupRows);
-        AXIOM_CHECK(unit_bytes != 0);
-        const auto [begin, end] = worker.split(n_units);
-        least = (end - begin) * unit_bytes < kShareBytes ? end - begin : kClaimBytes / unit_bytes;
-        if (least == 0) least = 1;
-    }
-    for (;;) {
-        const auto [begin, end] = worker.claim(n_units, least);
-        if (begin == end) return;
-        size_t units_before = 0;
-        for (size_t i = 0; i < products.size(); units_before += units_of(i), i++) {
-            const size_t n_padded = round_up(products[i].w.n_rows, kGroupRows);
-            const auto row = [&](size_t u) {
-                const size_t r = u <= units_before ? 0 : (u - units_before) * unit;
-                return r < n_padded ? r : n_padded;
-            };
-            if (row(begin) < row(end)) do_rows(products[i], Rows{row(begin), row(end)});
-        }
-    }
-}
-
-void Transformer::matmul(const Product& product, const QuantizedActs& x, Rows rows) {
-    matmul_for(kernels_, product.w.type)(product.w.data, x, tokens_.size(), product.y,
-                                         product.stride, rows.begin, rows.end);
-}
-
-// Queries turn in place; keys turn and enter the cache with their values, as f16.
-void Transformer::rotate_and_store(const Worker& worker, size_t i_layer) {
-    const size_t head_dim = layer_.head_dim, padded = layer_.head_dim_padded();
-    const size_t n_units = layer_.n_head + layer_.n_head_kv;  // per token
-    uint16_t* const halves = reinterpret_cast<uint16_t*>(s_.own[worker.rank].gathered);
-    const auto [begin, end] = worker.split(tokens_.size() * n_units);
-    for (size_t unit = begin; unit < end; unit++) {
-        const size_t t = unit / n_units, head = unit % n_units;
-        const float* const cosine = s_.rope_cos + t * n_rot_;
-        const float* const sine = s_.rope_sin + t * n_rot_;
-        if (head < layer_.n_head) {
-            kernels_.rope(s_.q + t * s_.q_stride + head * head_dim, cosine, sine, n_rot_);
-            continue;
-        }
-        const size_t head_kv = head - layer_.n_head;
-        const size_t block = (s_.n_past + t) / kKvPositions, row = (s_.n_past + t) % kKvPositions;
-        float* const key = s_.k + t * s_.kv_stride + head_kv * head_dim;
-        kernels_.rope(key, cosine, sine, n_rot_);
-        kernels_.to_f16(key, halves, head_dim);
-        uint16_t* const keys = s_.k_block(i_layer, block, head_kv);
-        for (size_t i = 0; i < head_dim; i++) keys[i * kKvPositions + row] = halves[i];
-        kernels_.to_f16(s_.v + t * s_.kv_stride + head_kv * head_dim,
-                        s_.v_block(i_layer, block, head_kv) + row * padded, head_dim);
-    }
-}
-
-// softmax(q k^T / sqrt(head_dim)) v, each query over the positions up to its own; in place of q,
-// and quantized. The queries that read the same keys and values (the heads of a group, for all
-// tokens) are taken kMaxQueries at a time.
-void Transformer::attend(const Worker& worker, size_t i_layer) {
-    const size_t n_tokens = tokens_.size();
-    const size_t n_queries = n_tokens * (layer_.n_head / layer_.n_head_kv);  // of one KV head
-    if (n_tokens == 1) {
-        const auto [begin, end] = worker.split(layer_.n_head);
-        for (size_t first = begin; first < end;) {
-            const size_t head_kv = first / n_queries, group_end = (head_kv + 1) * n_queries;
-            const size_t left = (group_end < end ? group_end : end) - first;
-            const size_t n = left < kMaxQueries ? left : kMaxQueries;
-            attend_tile(worker, i_layer, head_kv, first - head_kv * n_queries, n);
-            first += n;
-        }
-    } else {
-        const size_t n_tiles = (n_queries + kMaxQueries - 1) / kMaxQueries;
-        for (;;) {
-            const auto [begin, end] = worker.claim(layer_.n_head_kv * n_tiles, 1);
-            if (begin == end) break;
-            for (size_t i = begin; i < end; i++) {
-                const size_t first = i % n_tiles * kMaxQueries, left = n_queries - first;
-                attend_tile(worker, i_layer, i / n_tiles, first,
-                            left < kMaxQueries ? left : kMaxQueries);
+                       pass.rows[t].token, x);
+        if (config_.embedding_scale != 1)
+            kernels_.scale(x, config_.embedding_scale, config_.n_embd);
+        const double position = double(pass.rows[t].position);
+        for (uint32_t i_table = 0; i_table < config_.rope.size(); i_table++) {
+            const size_t chosen = config_.rope_table(i_table, n_ctx);
+            const format::RopeTable& table = config_.rope[chosen];
+            const double* const freqs = weights_.rope_freqs.f64() + chosen * config_.rope_pairs();
+            float* const cosines = ws_.cosines(i_table, t);
+            float* const sines = ws_.sines(i_table, t);
+            for (size_t i = 0; i < table.n_dims; i += 2) {
+                double sine, cosine;
+                sincos_f64(position * freqs[i / 2], &sine, &cosine);
+                cosines[i] = cosines[i + 1] = float(cosine) * table.magnitude;
+                sines[i + 1] = float(sine) * table.magnitude;
+                sines[i] = -sines[i + 1];
             }
         }
     }
-    if (layer_.head_dim % kBlockCols == 0) return;
-    // Heads that share a block of columns are quantized when all are there.
-    worker.barrier();
-    const size_t n_blocks = attn_acts_.n_cols / kBlockCols;
-    const auto [begin, end] = worker.split(n_tokens * n_blocks);
-    for (size_t i = begin; i < end; i++) {
-        const size_t t = i / n_blocks, b = i % n_blocks;
-        kernels_.quantize(s_.q + t * s_.q_stride, layer_.n_q(), attn_acts_, t, b, b + 1);
+}
+
+// RMSNorm of x, quantized.
+QuantizedActs Transformer::norm(const Layer& layer, const TensorView& weight) {
+    const PassPolicy& policy = layer.pass.policy;
+    if (!policy.shares_norm) return norm_alone(layer.worker, weight, 0);
+    const QuantizedActs out = acts(ws_.embd_acts, config_.n_embd, policy);
+    const auto [begin, end] = layer.worker.split(layer.pass.rows.size());
+    for (size_t t = begin; t < end; t++)
+        norm_row(weight, t, ws_.normed + t * ws_.embd_stride, out, t);
+    layer.meet();
+    return out;
+}
+
+const float* Transformer::normed(const Layer& layer, size_t row) const {
+    return layer.pass.policy.shares_norm ? ws_.normed + row * ws_.embd_stride
+                                         : ws_.scratch[layer.worker.rank].normed;
+}
+
+// One row, for this worker only.
+QuantizedActs Transformer::norm_alone(const Worker& worker, const TensorView& weight, size_t row) {
+    const Scratch& scratch = ws_.scratch[worker.rank];
+    const QuantizedActs out = acts(scratch.acts, config_.n_embd, kOneRow);
+    norm_row(weight, row, scratch.normed, out, 0);
+    return out;
+}
+
+void Transformer::norm_row(const TensorView& weight, size_t row, float* normed,
+                           const QuantizedActs& out, size_t out_row) {
+    const float* const x = ws_.x + row * ws_.embd_stride;
+    if (weight) {
+        kernels_.rms_norm(x, weight.f32(), config_.n_embd, config_.rms_eps, normed);
+    } else {
+        memcpy(normed, x, config_.n_embd * sizeof(float));
+    }
+    kernels_.quantize(normed, config_.n_embd, out, out_row, 0, out.n_cols / kBlockCols);
+}
+
+void Transformer::matmul(const Product& product, const QuantizedActs& x, size_t n_rows, Rows rows) {
+    matmul_for(kernels_, product.w.type)(product.w.data, x, n_rows, product.y, product.stride,
+                                         rows.begin, rows.end);
+}
+
+// y = w x + bias.
+void Transformer::matmul(const Layer& layer, const Product& product, const QuantizedActs& x,
+                         const TensorView& bias, Rows rows) {
+    matmul(product, x, layer.n_rows(), rows);
+    if (!bias) return;
+    const size_t end = std::min(rows.end, bias.n_cols);
+    for (size_t t = 0; t < layer.n_rows(); t++) {
+        kernels_.add(product.y + t * product.stride + rows.begin, bias.f32() + rows.begin,
+                     end - rows.begin);
     }
 }
 
-// Queries [first, first + n) of one KV head, numbered token by token.
-void Transformer::attend_tile(const Worker& worker, size_t i_layer, size_t head_kv, size_t first,
-                              size_t n) {
-    const size_t head_dim = layer_.head_dim, padded = layer_.head_dim_padded();
-    const size_t heads_per_kv = layer_.n_head / layer_.n_head_kv;
-    const float scale = 1.0f / sqrt_f32(float(head_dim));
-    const State::Own& own = s_.own[worker.rank];
-    float* q[kMaxQueries];         // [head_dim]
-    float* scores[kMaxQueries];    // [n_positions], then their softmax
-    float* gathered[kMaxQueries];  // [head_dim_padded]
-    size_t n_positions[kMaxQueries] = {};
-    for (size_t j = 0; j < n; j++) {
-        const size_t t = (first + j) / heads_per_kv;
-        const size_t head = head_kv * heads_per_kv + (first + j) % heads_per_kv;
-        q[j] = s_.q + t * s_.q_stride + head * head_dim;
-        scores[j] = own.scores + j * s_.scores_stride;
-        gathered[j] = own.gathered + j * padded;
-        n_positions[j] = s_.n_past + t + 1;
-    }
-    const size_t least = n_positions[0], most = n_positions[n - 1];
-
-    for (size_t p = 0; p < most; p += kKvPositions) {
-        float* at[kMaxQueries];
-        for (size_t j = 0; j < n; j++) at[j] = scores[j] + p;
-        kernels_.attention_scores(q, n, s_.k_block(i_layer, p / kKvPositions, head_kv), head_dim,
-                                  scale, at);
-    }
-    for (size_t j = 0; j < n; j++) kernels_.softmax(scores[j], n_positions[j]);
-
-    memset(own.gathered, 0, n * padded * sizeof(float));
-    const auto in_block = [](size_t n_all, size_t p) {  // positions of the block at p
-        return n_all <= p ? 0 : n_all - p < kKvPositions ? n_all - p : kKvPositions;
-    };
-    for (size_t p = 0; p < most; p += kKvPositions) {
-        const uint16_t* const v = s_.v_block(i_layer, p / kKvPositions, head_kv);
-        const float* at[kMaxQueries];
-        for (size_t j = 0; j < n; j++) at[j] = scores[j] + p;
-        const size_t shared = in_block(least, p);
-        kernels_.attention_values(at, n, v, padded, shared, gathered);
-        for (size_t j = 0; j < n; j++) {
-            const size_t own_positions = in_block(n_positions[j], p);
-            if (own_positions == shared) continue;
-            const float* const rest = at[j] + shared;
-            kernels_.attention_values(&rest, 1, v + shared * padded, padded, own_positions - shared,
-                                      &gathered[j]);
-        }
-    }
-    for (size_t j = 0; j < n; j++) {
-        memcpy(q[j], gathered[j], head_dim * sizeof(float));
-        if (head_dim % kBlockCols != 0) continue;
-        const size_t t = (first + j) / heads_per_kv;
-        float* const row = s_.q + t * s_.q_stride;
-        const size_t block = size_t(q[j] - row) / kBlockCols;
-        kernels_.quantize(row, layer_.n_q(), attn_acts_, t, block, block + head_dim / kBlockCols);
+void Transformer::activate(const LayerConfig& config, float* gate, const float* up,
+                           size_t n) const {
+    if (config.activation == format::Activation::silu) {
+        kernels_.silu_mul(gate, up, n);
+    } else {
+        kernels_.gelu_mul(gate, up, n);
     }
 }
 
-// silu(gate) * up, quantized.
-void Transformer::swiglu(Rows rows) {
-    for (size_t t = 0; t < tokens_.size(); t++) {
-        float* const gate = s_.gate + t * s_.ff_stride;
-        kernels_.silu_mul(gate + rows.begin, s_.up + t * s_.ff_stride + rows.begin,
-                          rows.end - rows.begin);
-        kernels_.quantize(gate, layer_.n_ff, ff_acts_, t, rows.begin / kBlockCols,
+// activation(gate) * up, quantized.
+void Transformer::gate(const Layer& layer, Rows rows) {
+    const size_t n_ff = layer.config.n_ff;
+    for (size_t t = 0; t < layer.n_rows(); t++) {
+        float* const gate = ws_.gate + t * ws_.ff_stride;
+        activate(layer.config, gate + rows.begin, ws_.up + t * ws_.ff_stride + rows.begin,
+                 rows.end - rows.begin);
+        kernels_.quantize(gate, n_ff, ff_acts(layer), t, rows.begin / kBlockCols,
                           (rows.end + kBlockCols - 1) / kBlockCols);
     }
 }
 
-// x += projected.
-void Transformer::add_residual(Rows rows) {
-    for (size_t t = 0; t < tokens_.size(); t++) {
-        const size_t at = t * s_.embd_stride + rows.begin;
-        kernels_.add(s_.x + at, s_.projected + at, rows.end - rows.begin);
+// x += projected, where nothing has to be done to whole rows first.
+void Transformer::add_rows(const Layer& layer, const TensorView& post_norm, Rows rows) {
+    if (post_norm) return;
+    for (size_t t = 0; t < layer.n_rows(); t++) {
+        const size_t at = t * ws_.embd_stride + rows.begin;
+        if (config_.residual_scale == 1) {
+            kernels_.add(ws_.x + at, ws_.projected + at, rows.end - rows.begin);
+        } else {
+            kernels_.add_scaled(ws_.x + at, ws_.projected + at, config_.residual_scale,
+                                rows.end - rows.begin);
+        }
     }
 }
 
-void Transformer::output(const Worker& worker) {
-    const MatmulFn project = matmul_for(kernels_, weights_.output.type);
-    const size_t n_padded = round_up(config_.n_vocab, kGroupRows);
-    const size_t unit = claim_unit(1), n_units = (n_padded + unit - 1) / unit;
-    const size_t first = wanted_ == Logits::last ? tokens_.size() - 1 : 0;
-    const size_t n_rows = tokens_.size() - first;  // of logits
-    size_t normed = n_rows;
+// x += norm(projected).
+void Transformer::add_normed(const Layer& layer, const TensorView& post_norm) {
+    if (!post_norm) return;
+    layer.meet();
+    const auto [begin, end] = layer.worker.split(layer.n_rows());
+    for (size_t t = begin; t < end; t++) {
+        float* const projected = ws_.projected + t * ws_.embd_stride;
+        kernels_.rms_norm(projected, post_norm.f32(), config_.n_embd, config_.rms_eps, projected);
+        kernels_.add_scaled(ws_.x + t * ws_.embd_stride, projected, config_.residual_scale,
+                            config_.n_embd);
+    }
+}
+
+// logits[i] = output matrix times the norm of the i-th row that wants them.
+void Transformer::output(const Pass& pass, const Worker& worker) {
+    const size_t n_rows = pass.logit_rows.size();
     QuantizedActs x;
-    for (;;) {
-        auto [begin, end] = worker.claim(n_rows * n_units, 1);
-        if (begin == end) return;
-        while (begin < end) {  // a claim may go on in the next row of logits
-            const size_t t = begin / n_units, row_end = (t + 1) * n_units;
-            const size_t stop = row_end < end ? row_end : end;
-            if (t != normed)
-                x = norm_one(worker, weights_.output_norm, s_.x + (first + t) * s_.embd_stride);
-            normed = t;
-            const size_t last = (stop - t * n_units) * unit;
-            project(weights_.output.data, x, 1, s_.logits[t], s_.vocab_stride,
-                    (begin - t * n_units) * unit, last < n_padded ? last : n_padded);
-            begin = stop;
-        }
+    if (pass.output_policy.shares_norm) {
+        x = acts(ws_.embd_acts, config_.n_embd, pass.output_policy);
+        const auto [begin, end] = worker.split(n_rows);
+        for (size_t i = begin; i < end; i++)
+            norm_row(weights_.output_norm, pass.logit_rows[i], ws_.normed + i * ws_.embd_stride, x,
+                     i);
+        worker.barrier();
+    } else {
+        x = norm_alone(worker, weights_.output_norm, pass.logit_rows[0]);
+    }
+    const Product logits[] = {{weights_.output, ws_.logits, ws_.vocab_stride}};
+    claim_rows(pass.output_policy, worker, logits, [&](const Product& p, Rows rows) {
+        matmul(p, x, n_rows, rows);
+        finish_logits(n_rows, rows);
+    });
+}
+
+void Transformer::finish_logits(size_t n_rows, Rows rows) {
+    for (size_t i = 0; i < n_rows; i++) {
+        float* const logits = ws_.logits + i * ws_.vocab_stride + rows.begin;
+        const size_t n = std::min(rows.end, config_.n_vocab) - rows.begin;
+        if (weights_.output_bias) kernels_.add(logits, weights_.output_bias.f32() + rows.begin, n);
+        if (config_.logit_scale != 1) kernels_.scale(logits, config_.logit_scale, n);
+        if (config_.final_softcap != 0) kernels_.softcap(logits, n, config_.final_softcap);
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "model/format/config.h"
 
+#include "core/round.h"
+
 namespace axiom {
 
 size_t ModelConfig::rope_pairs() const {
@@ -11,7 +13,7 @@ size_t ModelConfig::rope_pairs() const {
 
 size_t ModelConfig::rope_table(size_t table, size_t n_ctx) const {
     const format::RopeTable& t = rope[table];
-    return t.max_ctx != 0 && n_ctx > t.max_ctx ? t.longer : table;
+    return t.max_ctx != 0 && round_up(n_ctx, 256) > t.max_ctx ? t.longer : table;
 }
 
 ModelConfig model_config(const format::Config& c, std::span<const LayerConfig> layers) {
@@ -30,6 +32,7 @@ ModelConfig model_config(const format::Config& c, std::span<const LayerConfig> l
     config.expert_gating = c.expert_gating;
     config.expert_normalize = c.expert_normalize != 0;
     config.tied_output = c.tied_output != 0;
+    config.output_bias = c.output_bias != 0;
     config.rope = {c.rope, c.n_rope_tables};
     config.layers = layers;
     return config;

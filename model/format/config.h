@@ -26,20 +26,23 @@ struct ModelConfig {
     format::ExpertGating expert_gating = format::ExpertGating::softmax;
     bool expert_normalize = false;
     bool tied_output = false;
+    bool output_bias = false;
     std::span<const format::RopeTable> rope;  // [n_rope_tables]
     std::span<const LayerConfig> layers;      // [n_layer]
 
     const LayerConfig& layer(size_t i) const { return layers[i]; }
     // Pairs of the widest rotary table: columns of rope_freqs.
     size_t rope_pairs() const;
-    // The table that stands in for `table` in a context of n_ctx positions.
+    // The table that stands in for `table` where a context of n_ctx positions was asked for, which
+    // llama.cpp rounds up to a multiple of 256.
     size_t rope_table(size_t table, size_t n_ctx) const;
 
     // The largest over the layers, for what is allocated once for all of them.
     template <class F>
     size_t most(F of_layer) const {
         size_t n = 0;
-        for (const LayerConfig& layer : layers) n = n < size_t(of_layer(layer)) ? size_t(of_layer(layer)) : n;
+        for (const LayerConfig& layer : layers)
+            n = n < size_t(of_layer(layer)) ? size_t(of_layer(layer)) : n;
         return n;
     }
 };

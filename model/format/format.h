@@ -24,6 +24,7 @@
 #include <cstdint>
 
 #include "core/quant.h"
+#include "core/round.h"
 
 namespace axiom::format {
 
@@ -45,7 +46,7 @@ enum class ExtentKind : uint32_t {
     output = 7
 };
 inline constexpr uint32_t kNExtentKinds = 8;
-inline constexpr uint32_t kNFixedExtents = 6;  // all but layers and experts
+inline constexpr uint32_t kNFixedExtents = 6;   // all but layers and experts
 const char* extent_kind_name(ExtentKind kind);  // "layer"; "unknown" for other numbers
 
 struct FileHeader {
@@ -126,13 +127,15 @@ struct Config {
     ExpertGating expert_gating;
     uint32_t expert_normalize;
     float expert_scale;
+    uint32_t output_bias;  // 1: the logits have one
+    uint32_t reserved_word;
     RopeTable rope[kMaxRopeTables];
     uint64_t n_params;      // of the source, tied weights counted once
     uint64_t source_bytes;  // tensor data bytes of the source GGUF
     char name[64];          // general.name, UTF-8, NUL-padded
     char architecture[16];  // general.architecture, for people: nothing depends on it
     char quantization[32];  // of the source, e.g. "Q4_1", "Q4_K - Medium"
-    uint64_t reserved[8];   // zero
+    uint64_t reserved[7];   // zero
 };
 static_assert(sizeof(Config) == 320);
 
@@ -146,13 +149,13 @@ struct LayerConfig {
     uint32_t n_head;
     uint32_t n_head_kv;  // divides n_head (grouped-query attention, Ainslie et al. 2023)
     uint32_t head_dim;   // even
-    uint32_t n_ff;       // 0: no dense feed-forward block
+    uint32_t n_ff;       // 0: no dense feed-forward block (beside experts: the shared one)
     uint32_t n_ff_expert;
-    uint32_t n_expert;      // 0: none
-    Activation activation;  // of the gate
-    uint32_t rope;          // index of a table; kNone: positions are not rotated
-    uint32_t window;        // position i sees j with i - j < window; 0: all j <= i
-    uint32_t kv_layer;      // whose keys and values are read: its own index, or an earlier layer's
+    uint32_t n_expert;       // 0: none
+    Activation activation;   // of the gate
+    uint32_t rope;           // index of a table; kNone: positions are not rotated
+    uint32_t window;         // position i sees j with i - j < window; 0: all j <= i
+    uint32_t kv_layer;       // whose keys and values are read: its own index, or an earlier layer's
     uint32_t norm_whole_qk;  // 1: attn_q_norm and attn_k_norm are over all heads at once
     float attn_scale;        // multiplies q.k
     float attn_softcap;      // scores = cap * tanh(scores / cap), after the scale; 0: none

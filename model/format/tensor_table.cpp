@@ -17,6 +17,8 @@ bool is_present(const TensorSpec& spec, const ModelConfig& config, size_t layer)
             return !config.rope.empty();
         case Presence::if_untied:
             return !config.tied_output;
+        case Presence::if_output_biased:
+            return config.output_bias;
         case Presence::if_layer_has:
             return (config.layer(layer).tensors & role_bit(spec.role)) != 0;
     }

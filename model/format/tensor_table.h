@@ -47,8 +47,9 @@ enum class Role : uint32_t {
 
     output_norm,
     output,
+    output_bias,
 };
-inline constexpr uint32_t kNRoles = uint32_t(Role::output) + 1;
+inline constexpr uint32_t kNRoles = uint32_t(Role::output_bias) + 1;
 static_assert(kNRoles <= 64);  // LayerConfig::tensors
 
 constexpr uint64_t role_bit(Role role) {
@@ -60,10 +61,10 @@ enum class Side : uint8_t {
     one,
     n_vocab,
     n_embd,
-    n_q,          // n_head * head_dim
-    n_kv,         // n_head_kv * head_dim
-    q_norm,       // head_dim, or n_q where the norm is over all heads at once
-    k_norm,       // head_dim, or n_kv
+    n_q,     // n_head * head_dim
+    n_kv,    // n_head_kv * head_dim
+    q_norm,  // head_dim, or n_q where the norm is over all heads at once
+    k_norm,  // head_dim, or n_kv
     n_ff,
     n_ff_expert,
     n_expert,
@@ -81,6 +82,7 @@ enum class Presence : uint8_t {
     always,
     if_rotated,  // any rotary table
     if_untied,   // no tied output
+    if_output_biased,
     if_layer_has,  // the layer's bit
 };
 
@@ -128,6 +130,7 @@ inline constexpr TensorSpec kTensorTable[] = {
 
     {Role::output_norm, "output_norm.weight", ExtentKind::output, Side::one, Side::n_embd, Storage::f32, Presence::always},
     {Role::output, "output.weight", ExtentKind::output, Side::n_vocab, Side::n_embd, Storage::matrix, Presence::if_untied},
+    {Role::output_bias, "output.bias", ExtentKind::output, Side::one, Side::n_vocab, Storage::f32, Presence::if_output_biased},
 };
 // clang-format on
 

@@ -178,6 +178,7 @@ struct Value {
     Percentiles Record::*order = nullptr;
     uint64_t Percentiles::*order_n = nullptr;
     double Percentiles::*order_ns = nullptr;
+    std::string_view (*computed_text)(const Record&) = nullptr;
     double (*computed)(const Samples&) = nullptr;
     void (*special)(const Record&, JsonOut&) = nullptr;
 
@@ -187,6 +188,7 @@ struct Value {
     constexpr Value(double Record::*m) : f64(m) {}
     constexpr Value(Percentiles Record::*p, uint64_t Percentiles::*m) : order(p), order_n(m) {}
     constexpr Value(Percentiles Record::*p, double Percentiles::*m) : order(p), order_ns(m) {}
+    constexpr Value(std::string_view (*f)(const Record&)) : computed_text(f) {}
     constexpr Value(double (*f)(const Samples&)) : computed(f) {}
     constexpr Value(void (*f)(const Record&, JsonOut&)) : special(f) {}
 };
@@ -202,9 +204,12 @@ using R = Record;
 using P = Percentiles;
 
 constexpr Field kFields[] = {
-    {"status", &R::status},
-    {"error", &R::error},
-    {"stop_reason", &R::stop_reason},
+    {"status", +[](const R& r) { return r.status(); }},
+    {"error", +[](const R& r) { return r.error(); }},
+    {"stop_reason",
+     +[](const R& r) {
+         return r.outcome.code() == Code::interrupted ? r.status() : r.stop_reason;
+     }},
     {"build_commit", &R::build_commit},
     {"backend", &R::backend},
     {"cpu_info", &R::cpu_info},
@@ -264,6 +269,11 @@ constexpr Field kFields[] = {
     {"boundary_p99_ns", {&R::boundary, &P::p99_ns}},
     {"boundary_max_ns", {&R::boundary, &P::max_ns}},
     {"boundary_share", &R::boundary_share, 6},
+    {"stall_n", {&R::stall, &P::n}},
+    {"stall_p50_ns", {&R::stall, &P::p50_ns}},
+    {"stall_p99_ns", {&R::stall, &P::p99_ns}},
+    {"stall_max_ns", {&R::stall, &P::max_ns}},
+    {"stall_share", &R::stall_share, 6},
     {"sample_ns", &R::sample_ns},
     {"phase_entry_ns", &R::phase_entry_ns},
     {"phase_load_ns", &R::phase_load_ns},
@@ -302,9 +312,9 @@ void put_double(double value, int decimals, bool set, JsonOut& out) {
 void put_value(const Record& r, const Field& field, JsonOut& out) {
     const Value& v = field.value;
     const bool zero = field.zero_is_value;
-    if (v.text) {
-        if ((r.*v.text).empty()) return out.put("null");
-        return out.string(r.*v.text);
+    if (v.text || v.computed_text) {
+        const std::string_view text = v.text ? r.*v.text : v.computed_text(r);
+        return text.empty() ? out.put("null") : out.string(text);
     }
     if (v.u64) return put_integer(r.*v.u64, zero || r.*v.u64 != 0, out);
     if (v.u32) return put_integer(r.*v.u32, zero || r.*v.u32 != 0, out);
@@ -322,6 +332,14 @@ void put_value(const Record& r, const Field& field, JsonOut& out) {
 }
 
 }  // namespace
+
+std::string_view Record::status() const {
+    return outcome.ok() ? "ok" : outcome.code() == Code::interrupted ? "interrupted" : "error";
+}
+
+std::string_view Record::error() const {
+    return status() == "error" ? outcome.text() : std::string_view();
+}
 
 void print_json(const Record& record, TextSink write, void* context) {
     JsonOut out(write, context);

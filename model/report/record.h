@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/slab.h"
+#include "core/status.h"
 
 namespace axiom {
 
@@ -33,9 +34,9 @@ struct TaskCost {
 
 struct Record {
     // what ran
-    std::string_view status = "ok";  // "ok", "interrupted", "error"
-    std::string_view error;          // message when status is "error"
-    std::string_view stop_reason;    // "length", "end_of_text", "interrupted", "context_full"
+    Status outcome;                // what status() and error() are derived from
+    std::string_view stop_reason;  // why text ended: "length", "end_of_text", "stop_string",
+                                   // "context_full"
     std::string_view build_commit;
     std::string_view backend;  // "uefi" or "linux"
     std::string_view cpu_info;
@@ -67,8 +68,9 @@ struct Record {
     double decode_mmac_per_s = 0;  // million multiply-adds per second
     Percentiles layer;             // of every layer of every decode pass
     Percentiles boundary;
-    double boundary_share = 0;  // of decode time
-    double sample_ns = 0;       // sampler, per token
+    Percentiles stall;                           // waiting for the weights of a layer
+    double boundary_share = 0, stall_share = 0;  // of decode time, or of the test's
+    double sample_ns = 0;                        // sampler, per token
     std::span<const TaskCost> tasks;
     // --bench (model/run/bench.h): one test, its repetitions
     std::string_view test;  // "pp128", "tg32", "tg32 @ d512"
@@ -86,6 +88,9 @@ struct Record {
     std::span<const SlabMark> slabs;
     uint64_t logits_hash = 0;  // XXH64 of every logits vector the sampler saw, in order; of a
                                // test: of the last repetition's last logits
+
+    std::string_view status() const;  // "ok", "interrupted", "error"
+    std::string_view error() const;   // the message of an error
 };
 
 using TextSink = void (*)(void* context, std::string_view text);

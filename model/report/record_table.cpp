@@ -164,12 +164,13 @@ void print_order(const char* name, const Percentiles& p, double share, const cha
 }
 
 void print_layers(const Record& r, Table& t) {
-    if (r.layer.n == 0 && r.boundary.n == 0) return;
+    if (r.layer.n == 0) return;
     t.end();
     t.label("each").cell("p50").cell("p99").cell("max").cell("samples").end();
     const char* const of = r.test.empty() ? "decode" : "the test";
     print_order("layer", r.layer, 0, of, t);
     print_order("boundary", r.boundary, r.boundary_share, of, t);
+    print_order("stall", r.stall, r.stall_share, of, t);
 }
 
 void print_tasks(const Record& r, Table& t) {
@@ -215,12 +216,12 @@ void print_outcome(const Record& r, Table& t) {
         t.end();
     }
     Phrase p(t.label("run"));
-    p.add(true, r.status);
-    p.add(!r.stop_reason.empty() && r.stop_reason != r.status, r.stop_reason);
+    p.add(true, r.status());
+    p.add(!r.stop_reason.empty() && r.outcome.ok(), r.stop_reason);
     p.add(r.n_gen != 0 && r.test.empty(), r.n_gen, " generated");
     p.add(r.logits_hash != 0, "logits hash ", HexDigits{r.logits_hash, 16});
     t.end();
-    if (!r.error.empty()) t.label("error").put(r.error).end();
+    if (!r.error().empty()) t.label("error").put(r.error()).end();
 }
 
 }  // namespace

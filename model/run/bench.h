@@ -30,8 +30,8 @@ using RecordSink = void (*)(void* context, const Record& record);
 //               activations, no cache) over the mean time of a token
 //   gmac_per_s  multiply-adds with weights that one repetition needs, over its mean time; pp counts
 //               the output matrix once, since one row of logits is computed
-// Interrupted: `done` gets what was measured so far with status "interrupted", the code is
-// interrupted. The record's spans view into slab memory.
+// Interrupted: `done` gets what was measured so far, and the code is interrupted. The record's
+// spans view into slab memory.
 Status bench(const Machine& machine, const Weights& weights, const Options& options, Record* record,
              RecordSink done, void* done_context);
 

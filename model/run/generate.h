@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
-// One run, from options to record: tokenizer, chat template, memory plan, prefill, decode,
-// telemetry. The EFI image and axiom-host call it with a Machine; everything they differ in is in
-// there.
+// One prompt, from options to record: what it needs, whether it can run, and the run itself. The
+// EFI image and axiom-host call it with a Machine; everything they differ in is in there.
 #pragma once
 
 #include <cstdint>
 #include <span>
-#include <string_view>
 
 #include "model/run/run.h"
 
 namespace axiom {
 
-// What the run needs that `options` ask for: generate(), perplexity(), or bench() of model/run/bench.h.
-// `n_text_bytes`: of the text that perplexity() will be given.
+// What the run needs that `options` ask for: generate(), perplexity() of model/run/perplexity.h, or
+// bench() of model/run/bench.h. `n_text_bytes`: of the text that perplexity() will be given.
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers,
                                  uint64_t n_text_bytes = 0);
 
@@ -27,14 +25,9 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
 
 // Runs one prompt. Fills `record` except what only the platform knows (backend, machine, load,
 // boot phases, test_time, build_commit), also when it fails part-way. Streams text through
-// machine.write. The record's spans view into slab memory.
+// machine.write. The record's spans view into slab memory. Stopped by a person: interrupted, with
+// a record of what was done so far.
 Status generate(const Machine& machine, const Weights& weights, const Options& options,
                 Record* record);
-
-// Perplexity of a text as llama.cpp's llama-perplexity computes it: chunks of options.n_ctx
-// (default 512) tokens, each from an empty cache with BOS first where the model wants it, scoring
-// positions n_ctx/2 .. n_ctx-2 of each chunk. Writes progress and the result through machine.write.
-Status perplexity(const Machine& machine, const Weights& weights, const Options& options,
-                  std::string_view text, Record* record, double* out);
 
 }  // namespace axiom

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "model/run/run.h"
 
-namespace axiom {
+#include <algorithm>
 
-Status check_context(const Weights& weights, const Options& options) {
-    if (options.n_ctx <= weights.config.n_ctx_train) return {};
-    return error(Code::bad_option, "option -c: found ", options.n_ctx, ", allowed 0..",
-                 uint64_t(weights.config.n_ctx_train), " (the context ", weights.file,
-                 " was trained for)");
-}
+#include "core/kernels/balance.h"
+
+namespace axiom {
 
 Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures& features) {
     bool usable = false;
@@ -23,18 +20,6 @@ Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures&
     return error(kernels == nullptr ? Code::bad_option : Code::unsupported, "option --isa: found ",
                  Quoted{options.isa}, kernels == nullptr ? "" : ", which this CPU lacks",
                  ", allowed ", list.view());
-}
-
-StateShape state_shape(const Weights& weights, const Options& options, size_t n_workers,
-                       size_t n_ctx, bool all_logits) {
-    StateShape shape;
-    shape.config = weights.config;
-    shape.n_ctx = n_ctx;
-    shape.n_batch = std::max<size_t>(1, std::min<size_t>(options.n_batch, n_ctx));
-    if (all_logits) shape.n_batch = std::min(shape.n_batch, StateShape::kMaxLogitRows);
-    shape.n_workers = n_workers;
-    shape.n_logit_rows = all_logits ? shape.n_batch : 1;
-    return shape;
 }
 
 void PassProgress::poll(void* context, uint64_t now) {
@@ -60,7 +45,9 @@ void PassProgress::end() {
 
 Status RunBase::begin() {
     r_->memory_bytes = m_.slab->free_bytes();
-    if (Status s = take("record", 1, &storage_); !s.ok()) return s;
+    SlabPlan plan;
+    memory_.plan_first(plan);
+    if (Status s = plan.create(*m_.slab); !s.ok()) return s;
     describe();
     if (Status s = choose_kernels(); !s.ok()) return s;
     m_.loop->stop_when(m_.interrupted);
@@ -69,37 +56,40 @@ Status RunBase::begin() {
     return {};
 }
 
-Status RunBase::create_state(size_t n_ctx, bool all_logits) {
-    Result<State> state =
-        State::create(*m_.slab, state_shape(w_, o_, m_.team->size(), n_ctx, all_logits));
-    if (!state.ok()) return state.status();
-    state_ = state.value();
-    r_->n_ctx = uint32_t(n_ctx);
-    r_->n_batch = uint32_t(state_.shape.n_batch);
-    r_->n_threads = uint32_t(m_.team->size());
+Status RunBase::create(const RunNeed& need) {
+    SlabPlan plan;
+    memory_.plan_rest(w_, need, plan);
+    if (Status s = plan.create(*m_.slab); !s.ok()) return s;
+    memory_.pool.bind(*m_.slab);
+    memory_.workspace.bind();
+    resident_.bind(w_, memory_.layers);
+    WeightSource& source = m_.source != nullptr ? *m_.source : resident_;
+    transformer_.emplace(w_, source, *kernels_, memory_.workspace, *m_.team, *m_.loop);
+    r_->n_ctx = uint32_t(need.engine.n_ctx);
+    r_->n_batch = uint32_t(need.engine.n_batch);
+    r_->n_threads = uint32_t(need.engine.n_workers);
     return {};
 }
 
 Status RunBase::choose_kernels() {
-    std::span<uint8_t> scratch;
-    if (Status s = take("select", kSelectScratchBytes, &scratch); !s.ok()) return s;
+    void* const scratch = memory_.trial.data();
     r_->kernel_choice = o_.isa.empty() ? "timed" : "forced";
     if (o_.isa.empty()) {
         uint64_t ticks[8];
-        kernels_ = select_kernels(m_.features, scratch.data(), ticks);
+        kernels_ = select_kernels(m_.features, scratch, ticks);
     } else {
         const Result<const Kernels*> kernels = forced_kernels(o_, m_.features);
         if (!kernels.ok()) return kernels.status();
         kernels_ = kernels.value();
     }
     r_->kernel_set = kernels_->name;
-    r_->core_balance = balance_team(*m_.team, *kernels_, scratch.data());
+    r_->core_balance = balance_team(*m_.team, *kernels_, scratch);
     return {};
 }
 
 // What is known of the model before anything runs.
 void RunBase::describe() {
-    RecordStorage& storage = storage_[0];
+    RecordStorage& storage = memory_.record[0];
     const auto copy = [](char* to, size_t capacity, auto&&... parts) {
         Writer w(to, capacity);
         (w.put(parts), ...);
@@ -126,9 +116,10 @@ void RunBase::describe() {
     r_->tsc_hz = m_.clock.ticks_per_second;
 }
 
-void RunBase::finish_record() {
-    if (storage_.empty()) return;
-    RecordStorage& storage = storage_[0];
+void RunBase::close(const Status& outcome) {
+    r_->outcome = outcome;
+    if (memory_.record.empty()) return;
+    RecordStorage& storage = memory_.record[0];
     const size_t n_slabs = m_.slab->n_classes();
     for (size_t i = 0; i < n_slabs; i++) {
         const SlabClassStats stats = m_.slab->stats(Slab::ClassId(i));

@@ -28,6 +28,8 @@ Status check_model(const FieldCheck& check, const Config& c) {
         {"config.n_expert_used", &c.n_expert_used, 0, format::kMaxExpertsUsed},
         {"config.expert_gating", reinterpret_cast<const uint32_t*>(&c.expert_gating), 0, 1},
         {"config.expert_normalize", &c.expert_normalize, 0, 1},
+        {"config.output_bias", &c.output_bias, 0, 1},
+        {"config.reserved_word", &c.reserved_word, 0, 0},
     };
     for (const Limit& limit : limits) {
         if (Status s = check.range(limit.name, *limit.value, limit.low, limit.high); !s.ok())
@@ -139,20 +141,18 @@ Status check_layer(const FieldCheck& check, const Config& c, std::span<const Lay
         return s;
     }
     const bool dense = l.n_ff != 0, experts = l.n_expert != 0;
-    if (dense == experts) {
-        return wrong("n_expert", &l.n_expert, l.n_expert,
-                     dense ? "0 beside a dense feed-forward block" : "1 or more where n_ff is 0");
-    }
+    if (!dense && !experts)
+        return wrong("n_expert", &l.n_expert, l.n_expert, "1 or more where n_ff is 0");
     if (experts && (c.n_expert_used < 1 || c.n_expert_used > l.n_expert)) {
         return check.wrong("config.n_expert_used", &c.n_expert_used, c.n_expert_used,
                            Text<64>("1..", l.n_expert, " (the experts of a layer)").view());
     }
     if (experts != (l.n_ff_expert != 0))
         return wrong("n_ff_expert", &l.n_ff_expert, l.n_ff_expert, "0 without experts, else not");
-    const uint64_t required =
-        format::kAttentionRoles | (dense ? format::kDenseRoles : format::kExpertRoles);
-    const uint64_t allowed =
-        format::layer_roles() & ~(dense ? format::kExpertRoles : format::kDenseRoles);
+    const uint64_t required = format::kAttentionRoles | (dense ? format::kDenseRoles : 0) |
+                              (experts ? format::kExpertRoles : 0);
+    const uint64_t allowed = format::layer_roles() & ~(dense ? 0 : format::kDenseRoles) &
+                             ~(experts ? 0 : format::kExpertRoles);
     if ((l.tensors & required) != required || (l.tensors & ~allowed) != 0) {
         return wrong("tensors", &l.tensors, Hex{l.tensors},
                      Text<80>("all of ", Hex{required}, ", none but ", Hex{allowed}).view());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "model/weights/layout.h"
+#include "core/round.h"
 
 #include <algorithm>
 #include <cstring>

@@ -102,17 +102,16 @@ Status EntryCheck::run(size_t i_extent, const format::TensorShape& shape,
         return wrong("n_rows", offsetof(TensorEntry, n_rows), e_.n_rows, shape.n_rows);
     if (e_.n_cols != shape.n_cols)
         return wrong("n_cols", offsetof(TensorEntry, n_cols), e_.n_cols, shape.n_cols);
-    constexpr uint64_t kHeadCols = kHeadBlocks * kBlockCols;
-    if (is_k_quant(e_.type) && e_.n_cols % kHeadCols != 0) {
+    constexpr uint64_t kSuperCols = kSuperBlocks * kBlockCols;
+    if (is_k_quant(e_.type) && e_.n_cols % kSuperCols != 0) {
         return wrong("n_cols", offsetof(TensorEntry, n_cols), e_.n_cols,
-                     Text<64>("a multiple of ", kHeadCols, " for ", stored_type_name(e_.type)));
+                     Text<64>("a multiple of ", kSuperCols, " for ", stored_type_name(e_.type)));
     }
     uint64_t n_bytes = 0;
     if (!stored_bytes(e_.type, e_.n_rows, e_.n_cols, &n_bytes)) {
         return wrong("n_rows", offsetof(TensorEntry, n_rows), e_.n_rows, "a size below 2^64 bytes");
     }
-    if (e_.bytes != n_bytes)
-        return wrong("bytes", offsetof(TensorEntry, bytes), e_.bytes, n_bytes);
+    if (e_.bytes != n_bytes) return wrong("bytes", offsetof(TensorEntry, bytes), e_.bytes, n_bytes);
     if (e_.offset % format::kTensorAlignment != 0 || e_.offset < end_in_extent) {
         return wrong("offset", offsetof(TensorEntry, offset), e_.offset,
                      Text<64>("a multiple of 64, at least ", end_in_extent).view());
@@ -137,12 +136,11 @@ Status check_table(std::string_view file, const FileLayout& layout, const ModelC
     const size_t i_table = layout.find(ExtentKind::tensors);
     const Extent& table = layout.extents[i_table];
     if (table.bytes != n_tensors * sizeof(TensorEntry)) {
-        return field_error(
-            file, Text<96>(layout.name(i_table), ".bytes").view(),
-            FileLayout::field_offset(i_table, offsetof(Extent, bytes)), table.bytes,
-            Text<64>(uint64_t{n_tensors * sizeof(TensorEntry)}, " (", uint64_t{n_tensors},
-                     " tensors)")
-                .view());
+        return field_error(file, Text<96>(layout.name(i_table), ".bytes").view(),
+                           FileLayout::field_offset(i_table, offsetof(Extent, bytes)), table.bytes,
+                           Text<64>(uint64_t{n_tensors * sizeof(TensorEntry)}, " (",
+                                    uint64_t{n_tensors}, " tensors)")
+                               .view());
     }
     Status status;
     uint64_t end_in_extent = 0;
@@ -214,6 +212,7 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
     w.token_embd = first[Role::token_embd];
     w.rope_freqs = first[Role::rope_freqs];
     w.output_norm = last[Role::output_norm];
+    w.output_bias = last[Role::output_bias];
     w.output = w.config.tied_output ? w.token_embd : last[Role::output];
     return w;
 }
@@ -221,11 +220,10 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
 Status Weights::check_vocabulary(const Tokenizer& ids) const {
     const format::TokenizerHeader& header = ids.header();
     if (header.kind == format::Vocab::none || header.n_vocab == config.n_vocab) return {};
-    return field_error(file, "tokenizer n_vocab",
-                       layout.extent(ExtentKind::tokenizer).offset +
-                           offsetof(format::TokenizerHeader, n_vocab),
-                       header.n_vocab,
-                       Text<64>(uint64_t(config.n_vocab), " (config.n_vocab)").view());
+    return field_error(
+        file, "tokenizer n_vocab",
+        layout.extent(ExtentKind::tokenizer).offset + offsetof(format::TokenizerHeader, n_vocab),
+        header.n_vocab, Text<64>(uint64_t(config.n_vocab), " (config.n_vocab)").view());
 }
 
 TensorView Weights::view(const TensorEntry& e) const {
@@ -251,7 +249,8 @@ LayerWeights Weights::layer(size_t i) const {
 }
 
 ExpertWeights Weights::expert(size_t layer, size_t i) const {
-    return bind(layout.find(ExtentKind::expert, layer, i));
+    const TensorSet set = bind(layout.find(ExtentKind::expert, layer, i));
+    return {set[Role::expert_gate], set[Role::expert_up], set[Role::expert_down]};
 }
 
 template <class F>

@@ -42,12 +42,14 @@ struct TensorSet {
     const TensorView& operator[](Role role) const { return views[uint32_t(role)]; }
     TensorView& operator[](Role role) { return views[uint32_t(role)]; }
 };
-using LayerWeights = TensorSet;   // of a layer, experts left out
-using ExpertWeights = TensorSet;  // expert_gate, expert_up, expert_down of one expert
+using LayerWeights = TensorSet;  // of a layer, experts left out
+struct ExpertWeights {
+    TensorView gate, up, down;
+};
 
 struct Weights {
-    std::string_view file;                     // name for messages
-    const format::Config* source = nullptr;    // as stored
+    std::string_view file;                   // name for messages
+    const format::Config* source = nullptr;  // as stored
     ModelConfig config;
     FileLayout layout;
     std::span<const format::TensorEntry> entries;
@@ -58,6 +60,7 @@ struct Weights {
     TensorView rope_freqs;   // f64 [n_rope_tables, rope_pairs]; none where nothing is rotated
     TensorView output_norm;  // f32 [1, n_embd]
     TensorView output;       // [n_vocab, n_embd]; the embedding when tied
+    TensorView output_bias;  // f32 [1, n_vocab], or none
 
     LayerWeights layer(size_t i) const;
     ExpertWeights expert(size_t layer, size_t i) const;

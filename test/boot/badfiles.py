@@ -618,6 +618,9 @@ def piece(packed, i):
     return bytes(packed.data[start + piece_offset(packed, i) : start + end])
 
 
+CHAT_MODES = 16  # format::ChatHeader::modes; eight spans to a mode
+
+
 def chat_files(make):
     make.patch_extent(2, "chat-kind", "an unknown chat template", 0, "<I", 99, "chat")
     make.patch_extent(
@@ -627,11 +630,11 @@ def chat_files(make):
         2,
         "chat-span",
         "a chat part outside the text",
-        8 + 8 * 4 + 4,
+        CHAT_MODES + 8 * 5 + 4,
         "<I",
         0xFFFFFFF0,
-        "chat user_prefix",
-        8 + 8 * 4,
+        "chat user",
+        CHAT_MODES + 8 * 5,
     )
 
 

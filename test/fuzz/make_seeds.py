@@ -29,6 +29,21 @@ COMMAND_LINES = [
     b"-p \"open",
 ]
 
+CHAT_TEMPLATES = [
+    "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+    "{{- bos_token }}{%- for m in messages if m.role != 'system' %}{% if m.role == 'user' %}[I]{{ m.content | trim }}"
+    "[/I]{% else %}{{ m.content.split('</think>')[-1].lstrip('\\n') ~ eos_token }}{% endif %}{%- endfor -%}",
+    "{% macro turn(role, text='x') %}<{{ role | upper }}>{{ text }}{% endmacro %}{% set n = namespace(i=0) %}"
+    "{% for m in messages %}{{ turn(m.role, text=m.content) }}{% set n.i = n.i + 1 %}{% endfor %}<ASSISTANT>",
+    "{{ strftime_now('%d %b %Y') }}{% if messages[0].role == 'system' %}{{ messages[0].content.replace('/no_think', '')"
+    ".strip() }}{% set messages = messages[1:] %}{% endif %}{% for m in messages[::-1] %}{{ loop.index0 }}{% endfor %}"
+    "{% for m in messages %}\n{{ m['role'] }}: {{ m.content }}{% endfor %}\nassistant:",
+    "{% if messages[0].role == 'system' %}{{ raise_exception('none') }}{% elif messages | length is divisibleby 2 %}"
+    "{# x #}{% endif %}{% for k, v in {'a': 1}.items() %}{{ k in ['a', \"b\"] and not v == 2 or -1 }}{% endfor %}"
+    "{% for i in range(messages|length) %}{{ messages[i].content if true else 'x' }};{% endfor %}",
+]
+
 
 def options_seeds():
     for words in ARGUMENTS:
@@ -156,6 +171,7 @@ def main():
         "options_fuzz": list(options_seeds()),
         "gguf_fuzz": [*gguf_seeds(), experts_gguf()],
         "axm_fuzz": [tiny, tiny[:4096], tiny[:-4096], *small],
+        "chat_fuzz": [b"\1" + bytes(range(9)), *[b"\2" + t.encode() for t in CHAT_TEMPLATES]],
         "tokenizer_fuzz": [extent(tiny, 1), extent(tiny, 1) + b" Hello world 123", b"Hello \xe4\xbd\xa0 <|im_end|>"],
     }
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "seeds")

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "core/cpu_features.h"
+#include "test/unit/machine.h"
 #include "test/unit/synthetic.h"
 
 using namespace axiom;
@@ -14,18 +14,15 @@ using nlohmann::json;
 
 namespace {
 
-// A machine of one thread, and what one bench gave.
+// What one bench gave.
 struct Tests {
     Status status;
     std::vector<json> records;
     std::vector<std::string> tables;
     Record last;
-    std::atomic<bool> stop{false};
-    size_t n_polls = 0, stop_after_polls = ~size_t{0};
 
     Tests(const AlignedBytes& file, const std::string& plan, const Options& base = {},
-          size_t stop_after = ~size_t{0})
-        : stop_after_polls(stop_after) {
+          size_t stop_after = ~size_t{0}) {
         Result<Weights> weights = Weights::open("test.axm", file.span());
         REQUIRE(weights.ok());
         Options options = base;
@@ -34,26 +31,10 @@ struct Tests {
         const Result<MemoryNeed> need = bench_memory(weights.value(), options, 1);
         status = need.status();
         if (!need.ok()) return;
-
         // Exactly what bench_memory() says, so that too little is noticed.
-        const AlignedBytes memory(size_t(need.value().least));
-        const uintptr_t begin = reinterpret_cast<uintptr_t>(memory.data());
-        const AddressRange range{begin, begin + memory.size()};
-        Slab slab;
-        slab.init({&range, 1});
-        Team team;
-        team.init(1);
-        LayerLoop loop;
-        loop.add({.name = "stop", .poll = poll, .context = this});
-        Machine machine;
-        machine.clock.ticks_per_second = 1000000000;
-        machine.features = decode_features(read_cpu_words());
-        machine.team = &team;
-        machine.loop = &loop;
-        machine.slab = &slab;
-        machine.interrupted = &stop;
-        machine.write = [](void*, std::string_view) {};
-        status = bench(machine, weights.value(), options, &last, keep, this);
+        TestMachine m(need.value().least);
+        m.stop_at = stop_after;
+        status = bench(m.machine, weights.value(), options, &last, keep, this);
     }
 
   private:
@@ -67,10 +48,6 @@ struct Tests {
         print_test(record, t.records.empty(), append, &table);
         t.records.push_back(json::parse(line));
         t.tables.push_back(table);
-    }
-    static void poll(void* context, uint64_t) {
-        Tests& t = *static_cast<Tests*>(context);
-        if (++t.n_polls == t.stop_after_polls) t.stop = true;
     }
 };
 
@@ -158,6 +135,40 @@ TEST_CASE("an interrupted bench keeps the repetitions that finished") {
     CHECK(tests.records[0]["samples_ns"].size() == 3);
     CHECK(tests.records[0]["logits_hash"].is_null());
     CHECK(tests.records[0]["avg_ts"] > 0);
+}
+
+TEST_CASE("a bench takes the memory that its plan says, to the byte") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q4);
+    const Weights weights = Weights::open("test.axm", file.span()).value();
+    const Options options = options_of({"--bench", "pp=40 tg=9 reps=2 d=5", "--quiet"});
+    const uint64_t need = bench_memory(weights, options, 1).value().least;
+    const auto ignore = [](void*, const Record&) {};
+    Record record;
+    TestMachine enough(need), less(need - 1);
+    CHECK(bench(enough.machine, weights, options, &record, ignore, nullptr).ok());
+    CHECK(bench(less.machine, weights, options, &record, ignore, nullptr).code() ==
+          Code::no_memory);
+    CHECK(record.status() == "error");
+}
+
+TEST_CASE("a bench's rates are its multiply-adds and bytes over its samples") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q4);
+    const Weights weights = Weights::open("test.axm", file.span()).value();
+    const Tests tests(file, "pp=20 tg=6 reps=3 warmup=0");
+    REQUIRE(tests.records.size() == 2);
+    const auto seconds = [](const json& j) {
+        double ns = 0;
+        for (const json& sample : j["samples_ns"]) ns += sample.get<double>();
+        return ns * 1e-9;
+    };
+    const json &pp = tests.records[0], &tg = tests.records[1];
+    const double macs = double(weights.macs_per_token());
+    const double output = double(weights.output.n_rows * weights.output.n_cols);
+    const double bytes = double(weights.bytes_per_token());
+    CHECK(tg["gmac_per_s"].get<double>() == Approx(macs * 18e-9 / seconds(tg)).margin(6e-4));
+    CHECK(tg["gb_per_s"].get<double>() == Approx(bytes * 18e-9 / seconds(tg)).margin(6e-4));
+    CHECK(pp["gmac_per_s"].get<double>() ==
+          Approx(((macs - output) * 20 + output) * 3e-9 / seconds(pp)).margin(6e-4));
 }
 
 TEST_CASE("a bench longer than the context is refused with both lengths") {

@@ -7,14 +7,17 @@
 #include <thread>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/fmt.h"
 #include "core/hash.h"
 #include "core/kernels.h"
+#include "core/kernels/balance.h"
 #include "core/layer_loop.h"
 #include "core/mathf.h"
 #include "core/quant.h"
 #include "core/ring.h"
 #include "core/slab.h"
+#include "core/slab_plan.h"
 #include "core/status.h"
 #include "core/team.h"
 #include "core/utf8.h"
@@ -128,11 +131,13 @@ TEST_CASE("every half survives the way to float and back, and floats round to th
     REQUIRE(f32_to_f16(std::nextafterf(0x1p-25f, 1.0f)) == 1);  // just above
 }
 
-TEST_CASE("blocks and heads of every type unpack to what was packed, to every bit and no further") {
+TEST_CASE(
+    "blocks and super-block scales of every type unpack to what was packed, to every bit and no "
+    "further") {
     for (const StoredType type : kQuantizedTypes) {
         CAPTURE(stored_type_name(type));
         BlockSource in{}, out;
-        HeadSource head_in{}, head_out;
+        SuperScales super_in{}, super_out;
         const int n_values = type == StoredType::q8                              ? 256
                              : type == StoredType::q6k                           ? 64
                              : type == StoredType::q5 || type == StoredType::q5k ? 32
@@ -146,8 +151,8 @@ TEST_CASE("blocks and heads of every type unpack to what was packed, to every bi
                 in.scale[r] = uint16_t(0x3000 + r);
             }
             if (type == StoredType::q4m) in.minimum[r] = uint16_t(0xb000 + r);
-            head_in.d[r] = uint16_t(0x1234 + r);
-            if (type != StoredType::q6k) head_in.dmin[r] = uint16_t(0x8765 - r);
+            super_in.d[r] = uint16_t(0x1234 + r);
+            if (type != StoredType::q6k) super_in.dmin[r] = uint16_t(0x8765 - r);
             for (size_t c = 0; c < kBlockCols; c++) {
                 const int value = int(r * 71 + c * 29) % n_values;
                 in.q[r][c] = int16_t(type == StoredType::q8 ? value - 128 : value);
@@ -159,11 +164,11 @@ TEST_CASE("blocks and heads of every type unpack to what was packed, to every bi
         unpack_block(type, block.data(), &out);
         REQUIRE(memcmp(&in, &out, sizeof in) == 0);
         if (!is_k_quant(type)) continue;
-        std::vector<uint8_t> head(head_bytes(type) + 1, 0xa5);
-        pack_head(type, head_in, head.data());
-        REQUIRE(head.back() == 0xa5);
-        unpack_head(type, head.data(), &head_out);
-        REQUIRE(memcmp(&head_in, &head_out, sizeof head_in) == 0);
+        std::vector<uint8_t> super(super_scale_bytes(type) + 1, 0xa5);
+        pack_super_scales(type, super_in, super.data());
+        REQUIRE(super.back() == 0xa5);
+        unpack_super_scales(type, super.data(), &super_out);
+        REQUIRE(memcmp(&super_in, &super_out, sizeof super_in) == 0);
     }
 }
 
@@ -177,9 +182,9 @@ TEST_CASE("stored sizes count heads, refuse to overflow, and K formats take whol
     for (const StoredType type : {StoredType::q4k, StoredType::q5k, StoredType::q6k}) {
         for (const uint64_t n_cols : {uint64_t{16}, uint64_t{32}, uint64_t{255}, uint64_t{288}})
             REQUIRE_FALSE(stored_bytes(type, 16, n_cols, &n));
-        REQUIRE(block_offset(type, 0) == head_bytes(type));
-        REQUIRE(block_offset(type, 9) == 2 * head_bytes(type) + 9 * block_bytes(type));
-        REQUIRE(head_offset(type, 9) == head_bytes(type) + 8 * block_bytes(type));
+        REQUIRE(block_offset(type, 0) == super_scale_bytes(type));
+        REQUIRE(block_offset(type, 9) == 2 * super_scale_bytes(type) + 9 * block_bytes(type));
+        REQUIRE(super_block_offset(type, 9) == super_scale_bytes(type) + 8 * block_bytes(type));
     }
     REQUIRE(block_offset(StoredType::q5, 9) == 9 * 352);
     REQUIRE_FALSE(stored_bytes(StoredType::f64, uint64_t{1} << 62, 2, &n));
@@ -256,18 +261,90 @@ TEST_CASE(
     Slab slab;
     slab.init(ranges);
     size_t n = 0;  // the most 1 KiB objects that fit: 4 a range, though the bytes would hold more
-    for (;; n++) {
-        const Slab::Shape shapes[] = {{64, 1}, {1024, n + 1}};
-        if (!slab.fits(shapes)) break;
-    }
+    void* small = nullptr;
+    Slab::ClassId id = 0;
+    const auto plan = [&](size_t n_objects) {
+        SlabPlan p;
+        p.add_objects("small", 64, 1, &small);
+        p.add_class("kv", 1024, n_objects, &id);
+        return p;
+    };
+    while (plan(n + 1).fits(slab)) n++;
     REQUIRE(n >= 100);
     REQUIRE(n * 1024 < slab.free_bytes());
     Slab full = slab;
-    REQUIRE(full.create_class("small", 64, 1).ok());
-    REQUIRE(full.create_class("kv", 1024, n).ok());
+    REQUIRE(plan(n).create(full).ok());
+    REQUIRE(small != nullptr);
+    REQUIRE(full.stats(id).capacity == n);
     Slab over = slab;
-    REQUIRE(over.create_class("small", 64, 1).ok());
-    REQUIRE_FALSE(over.create_class("kv", 1024, n + 1).ok());
+    REQUIRE(plan(n + 1).create(over).code() == Code::no_memory);
+}
+
+TEST_CASE("a slab that is initialised again knows nothing of its former ranges") {
+    std::vector<uint8_t> memory(1 << 16);
+    const uintptr_t base = reinterpret_cast<uintptr_t>(memory.data());
+    const AddressRange ranges[] = {{base, base + 8192}, {base + 16384, base + 20480}};
+    Slab slab;
+    slab.init(ranges);
+    slab.init(std::span(ranges).subspan(1));
+    REQUIRE(slab.free_bytes() == 4096);
+    REQUIRE(slab.create_class("x", 1024, 4).status().code() == Code::no_memory);
+    SlabPlan plan;
+    Slab::ClassId id = 0;
+    plan.add_class("x", 1024, 4, &id);
+    REQUIRE_FALSE(plan.fits(slab));
+    REQUIRE(slab.create_class("x", 1024, 3).ok());
+}
+
+TEST_CASE("a plan's sum is what its creation takes, to the byte") {
+    std::vector<uint8_t> memory(1 << 20);
+    const uintptr_t base = (reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64;
+    std::span<uint32_t> array;
+    std::span<double> none;
+    void* objects[5] = {};
+    Slab::ClassId id = 0;
+    SlabPlan plan;
+    plan.add_array("array", 1001, &array);
+    plan.add_array("none", 0, &none);
+    plan.add_class("kv", 700, 130, &id);
+    plan.add_objects("objects", 1, 5, objects);
+    uint64_t bytes = 0;
+    REQUIRE(plan.sum(&bytes));
+    const auto create_in = [&](uint64_t n) {
+        const AddressRange range{base, base + n};
+        Slab slab;
+        slab.init({&range, 1});
+        const bool fits = plan.fits(slab);
+        const Status status = plan.create(slab);
+        REQUIRE(status.ok() == fits);
+        if (status.ok()) REQUIRE(slab.n_classes() == 3);
+        return status.ok();
+    };
+    REQUIRE_FALSE(create_in(bytes - 1));
+    REQUIRE(create_in(bytes));
+    REQUIRE(array.size() == 1001);
+    REQUIRE(none.empty());
+    for (void* const object : objects) REQUIRE(object != nullptr);
+}
+
+TEST_CASE("a plan of more than any memory has no sum and does not fit") {
+    Slab slab;
+    slab.init({});
+    Slab::ClassId id = 0;
+    for (const auto& [bytes, count] :
+         {std::pair{UINT64_MAX, uint64_t{1}}, std::pair{uint64_t{1} << 40, uint64_t{1} << 40},
+          std::pair{uint64_t{1} << 62, uint64_t{1}}}) {
+        SlabPlan plan;
+        plan.add_class("huge", bytes, count, &id);
+        uint64_t sum = 0;
+        REQUIRE_FALSE(plan.sum(&sum));
+        REQUIRE_FALSE(plan.fits(slab));
+        REQUIRE(plan.create(slab).code() == Code::no_memory);
+    }
+    SlabPlan plan;
+    std::span<uint64_t> array;
+    plan.add_array("huge", UINT64_MAX / 2, &array);
+    REQUIRE_FALSE(plan.fits(slab));
 }
 
 TEST_CASE("all workers of a team run every job and meet at barriers") {
@@ -446,38 +523,130 @@ TEST_CASE("the layer loop runs layers in order and its tasks once at every bound
     loop.add({.name = "t",
               .poll = [](void* c, uint64_t) { static_cast<Trace*>(c)->text += '.'; },
               .context = &trace});
-    uint64_t layer_ticks[4] = {}, boundary_ticks[4] = {};
-    loop.run(
-        team, 4,
-        [](void* c, const Worker&, size_t i) { static_cast<Trace*>(c)->text += char('0' + i); },
-        &trace, {layer_ticks, boundary_ticks});
+    uint64_t layer_ticks[4] = {}, boundary_ticks[4] = {}, stall_ticks[4] = {};
+    LayerJob job;
+    job.n_layers = 4;
+    job.context = &trace;
+    job.layer = [](void* c, const Worker&, size_t i) {
+        static_cast<Trace*>(c)->text += char('0' + i);
+    };
+    REQUIRE(loop.run(team, job, {layer_ticks, boundary_ticks, stall_ticks}).ok());
     REQUIRE(trace.text == "0.1.2.3.");
     REQUIRE(loop.task(0).n_runs == 4);
-    for (int i = 0; i < 4; i++) REQUIRE((layer_ticks[i] > 0 && boundary_ticks[i] > 0));
+    for (int i = 0; i < 4; i++)
+        REQUIRE((layer_ticks[i] > 0 && boundary_ticks[i] > 0 && stall_ticks[i] == 0));
+}
+
+namespace {
+
+// A team with threads, and layers that are made ready and ended.
+struct Layers {
+    static constexpr size_t kN = 4;
+    Team team;
+    LayerLoop loop;
+    std::vector<std::thread> threads;
+    std::atomic<int> n_run{0};
+    std::string text;  // "<i" made ready, "i>" ended
+    int fails_before = -1, fails_after = -1;
+    uint64_t stall_ticks = 0;
+
+    explicit Layers(size_t n_workers) {
+        team.init(n_workers, [](uint32_t) { std::this_thread::yield(); });
+        for (size_t rank = 1; rank < n_workers; rank++)
+            threads.emplace_back([this, rank] { team.serve(rank); });
+    }
+    ~Layers() {
+        team.stop();
+        for (std::thread& t : threads) t.join();
+    }
+    static Layers& of(void* context) { return *static_cast<Layers*>(context); }
+    Status run(const PassTimes& times = {}) {
+        LayerJob job;
+        job.n_layers = kN;
+        job.context = this;
+        job.layer = [](void* c, const Worker&, size_t) { of(c).n_run++; };
+        job.before = [](void* c, size_t i) {
+            Layers& l = of(c);
+            l.text += "<" + std::to_string(i);
+            const uint64_t begin = ticks_now();
+            while (ticks_now() - begin < l.stall_ticks) {
+            }
+            return int(i) == l.fails_before ? Status(Code::io, "lost") : Status();
+        };
+        job.after = [](void* c, size_t i) {
+            Layers& l = of(c);
+            l.text += std::to_string(i) + ">";
+            return int(i) == l.fails_after ? Status(Code::io, "bad") : Status();
+        };
+        return loop.run(team, job, times);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("the layer loop makes each layer ready and ends it before the next one") {
+    for (const size_t n_workers : {1u, 3u}) {
+        Layers layers(n_workers);
+        REQUIRE(layers.run().ok());
+        REQUIRE(layers.text == "<00><11><22><33>");
+        REQUIRE(layers.n_run == int(4 * n_workers));
+    }
+}
+
+TEST_CASE("a layer that cannot be made ready ends the pass for every worker with its status") {
+    for (const size_t n_workers : {1u, 3u}) {
+        for (const int i : {0, 1, 3}) {
+            Layers layers(n_workers);
+            layers.fails_before = i;
+            const Status status = layers.run();
+            REQUIRE(status.code() == Code::io);
+            REQUIRE(status.text() == "lost");
+            REQUIRE(layers.n_run == i * int(n_workers));
+            REQUIRE(layers.text == std::string("<00><11><22><33>").substr(0, size_t(4 * i) + 2));
+            layers.fails_before = -1;  // and the team still works
+            REQUIRE(layers.run().ok());
+        }
+    }
+}
+
+TEST_CASE("what a layer found wrong ends the pass at its boundary, and no layer is made ready") {
+    for (const int i : {0, 3}) {
+        Layers layers(2);
+        layers.fails_after = i;
+        REQUIRE(layers.run().text() == "bad");
+        REQUIRE(layers.n_run == (i + 1) * 2);
+        REQUIRE(layers.text == std::string("<00><11><22><33>").substr(0, size_t(4 * i) + 4));
+    }
+}
+
+TEST_CASE("waiting for a layer is its stall and no part of compute or boundary") {
+    Layers layers(1);
+    layers.stall_ticks = 2000000;
+    uint64_t layer_ticks[4] = {}, boundary_ticks[4] = {}, stall_ticks[4] = {};
+    const uint64_t begin = ticks_now();
+    REQUIRE(layers.run({layer_ticks, boundary_ticks, stall_ticks}).ok());
+    const uint64_t whole = ticks_now() - begin;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < 4; i++) {
+        REQUIRE(stall_ticks[i] >= layers.stall_ticks);
+        sum += stall_ticks[i] + layer_ticks[i] + boundary_ticks[i];
+    }
+    REQUIRE(sum <= whole);  // counted twice it would be more
 }
 
 TEST_CASE(
     "a task that sets the stop flag ends the pass at that layer's boundary, for every worker") {
     for (const size_t n_workers : {1u, 3u}) {
-        Team team;
-        team.init(n_workers, [](uint32_t) { std::this_thread::yield(); });
-        std::vector<std::thread> threads;
-        for (size_t rank = 1; rank < n_workers; rank++)
-            threads.emplace_back([&team, rank] { team.serve(rank); });
-        LayerLoop loop;
+        Layers layers(n_workers);
         std::atomic<bool> stop{false};
-        std::atomic<int> n_layers_run{0};
-        loop.stop_when(&stop);
-        loop.add({.name = "stopper",
-                  .poll = [](void* c, uint64_t) { *static_cast<std::atomic<bool>*>(c) = true; },
-                  .context = &stop});
-        const auto layer = [](void* c, const Worker&, size_t) {
-            ++*static_cast<std::atomic<int>*>(c);
-        };
-        REQUIRE_FALSE(loop.run(team, 5, layer, &n_layers_run, {}));
-        REQUIRE(n_layers_run == int(n_workers));
-        team.stop();
-        for (std::thread& t : threads) t.join();
+        layers.loop.stop_when(&stop);
+        layers.loop.add(
+            {.name = "stopper",
+             .poll = [](void* c, uint64_t) { *static_cast<std::atomic<bool>*>(c) = true; },
+             .context = &stop});
+        REQUIRE(layers.run().code() == Code::interrupted);
+        REQUIRE(layers.n_run == int(n_workers));
+        REQUIRE(layers.text == "<00>");
     }
 }
 
@@ -511,6 +680,18 @@ TEST_CASE("a UTF-8 stream holds unfinished characters back and replaces impossib
     REQUIRE(stream({"\xe2", "x"}) == "\xef\xbf\xbd|x|#");
     REQUIRE(stream({"\xed\xa0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|\xef\xbf\xbd|#");  // a surrogate
     REQUIRE(stream({"\xc0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|#");                   // overlong
+    // After the second byte exactly 0x80 to 0xbf continue.
+    for (const std::string begun : {"\xe2\x82", "\xf0\x9f\x98"}) {
+        for (int last = 0; last < 256; last++) {
+            const std::string text = begun + char(last);
+            INFO(last);
+            REQUIRE((stream({text}) == text + "|#") == (last >= 0x80 && last <= 0xbf));
+        }
+    }
+    for (int third = 0x80; third <= 0xbf; third++) {
+        const std::string text = std::string("\xf0\x9f") + char(third) + "\x80";
+        REQUIRE(stream({text}) == text + "|#");
+    }
 }
 
 TEST_CASE("an error from hostile bytes names file, field, offset, found and allowed") {

@@ -16,8 +16,11 @@
 #include "core/layer_loop.h"
 #include "core/slab.h"
 #include "core/team.h"
-#include "model/engine/state.h"
+#include "model/engine/kv_pool.h"
+#include "model/engine/sequence.h"
 #include "model/engine/transformer.h"
+#include "model/engine/workspace.h"
+#include "model/weights/weight_source.h"
 #include "model/weights/weights.h"
 #include "test/unit/catch.h"
 
@@ -60,73 +63,118 @@ class AlignedBytes {
 
 class Engine {
   public:
-    // n_batch tokens a pass at most; logits of every position can be had.
-    Engine(const Weights& weights, const Kernels& kernels, size_t n_workers, size_t n_ctx,
-           size_t n_batch)
-        : n_vocab_(weights.config.n_vocab) {
-        StateShape shape;
-        shape.config = weights.config;
-        shape.n_ctx = n_ctx;
-        shape.n_batch = n_batch;
-        shape.n_workers = n_workers;
-        shape.n_logit_rows = n_batch;
+    // n_batch rows a pass at most; logits of every row can be had. `source`: nullptr for weights in
+    // memory. The slab has exactly the bytes that its plan says.
+    Engine(const Weights& weights, const Kernels& kernels, const EngineShape& shape,
+           WeightSource* source = nullptr) {
+        SlabPlan plan;
+        pool_.plan(weights.config, shape, plan);
+        workspace_.plan(weights.config, shape, plan);
+        plan.add_array("layers", weights.config.n_layer, &layers_);
         uint64_t n_bytes = 0;
-        REQUIRE(shape.total_bytes(&n_bytes));
+        REQUIRE(plan.sum(&n_bytes));
         memory_ = AlignedBytes(n_bytes);
+        // What nobody has written must not count.
+        std::fill_n(memory_.data(), n_bytes, uint8_t{0xff});
         const uintptr_t begin = reinterpret_cast<uintptr_t>(memory_.data());
         const AddressRange range{begin, begin + memory_.size()};
         slab_.init({&range, 1});
-        Result<State> state = State::create(slab_, shape);
-        INFO(state.status().text());
-        REQUIRE(state.ok());
-        state_ = state.value();
-        transformer_ = std::make_unique<Transformer>(weights, kernels, state_);
-        team_.init(n_workers, [](uint32_t n) {
+        const Status created = plan.create(slab_);
+        INFO(created.text());
+        REQUIRE(created.ok());
+        pool_.bind(slab_);
+        workspace_.bind();
+        resident_.bind(weights, layers_);
+        team_.init(shape.n_workers, [](uint32_t n) {
             if (n % 64 == 63) std::this_thread::yield();
         });
-        for (size_t rank = 1; rank < n_workers; rank++)
+        for (size_t rank = 1; rank < shape.n_workers; rank++)
             threads_.emplace_back([this, rank] { team_.serve(rank); });
+        transformer_ = std::make_unique<Transformer>(
+            weights, source != nullptr ? *source : resident_, kernels, workspace_, team_, loop_);
+        sequence_ = open();
     }
+    Engine(const Weights& weights, const Kernels& kernels, size_t n_workers, size_t n_ctx,
+           size_t n_batch)
+        : Engine(weights, kernels,
+                 {.n_ctx = n_ctx,
+                  .n_batch = n_batch,
+                  .n_logit_rows = n_batch,
+                  .n_workers = n_workers,
+                  .n_sequences = 1,
+                  .n_return = n_ctx}) {}
     ~Engine() {
+        sequence_.close();
         team_.stop();
         for (std::thread& t : threads_) t.join();
     }
 
-    // Appends the tokens, `n_at_once` a pass, and calls each(position, logits) for every one of
-    // them.
+    // Appends the tokens to the engine's own sequence, `n_at_once` a pass, and calls
+    // each(position, logits) for every one of them.
     template <class Each>
     void run(std::span<const TokenId> tokens, size_t n_at_once, Each&& each) {
+        run(sequence_, tokens, n_at_once, each);
+    }
+    template <class Each>
+    void run(Sequence& sequence, std::span<const TokenId> tokens, size_t n_at_once, Each&& each) {
         for (size_t at = 0; at < tokens.size(); at += n_at_once) {
-            const size_t n = std::min(n_at_once, tokens.size() - at);
-            const Status s =
-                transformer_->forward(team_, loop_, tokens.subspan(at, n), Logits::all, {});
+            std::vector<Row> rows;
+            for (size_t i = at; i < std::min(at + n_at_once, tokens.size()); i++)
+                rows.push_back({&sequence, sequence.length() + i - at, tokens[i], true});
+            const Status s = transformer_->forward(rows);
             INFO(s.text());
             REQUIRE(s.ok());
-            for (size_t i = 0; i < n; i++)
-                each(at + i, std::span<const float>(state_.logits[i], n_vocab_));
+            for (size_t i = 0; i < rows.size(); i++) each(at + i, workspace_.logits_row(i));
         }
     }
-    // The hash of all logits of a sequence.
+    // The hash of all logits of the tokens in a sequence of their own.
     uint64_t hash(std::span<const TokenId> tokens, size_t n_at_once) {
-        state_.reset();
+        sequence_.truncate(0);
+        return append(sequence_, tokens, n_at_once);
+    }
+    // The hash of all logits of tokens that continue a sequence.
+    uint64_t append(Sequence& sequence, std::span<const TokenId> tokens, size_t n_at_once) {
         Xxh64 hash;
-        run(tokens, n_at_once, [&](size_t, std::span<const float> logits) {
+        run(sequence, tokens, n_at_once, [&](size_t, std::span<const float> logits) {
             hash.update(logits.data(), logits.size_bytes());
         });
         return hash.digest();
     }
+    Sequence open() {
+        Result<Sequence> sequence = Sequence::open(pool_);
+        INFO(sequence.status().text());
+        REQUIRE(sequence.ok());
+        return std::move(sequence.value());
+    }
+    // Objects in use of the slab class with this name.
+    size_t in_use(std::string_view name) const {
+        for (size_t i = 0; i < slab_.n_classes(); i++) {
+            const SlabClassStats stats = slab_.stats(Slab::ClassId(i));
+            if (stats.name == name) return stats.in_use;
+        }
+        FAIL("no class with this name");
+        return 0;
+    }
     void set_speeds(std::span<const uint32_t> speeds) { team_.set_speeds(speeds); }
     Slab& slab() { return slab_; }
-    State& state() { return state_; }
+    KvPool& pool() { return pool_; }
+    Sequence& sequence() { return sequence_; }
+    Transformer& transformer() { return *transformer_; }
+    const Workspace& workspace() const { return workspace_; }
+    LayerLoop& loop() { return loop_; }
+    Team& team() { return team_; }
 
   private:
-    size_t n_vocab_;
     AlignedBytes memory_;
     Slab slab_;
-    State state_;
+    KvPool pool_;
+    Workspace workspace_;
+    std::span<LayerWeights> layers_;
+    ResidentWeights resident_;
     Team team_;
     LayerLoop loop_;
     std::unique_ptr<Transformer> transformer_;
+    Sequence sequence_;
     std::vector<std::thread> threads_;
 };
 

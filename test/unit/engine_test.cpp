@@ -89,22 +89,14 @@ TEST_CASE(
     const AlignedBytes file = synthetic_model("64,2,2,1,64,64", StoredType::q8);
     const Weights weights = open(file);
     Engine engine(weights, kScalarKernels, 1, 40, 40);
-    const auto in_use = [&] {
-        for (size_t i = 0; i < engine.slab().n_classes(); i++) {
-            const SlabClassStats stats = engine.slab().stats(Slab::ClassId(i));
-            if (stats.name == "kv") return stats.in_use;
-        }
-        FAIL("no class named kv");
-        return size_t{0};
-    };
-    REQUIRE(in_use() == 0);
+    REQUIRE(engine.in_use("kv") == 0);
     const auto ignore = [](size_t, std::span<const float>) {};
     engine.run(some_tokens(32, 64), 32, ignore);
-    REQUIRE(in_use() == 2);  // one block of 32 positions in each of 2 layers
+    REQUIRE(engine.in_use("kv") == 2);  // one block of 32 positions in each of 2 layers
     engine.run(some_tokens(1, 64), 1, ignore);
-    REQUIRE(in_use() == 4);
-    REQUIRE(engine.state().grow(8).code() == Code::no_memory);
-    engine.state().reset();
-    REQUIRE(in_use() == 0);
-    REQUIRE(engine.state().grow(40).ok());
+    REQUIRE(engine.in_use("kv") == 4);
+    REQUIRE(engine.sequence().reserve(8).code() == Code::no_memory);
+    engine.sequence().truncate(0);
+    REQUIRE(engine.in_use("kv") == 0);
+    REQUIRE(engine.sequence().reserve(40).ok());
 }

@@ -165,7 +165,7 @@ TEST_CASE("rows that pad a matrix to sixteen are zero weights, copied or quantiz
 TEST_CASE("the K formats quantize within the steps of their ranges and their shared scales") {
     for (const StoredType type : {StoredType::q4k, StoredType::q5k, StoredType::q6k}) {
         CAPTURE(stored_type_name(type));
-        constexpr size_t kCols = kHeadBlocks * kBlockCols;
+        constexpr size_t kCols = kSuperBlocks * kBlockCols;
         Draw draw(4);
         for (int turn = 0; turn < 50; turn++) {
             float w[kCols];
@@ -173,21 +173,21 @@ TEST_CASE("the K formats quantize within the steps of their ranges and their sha
                 const float magnitude = std::ldexp(1.0f, int(i / 16 * 7 % 5));  // by sub-block
                 w[i] = draw.uniform() * magnitude + (turn % 3 == 0 ? 0.5f : 0.0f);
             }
-            BlockSource blocks[kHeadBlocks] = {};
-            HeadSource head{};
+            BlockSource blocks[kSuperBlocks] = {};
+            SuperScales super{};
             const size_t row = size_t(turn) % kGroupRows;
-            REQUIRE(quantize_256(type, w, blocks, &head, row));
-            std::vector<uint8_t> group(group_bytes(type, kHeadBlocks));
-            pack_head(type, head, group.data());
-            for (size_t b = 0; b < kHeadBlocks; b++)
+            REQUIRE(quantize_256(type, w, blocks, &super, row));
+            std::vector<uint8_t> group(group_bytes(type, kSuperBlocks));
+            pack_super_scales(type, super, group.data());
+            for (size_t b = 0; b < kSuperBlocks; b++)
                 pack_block(type, blocks[b], group.data() + block_offset(type, b));
             float found[kCols];
             dequantize_row(type, group.data(), kCols, row, found);
 
             // A sub-block's scale is off by half a d, or by d's own rounding where it is clamped;
             // the top level of q moves that many times over. The minimum likewise, once.
-            const double d = double(f16_to_f32(head.d[row]));
-            const double dmin = double(f16_to_f32(head.dmin[row]));
+            const double d = double(f16_to_f32(super.d[row]));
+            const double dmin = double(f16_to_f32(super.dmin[row]));
             for (size_t i = 0; i < kCols; i++) {
                 const BlockSource& block = blocks[i / kBlockCols];
                 double bound;
@@ -208,16 +208,16 @@ TEST_CASE("the K formats quantize within the steps of their ranges and their sha
         }
         const float zeros[kCols] = {};
         float some[kCols] = {};
-        BlockSource blocks[kHeadBlocks] = {};
-        HeadSource head{};
-        REQUIRE(quantize_256(type, zeros, blocks, &head, 3));
-        CHECK(head.d[3] == 0);
-        CHECK(head.dmin[3] == 0);
+        BlockSource blocks[kSuperBlocks] = {};
+        SuperScales super{};
+        REQUIRE(quantize_256(type, zeros, blocks, &super, 3));
+        CHECK(super.d[3] == 0);
+        CHECK(super.dmin[3] == 0);
         some[200] = 1e10f;
-        CHECK_FALSE(quantize_256(type, some, blocks, &head, 3));
+        CHECK_FALSE(quantize_256(type, some, blocks, &super, 3));
         some[200] = 1e-9f;  // the smallest d is no zero
-        REQUIRE(quantize_256(type, some, blocks, &head, 3));
-        CHECK(head.d[3] == 1);
+        REQUIRE(quantize_256(type, some, blocks, &super, 3));
+        CHECK(super.d[3] == 1);
     }
 }
 
@@ -238,7 +238,7 @@ TEST_CASE("a K format asked for columns that are not a multiple of 256 gives way
     }
 }
 
-TEST_CASE("verify finds a scale that is not finite in a block and in a head") {
+TEST_CASE("verify finds a scale that is not finite in a block and in a super-block") {
     for (const StoredType type : kQuantizedTypes) {
         CAPTURE(stored_type_name(type));
         TinyModel model;
@@ -248,8 +248,9 @@ TEST_CASE("verify finds a scale that is not finite in a block and in a head") {
         const format::TensorEntry& entry = packed.entry("blk.0.ffn_down.weight");
         const format::Extent& extent = packed.weights.layout.extents[entry.extent];
         const uint64_t at =
-            extent.offset + entry.offset + group_bytes(type, kHeadBlocks) +
-            (is_k_quant(type) ? 30 : block_bytes(type) - 2);  // last scale of a head, or block
+            extent.offset + entry.offset + group_bytes(type, kSuperBlocks) +
+            (is_k_quant(type) ? 30
+                              : block_bytes(type) - 2);  // last scale of a super-block, or block
         const PackedFile bad(packed.file.bytes());
         bad.data()[at] = 0;
         bad.data()[at + 1] = 0x7c;

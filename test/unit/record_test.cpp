@@ -86,6 +86,8 @@ struct FullRun {
         r.layer = {90, 6e6, 7e6, 8e6};
         r.boundary = {90, 600, 2500, 3000};
         r.boundary_share = 0.0001;
+        r.stall = {90, 40, 900, 5000};
+        r.stall_share = 0.0002;
         r.sample_ns = 150000;
         r.tasks = tasks;
         r.phase_entry_ns = 3e9;
@@ -224,7 +226,7 @@ TEST_CASE("every byte in a string survives as JSON") {
     for (int c = 0; c < 128; c++) all.push_back(char(c));
     all += "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80";
     Record r;
-    r.error = all;
+    r.outcome = Status(Code::io, all);
     const std::string line = line_of(r);
     CHECK(json::parse(line)["error"] == all);
     for (const char c : line) CHECK((uint8_t(c) >= 0x20 || c == '\n'));
@@ -234,7 +236,7 @@ TEST_CASE("invalid UTF-8 becomes the replacement character") {
     const std::string fffd = "\xEF\xBF\xBD";
     const auto out = [](std::string_view text) {
         Record r;
-        r.error = text;
+        r.outcome = Status(Code::io, text);
         return json_of(r)["error"].get<std::string>();
     };
     CHECK(out("a\x80z") == "a" + fffd + "z");  // lone continuation
@@ -257,7 +259,8 @@ TEST_CASE("random bytes in every string keep the line valid") {
         std::string bytes(random() % 700, '\0');
         for (char& c : bytes) c = char(random());
         Record r;
-        r.cpu_info = r.machine = r.model_name = r.error = bytes;
+        r.cpu_info = r.machine = r.model_name = bytes;
+        r.outcome = Status(Code::io, bytes);
         CHECK_NOTHROW(json_of(r));
     }
 }
@@ -299,10 +302,46 @@ TEST_CASE("the table leaves out what was not measured") {
     }
 }
 
+TEST_CASE("the table shows decoding only if passes were counted and timed") {
+    FullRun run;
+    CHECK(contains(table_of(run.r), "\ndecode          3 tokens"));
+    CHECK(contains(table_of(run.r), "million multiply-adds/s"));
+    for (const bool counted : {false, true}) {
+        run.r.n_decode = counted ? 3 : 0;
+        run.r.decode_ns = counted ? 0 : 6e8;
+        run.r.layer = run.r.boundary = run.r.stall = {};
+        INFO(table_of(run.r));
+        CHECK_FALSE(contains(table_of(run.r), "decode"));
+        CHECK_FALSE(contains(table_of(run.r), "multiply-adds"));
+    }
+}
+
+TEST_CASE("how a run ended is told by its outcome, and why text ended only if it did") {
+    Record r;
+    r.stop_reason = "length";
+    CHECK(json_of(r)["status"] == "ok");
+    CHECK(json_of(r)["stop_reason"] == "length");
+    CHECK(contains(table_of(r), "ok, length"));
+    r.outcome = Status(Code::interrupted, "interrupted");
+    CHECK(json_of(r)["status"] == "interrupted");
+    CHECK(json_of(r)["stop_reason"] == "interrupted");
+    CHECK(json_of(r)["error"].is_null());
+    CHECK_FALSE(contains(table_of(r), "length"));
+    CHECK_FALSE(contains(table_of(r), "error"));
+}
+
+TEST_CASE("the table says how long layers waited for their weights") {
+    const FullRun run;
+    INFO(table_of(run.r));
+    CHECK(contains(table_of(run.r), "stall              40 ns      900 ns    5.000 us"));
+    CHECK(contains(table_of(run.r), "0.020 % of decode"));
+}
+
 TEST_CASE("a failed run's table says why") {
     Record r;
-    r.status = "error";
-    r.error = "model.axm: magic at offset 0x0";
+    r.outcome = Status(Code::bad_format, "model.axm: magic at offset 0x0");
+    CHECK(json_of(r)["status"] == "error");
+    CHECK(json_of(r)["error"] == "model.axm: magic at offset 0x0");
     CHECK(contains(table_of(r), "model.axm: magic at offset 0x0"));
 }
 

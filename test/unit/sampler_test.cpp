@@ -236,3 +236,29 @@ TEST_CASE("a history token outside the vocabulary is a broken invariant") {
     CHECK_THROWS_AS(sample_once(o, {1, 2}, {2}), std::logic_error);
     CHECK_THROWS_AS(sample_once(greedy(), {}), std::logic_error);
 }
+
+TEST_CASE("a mask leaves only the tokens whose bit is set, to the greedy and to draws") {
+    std::vector<float> logits(130, 1.0f);
+    logits[3] = 9, logits[64] = 8, logits[129] = 7, logits[128] = 2;
+    std::vector<Sampler::Candidate> scratch(logits.size());
+    const uint64_t allowed[] = {uint64_t{1} << 5, 0, 3};  // 5, 128 and 129
+    Options o = greedy();
+    CHECK(Sampler(o, scratch).sample(logits, {}, allowed) == 129);
+    o.repeat_penalty = 100;
+    const TokenId history[] = {129};
+    CHECK(Sampler(o, scratch).sample(logits, history, allowed) == 128);
+
+    o = plain();
+    Sampler sampler(o, scratch);
+    std::set<TokenId> ids;
+    for (int i = 0; i < 4000; i++) ids.insert(sampler.sample(logits, {}, allowed));
+    CHECK(ids == std::set<TokenId>{5, 128, 129});
+    o.top_k = 2;
+    ids.clear();
+    for (int i = 0; i < 4000; i++) ids.insert(sampler.sample(logits, {}, allowed));
+    CHECK(ids == std::set<TokenId>{128, 129});
+    // Nothing allowed, and fewer bits than tokens, are broken invariants.
+    const uint64_t none[3] = {};
+    CHECK_THROWS_AS(sampler.sample(logits, {}, none), std::logic_error);
+    CHECK_THROWS_AS(sampler.sample(logits, {}, std::span(allowed).first(2)), std::logic_error);
+}

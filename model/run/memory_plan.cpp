@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "model/run/memory_plan.h"
+
+#include <algorithm>
+
+#include "core/kernels.h"
+#include "model/run/pass_stats.h"
+
+namespace axiom {
+
+void RunMemory::plan_first(SlabPlan& plan) {
+    plan.add_array("record", 1, &record);
+    plan.add_array("select", kSelectScratchBytes, &trial);
+}
+
+void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan& plan) {
+    const ModelConfig& config = weights.config;
+    plan.add_array("layers", config.n_layer, &layers);
+    plan.add_array("tokens", need.n_prompt_tokens, &prompt);
+    plan.add_array("history", need.n_history_tokens, &history);
+    plan.add_array("tokenizer", need.n_encoder_bytes, &encoder);
+    plan.add_array("candidates", need.n_candidates, &candidates);
+    plan.add_array("samples", PassStats::n_words(need.n_passes, config.n_layer), &pass_ticks);
+    plan.add_array("repetitions", need.n_repetitions, &repetitions);
+    workspace.plan(config, need.engine, plan);
+    pool.plan(config, need.engine, plan);
+}
+
+namespace {
+
+// Bytes of everything; false if they are too many to count.
+bool memory_of(const RunRequest& request, const RunNeed& need, uint64_t* bytes) {
+    RunMemory memory;
+    SlabPlan plan;
+    memory.plan_first(plan);
+    memory.plan_rest(request.weights, need, plan);
+    return plan.sum(bytes);
+}
+
+}  // namespace
+
+Result<MemoryNeed> memory_between(const RunRequest& request, NeedOf need_of, uint64_t least_ctx,
+                                  uint64_t wanted_ctx) {
+    MemoryNeed need;
+    if (memory_of(request, need_of(request, least_ctx), &need.least) &&
+        memory_of(request, need_of(request, wanted_ctx), &need.wanted)) {
+        return need;
+    }
+    return error(Code::no_memory, request.weights.file, ": a context of ", wanted_ctx,
+                 " positions needs more than 2^62 bytes");
+}
+
+Result<uint64_t> fitting_context(const RunRequest& request, NeedOf need_of, const Slab& slab,
+                                 uint64_t n_ctx, bool less_will_do) {
+    const auto fits = [&](uint64_t n) {
+        RunMemory memory;
+        SlabPlan plan;
+        memory.plan_rest(request.weights, need_of(request, n), plan);
+        return plan.fits(slab);
+    };
+    if (fits(n_ctx)) return n_ctx;
+    uint64_t low = 0, high = n_ctx;  // fits(low), not fits(high)
+    while (high - low > 1) (fits((low + high) / 2) ? low : high) = (low + high) / 2;
+    if (less_will_do && low >= kKvPositions) return low;
+    uint64_t need = 0;
+    const bool countable = memory_of(request, need_of(request, n_ctx), &need);
+    return error(Code::no_memory, "a context of ", n_ctx, " positions needs ",
+                 countable ? Text<24>(Bytes{need}).view() : "more than 2^62 bytes", ", ",
+                 Bytes{slab.free_bytes()}, " are free: use -c ", low, " or less");
+}
+
+Status check_context(const Weights& weights, const Options& options) {
+    if (options.n_ctx <= weights.config.n_ctx_train) return {};
+    return error(Code::bad_option, "option -c: found ", options.n_ctx, ", allowed 0..",
+                 uint64_t(weights.config.n_ctx_train), " (the context ", weights.file,
+                 " was trained for)");
+}
+
+EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx) {
+    EngineShape shape;
+    shape.n_ctx = size_t(n_ctx);
+    shape.n_batch = std::max<size_t>(1, std::min<size_t>(request.options.n_batch, shape.n_ctx));
+    shape.n_workers = request.n_workers;
+    return shape;
+}
+
+}  // namespace axiom

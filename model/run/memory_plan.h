@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// How much memory a run takes, and for what: one list, which is summed before a run, tried against
+// the memory there is, and created. Every kind of run says how many of each it needs.
+// Must not know: what a run does with its memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/layer_loop.h"
+#include "core/slab_plan.h"
+#include "core/status.h"
+#include "model/engine/engine_shape.h"
+#include "model/engine/kv_pool.h"
+#include "model/engine/sampler.h"
+#include "model/engine/workspace.h"
+#include "model/format/format.h"
+#include "model/report/options.h"
+#include "model/report/record.h"
+#include "model/text/tokenizer.h"
+#include "model/weights/weights.h"
+
+namespace axiom {
+
+// Bytes the slab must hold. `least` lets the run start: the context that -c asks for, or without it
+// the shortest that takes the prompt and -n. `wanted` holds the default context: the model's, at
+// most kDefaultContext. With more than `least` and less than `wanted` the context is what fits.
+struct MemoryNeed {
+    uint64_t least = 0;
+    uint64_t wanted = 0;
+};
+inline constexpr uint32_t kDefaultContext = 4096;
+
+// Texts and tables that a record views.
+struct RecordStorage {
+    char model_type[96];
+    char model_name[sizeof format::Config::name + 1];
+    char checksum[20];
+    SlabMark slabs[Slab::kMaxClasses];
+    TaskCost tasks[LayerLoop::kMaxTasks];
+};
+
+// What a run needs, by number; 0: none of it.
+struct RunNeed {
+    EngineShape engine;
+    uint64_t n_prompt_tokens = 0;   // room for those of a text
+    uint64_t n_encoder_bytes = 0;   // Tokenizer::encode()'s scratch
+    uint64_t n_history_tokens = 0;  // of a session
+    uint64_t n_candidates = 0;      // of the sampler
+    uint64_t n_passes = 0;          // whose times are kept
+    uint64_t n_repetitions = 0;     // of a test
+};
+
+// What a run has. It stays where it is from plan() on.
+struct RunMemory {
+    // Before anything else is known of the run: its record, and room to try kernels in.
+    std::span<RecordStorage> record;
+    std::span<uint8_t> trial;
+    // The rest.
+    KvPool pool;
+    Workspace workspace;
+    std::span<LayerWeights> layers;  // of ResidentWeights
+    std::span<TokenId> prompt, history;
+    std::span<uint8_t> encoder;
+    std::span<Sampler::Candidate> candidates;
+    std::span<uint64_t> pass_ticks;  // of PassStats
+    std::span<uint64_t> repetitions;
+
+    void plan_first(SlabPlan& plan);
+    void plan_rest(const Weights& weights, const RunNeed& need, SlabPlan& plan);
+};
+
+// Who asks: the kinds of run differ in what they need for a context of n_ctx.
+struct RunRequest {
+    const Weights& weights;
+    const Options& options;
+    size_t n_workers = 1;
+    uint64_t n_text_bytes = 0;  // of the text to be encoded, at most
+};
+using NeedOf = RunNeed (*)(const RunRequest& request, uint64_t n_ctx);
+
+// The slab's bytes for contexts of these lengths.
+Result<MemoryNeed> memory_between(const RunRequest& request, NeedOf need_of, uint64_t least_ctx,
+                                  uint64_t wanted_ctx);
+// After plan_first() has been created: n_ctx, or if `less_will_do` the longest context that the
+// slab holds. no_memory says what would.
+Result<uint64_t> fitting_context(const RunRequest& request, NeedOf need_of, const Slab& slab,
+                                 uint64_t n_ctx, bool less_will_do);
+
+// -c is no longer than the model was trained for.
+Status check_context(const Weights& weights, const Options& options);
+// What the forward pass works in for one sequence of n_ctx.
+EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx);
+
+}  // namespace axiom

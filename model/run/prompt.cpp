@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include "model/run/prompt.h"
+
+namespace axiom {
+
+using format::ExtentKind;
+
+namespace {
+
+Result<ChatTemplate> open_chat(const Weights& weights) {
+    return ChatTemplate::open(weights.file, weights.layout.extent(ExtentKind::chat).offset,
+                              weights.chat);
+}
+
+}  // namespace
+
+Result<Texts> open_texts(const Weights& weights) {
+    Result<Tokenizer> tokenizer = Tokenizer::open(
+        weights.file, weights.layout.extent(ExtentKind::tokenizer).offset, weights.tokenizer);
+    if (!tokenizer.ok()) return tokenizer.status();
+    if (Status s = weights.check_vocabulary(tokenizer.value()); !s.ok()) return s;
+    Result<ChatTemplate> chat = open_chat(weights);
+    if (!chat.ok()) return chat.status();
+    return Texts{tokenizer.value(), chat.value()};
+}
+
+uint64_t prompt_bytes(const Weights& weights, const Options& options) {
+    const Result<ChatTemplate> chat = open_chat(weights);
+    const bool added = !options.raw && chat.ok() && chat.value().present();
+    return options.prompt.size() + options.system_prompt.size() +
+           (added ? chat.value().max_added_bytes(2) : 0);
+}
+
+Result<size_t> encode_prompt(const Weights& weights, const Texts& texts, const Options& options,
+                             uint64_t n_ctx, std::span<TokenId> out, std::span<uint8_t> scratch) {
+    const Tokenizer& tokenizer = texts.tokenizer;
+    const ChatTemplate& chat = texts.chat;
+    if (tokenizer.header().kind == format::Vocab::none) {
+        return error(Code::unsupported, weights.file,
+                     ": no vocabulary in this model, so there is no text to continue");
+    }
+    const Tokenizer::Segment as_it_is{options.prompt, Tokenizer::Specials::parse};
+    std::span<const Tokenizer::Segment> segments(&as_it_is, 1);
+    Tokenizer::Segment room[ChatText::max_segments(2)];
+    ChatText text(room);
+    if (!options.raw && chat.present()) {
+        const ChatMessage messages[] = {{ChatRole::system, options.system_prompt},
+                                        {ChatRole::user, options.prompt}};
+        const ChatStyle style{options.reasoning, options.default_system, options.date};
+        if (Status s = chat.expand(messages, style, text); !s.ok()) return s;
+        segments = text.segments();
+    }
+    Result<size_t> n = tokenizer.encode(segments, true, out, scratch);
+    if (!n.ok()) return n;
+    if (n.value() == 0) {
+        const TokenId bos = tokenizer.header().bos;
+        if (bos == format::kNoToken) {
+            return error(Code::bad_option,
+                         "option -p: found an empty prompt, allowed at least one token");
+        }
+        out[0] = bos;
+        n.value() = 1;
+    }
+    if (n.value() >= n_ctx) {
+        return error(Code::bad_option, "option -p: the prompt has ", uint64_t(n.value()),
+                     " tokens, allowed at most ", n_ctx - 1, " (the context of ", n_ctx,
+                     " less one to generate)");
+    }
+    return n;
+}
+
+}  // namespace axiom

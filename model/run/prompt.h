@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// Options and a model's texts -> the tokens to go on from: tokenizer, chat template, limits.
+// Must not know: engines, or what becomes of the tokens.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/status.h"
+#include "model/report/options.h"
+#include "model/text/chat.h"
+#include "model/text/tokenizer.h"
+#include "model/weights/weights.h"
+
+namespace axiom {
+
+// The two extents that are opened, not just viewed.
+struct Texts {
+    Tokenizer tokenizer;
+    ChatTemplate chat;
+};
+Result<Texts> open_texts(const Weights& weights);
+
+// Upper bound of the prompt's bytes with everything a template adds.
+uint64_t prompt_bytes(const Weights& weights, const Options& options);
+// What Tokenizer::encode() may need for n_bytes: a wrong byte becomes U+FFFD, which can be three
+// byte tokens.
+constexpr uint64_t max_tokens(uint64_t n_bytes) {
+    return 4 * n_bytes + 8;
+}
+
+// The prompt's tokens, template applied; refuses what does not leave room for one token more in a
+// context of n_ctx. `out` has max_tokens(), `scratch` Tokenizer::scratch_bytes() of prompt_bytes().
+Result<size_t> encode_prompt(const Weights& weights, const Texts& texts, const Options& options,
+                             uint64_t n_ctx, std::span<TokenId> out, std::span<uint8_t> scratch);
+
+}  // namespace axiom

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#include "model/run/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/clock.h"
+
+namespace axiom {
+
+std::string_view stop_reason_name(StopReason reason) {
+    switch (reason) {
+        case StopReason::none:
+            return "";
+        case StopReason::length:
+            return "length";
+        case StopReason::end_of_text:
+            return "end_of_text";
+        case StopReason::stop_string:
+            return "stop_string";
+        case StopReason::context_full:
+            return "context_full";
+    }
+    AXIOM_PANIC("stop reason");
+}
+
+Session::Session(const Setup& setup)
+    : setup_(setup), sampler_(setup.options, setup.candidates), stops_(setup.stops) {
+    AXIOM_CHECK(setup.tokens.size() > setup.pool.n_ctx());
+}
+
+Status Session::open() {
+    Result<Sequence> sequence = Sequence::open(setup_.pool);
+    if (!sequence.ok()) return sequence.status();
+    sequence_ = std::move(sequence.value());
+    return {};
+}
+
+Status Session::resume(std::span<const TokenId> tokens) {
+    AXIOM_CHECK(!tokens.empty());
+    if (tokens.size() > setup_.pool.n_ctx()) {
+        return error(Code::no_memory, "context full: ", uint64_t(tokens.size()), " tokens, ",
+                     uint64_t(setup_.pool.n_ctx()), " allowed");
+    }
+    const size_t n_read = sequence_.length();
+    size_t n_common = 0;
+    while (n_common < n_read && n_common + 1 < tokens.size() &&
+           setup_.tokens[n_common] == tokens[n_common]) {
+        n_common++;
+    }
+    sequence_.truncate(n_common >= sequence_.return_point() ? n_common : 0);
+    std::copy(tokens.begin(), tokens.end(), setup_.tokens.begin());
+    n_tokens_ = tokens.size();
+    n_generated_ = 0;
+    stops_ = StopStrings(setup_.stops);
+    utf8_ = {};
+    cancelled_ = false;
+    stop_reason_ = setup_.options.n_predict == 0 ? StopReason::length : StopReason::none;
+    return {};
+}
+
+size_t Session::add_rows(std::span<Row> rows) {
+    if (cancelled_) return 0;
+    const std::span<const TokenId> next = pending();
+    const size_t n = std::min(rows.size(), next.size());
+    for (size_t i = 0; i < n; i++) {
+        rows[i] = {.sequence = &sequence_,
+                   .position = sequence_.length() + i,
+                   .token = next[i],
+                   .wants_logits = i + 1 == next.size()};
+    }
+    return n;
+}
+
+Status Session::prefill(PassStats* stats) {
+    const Workspace& workspace = setup_.transformer.workspace();
+    const std::span<Row> rows(workspace.rows, workspace.shape().n_batch);
+    while (!pending().empty()) {
+        if (cancelled_) return error(Code::interrupted, "cancelled");
+        const size_t n = add_rows(rows);
+        const uint64_t begin = ticks_now();
+        const PassTimes times = stats != nullptr ? stats->begin() : PassTimes{};
+        const Status status = setup_.transformer.forward(rows.first(n), times);
+        if (!status.ok()) return status;
+        if (stats != nullptr) stats->end(ticks_now() - begin);
+    }
+    return {};
+}
+
+TokenId Session::sample(std::span<const float> logits) {
+    const std::span<const uint64_t> allowed = setup_.mask != nullptr
+                                                  ? setup_.mask(setup_.mask_context, tokens())
+                                                  : std::span<const uint64_t>();
+    return sampler_.sample(logits, tokens(), allowed);
+}
+
+void Session::accept(TokenId id) {
+    AXIOM_CHECK(!done() && n_tokens_ < setup_.tokens.size());
+    setup_.tokens[n_tokens_++] = id;
+    n_generated_++;
+    const Options& options = setup_.options;
+    char buffer[format::kMaxTokenBytes];
+    std::string_view bytes;
+    if (!options.ignore_eos && setup_.tokenizer.ends_generation(id)) {
+        stop_reason_ = StopReason::end_of_text;
+    } else {
+        bytes = setup_.tokenizer.decode(id, buffer, options.special);
+        if (stops_.put(bytes, [&](std::string_view text) { put_text(text); })) {
+            stop_reason_ = StopReason::stop_string;
+        } else if (n_generated_ == options.n_predict) {
+            stop_reason_ = StopReason::length;
+        } else if (n_tokens_ > setup_.pool.n_ctx()) {
+            stop_reason_ = StopReason::context_full;
+        }
+    }
+    if (setup_.on_token != nullptr) setup_.on_token(setup_.on_token_context, id, bytes);
+    if (done()) flush();
+}
+
+void Session::flush() {
+    stops_.finish([&](std::string_view text) { put_text(text); });
+    if (setup_.write == nullptr) return;
+    utf8_.finish([&](std::string_view text) { setup_.write(setup_.write_context, text); });
+}
+
+void Session::put_text(std::string_view text) {
+    if (setup_.write == nullptr) return;
+    utf8_.put(text, [&](std::string_view whole) { setup_.write(setup_.write_context, whole); });
+}
+
+}  // namespace axiom

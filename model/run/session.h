@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// A conversation with the model: a list of tokens, how much of it the model has read, what is
+// sampled next, and the text that comes of it. Several share one transformer and one pool of keys
+// and values, each alone (prefill, step) or in one batch (add_rows, then sample, accept).
+// Must not know: prompts, templates, clocks or records.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/utf8.h"
+#include "model/engine/sampler.h"
+#include "model/engine/sequence.h"
+#include "model/engine/transformer.h"
+#include "model/report/options.h"
+#include "model/report/record.h"
+#include "model/run/pass_stats.h"
+#include "model/run/stop_strings.h"
+#include "model/text/tokenizer.h"
+
+namespace axiom {
+
+enum class StopReason : uint8_t { none, length, end_of_text, stop_string, context_full };
+std::string_view stop_reason_name(StopReason reason);  // as the record has it; none: ""
+
+class Session {
+  public:
+    // Everything outlives the session.
+    struct Setup {
+        Transformer& transformer;
+        KvPool& pool;
+        const Tokenizer& tokenizer;
+        const Options& options;                    // of sampling; n_predict, ignore_eos, special
+        std::span<TokenId> tokens;                 // storage: pool.n_ctx() + 1
+        std::span<Sampler::Candidate> candidates;  // n_vocab; sessions may share it
+        std::span<const std::string_view> stops = {};  // see StopStrings
+
+        // Text as soon as it is certain, in whole characters.
+        TextSink write = nullptr;
+        void* write_context = nullptr;
+        // Each token as it is accepted, with its bytes (none where text ends).
+        void (*on_token)(void* context, TokenId id, std::string_view bytes) = nullptr;
+        void* on_token_context = nullptr;
+        // Which tokens may come next: a bit each, [n_vocab]; an empty span allows all.
+        std::span<const uint64_t> (*mask)(void* context, std::span<const TokenId> tokens) = nullptr;
+        void* mask_context = nullptr;
+    };
+
+    explicit Session(const Setup& setup);
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+    // Takes a sequence; no_memory when the pool has none left.
+    Status open();
+
+    // The model is to go on from these tokens, at least one. What they have in common with those it
+    // has read is not read again, unless a window has left it behind; the last one always is, for
+    // its logits. Counts and stop reason begin anew. no_memory, and nothing changes, if they are
+    // more than the context.
+    Status resume(std::span<const TokenId> tokens);
+
+    std::span<const TokenId> tokens() const { return setup_.tokens.first(n_tokens_); }
+    // Those the model has not read.
+    std::span<const TokenId> pending() const { return tokens().subspan(sequence_.length()); }
+    const Sequence& sequence() const { return sequence_; }
+
+    // --- alone. Status: what forward() says, and interrupted after cancel(). Neither harms the
+    // session: what is pending can be read again.
+    // Reads what is pending, n_batch a pass. Then logits() are of what comes next.
+    Status prefill(PassStats* stats = nullptr);
+    // Reads the token that was accepted last.
+    Status step(PassStats* stats = nullptr) { return prefill(stats); }
+    std::span<const float> logits() const { return setup_.transformer.workspace().logits_row(0); }
+
+    // --- in a batch with others
+    // Writes the next pending tokens as rows, as many as fit, and says how many; none once it was
+    // cancelled. If they are all, the last one wants logits. They have been read once forward()
+    // succeeded.
+    size_t add_rows(std::span<Row> rows);
+
+    // --- what comes next
+    TokenId sample(std::span<const float> logits);
+    // Appends a token, sampled or not, and writes its text. done() then says whether that was the
+    // last one.
+    void accept(TokenId id);
+    bool done() const { return stop_reason_ != StopReason::none; }
+    StopReason stop_reason() const { return stop_reason_; }
+    size_t n_generated() const { return n_generated_; }
+
+    // Writes a text that is no token's, before what follows.
+    void echo(std::string_view text) { put_text(text); }
+    // Writes what was held back, when no more will be accepted; done() does it by itself.
+    void flush();
+
+    // From a task, or between calls: nothing more is read until resume().
+    void cancel() { cancelled_ = true; }
+    bool cancelled() const { return cancelled_; }
+
+  private:
+    void put_text(std::string_view text);
+
+    Setup setup_;
+    Sequence sequence_;
+    Sampler sampler_;
+    StopStrings stops_;
+    Utf8Stream utf8_;
+    size_t n_tokens_ = 0, n_generated_ = 0;
+    StopReason stop_reason_ = StopReason::none;
+    bool cancelled_ = false;
+};
+
+}  // namespace axiom
