@@ -333,6 +333,12 @@ TEST_CASE("extents lie one after another on pages, inside the file and up to its
              f.file_bytes -= 4096;
          },
          "extent[7].bytes at offset 0x168: found 1, allowed 1..0 (inside the file)"},
+        {"an extent that begins behind the file's end",
+         [](File& f) {
+             f.packed.header().file_bytes -= 4097;
+             f.file_bytes -= 4097;
+         },
+         "extent[7].bytes at offset 0x168: found 1, allowed 1..0 (inside the file)"},
         {"a file size that is not the header's", [](File& f) { f.file_bytes++; },
          "header.file_bytes at offset 0x10: found 36864, allowed the file's size, 36865"},
     };
