@@ -70,7 +70,8 @@ class OutputFile {
 
 Status tokenize(const Weights& weights, std::string_view text) {
     Result<Tokenizer> tokenizer =
-        Tokenizer::open(weights.file, weights.layout.extents[1].offset, weights.tokenizer);
+        Tokenizer::open(weights.file, weights.layout.extent(format::ExtentKind::tokenizer).offset,
+                        weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     std::vector<TokenId> ids(4 * text.size() + 8);  // always suffices, see Tokenizer::encode()
     Result<host::Memory> scratch =
@@ -193,6 +194,7 @@ Status main_status(int argc, char** argv) {
     Options options;
     if (Status s = parse_arguments(arguments, Source::host_command_line, &options); !s.ok())
         return s;
+    if (!options.date.known()) options.date = parse_date(time_utc());
     if (options.help) {
         print_help("axiom-host", Source::host_command_line, to_file, stdout);
         return {};

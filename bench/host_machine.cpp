@@ -17,6 +17,7 @@
 #include <memory>
 
 #include "core/clock.h"
+#include "core/round.h"
 
 namespace axiom {
 
@@ -32,7 +33,6 @@ namespace {
 
 constexpr size_t kHugePage = 2 << 20;
 constexpr size_t kRingBytes = 64 * 1024;
-constexpr size_t kReadChunk = 4 << 20;
 
 std::atomic<bool> g_interrupted{false};
 
@@ -147,6 +147,53 @@ Memory::~Memory() {
     if (data_ != nullptr) munmap(data_, n_bytes_);
 }
 
+namespace {
+
+class FileBytes : public ByteSource {
+  public:
+    FileBytes(int fd, const std::string& path) : fd_(fd), path_(path) {}
+    Status read(std::span<uint8_t> out) override {
+        size_t got = 0;
+        while (got < out.size()) {
+            const ssize_t n =
+                pread(fd_, out.data() + got, out.size() - got, off_t(position_ + got));
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) return system_error(path_, "cannot read");
+            if (n == 0)
+                return error(Code::io, path_, ": ended at ", position_ + got, " while being read");
+            got += size_t(n);
+        }
+        position_ += got;
+        return {};
+    }
+
+  private:
+    int fd_;
+    const std::string& path_;
+    uint64_t position_ = 0;
+};
+
+// Percents on the terminal, once loading has taken two seconds.
+struct Progress {
+    const std::string& path;
+    uint64_t n_bytes;
+    uint64_t begin_ns;
+    bool enabled;
+    uint64_t shown_ns = 0;
+    bool shown = false;
+
+    static void update(void* context, uint64_t done_bytes) {
+        Progress& p = *static_cast<Progress*>(context);
+        const uint64_t now = monotonic_raw_ns();
+        if (!p.enabled || now - p.begin_ns < 2000000000u || now - p.shown_ns < 200000000u) return;
+        fprintf(stderr, "\rloading %s: %d %%", p.path.c_str(), int(done_bytes * 100 / p.n_bytes));
+        p.shown_ns = now;
+        p.shown = true;
+    }
+};
+
+}  // namespace
+
 Result<LoadedModel> load_model(const std::string& path, PageSize pages, bool show_progress) {
     File file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
     if (file.fd < 0) return system_error(path, "cannot open");
@@ -161,38 +208,13 @@ Result<LoadedModel> load_model(const std::string& path, PageSize pages, bool sho
     if (!memory.ok()) return memory.status();
     model.memory = std::move(memory.value());
 
-    FileLayout layout;
-    std::unique_ptr<ChecksumStream> checksums;
-    uint64_t shown_ns = begin_ns;
-    bool shown = false;
-    for (uint64_t at = 0; at < model.n_bytes || checksums == nullptr;) {
-        uint8_t* const to = model.memory.data() + at;
-        const size_t wanted = size_t(std::min<uint64_t>(kReadChunk, model.n_bytes - at));
-        size_t got = 0;
-        while (got < wanted) {
-            const ssize_t n = pread(file.fd, to + got, wanted - got, off_t(at + got));
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) return system_error(path, "cannot read");
-            if (n == 0) return error(Code::io, path, ": ended at ", at + got, " while being read");
-            got += size_t(n);
-        }
-        if (checksums == nullptr) {
-            Result<FileLayout> parsed = FileLayout::parse(path, {to, got}, model.n_bytes);
-            if (!parsed.ok()) return parsed.status();
-            layout = parsed.value();
-            checksums = std::make_unique<ChecksumStream>(path, layout);
-        }
-        if (Status s = checksums->feed({to, got}); !s.ok()) return s;
-        at += got;
-        const uint64_t now = monotonic_raw_ns();
-        if (show_progress && now - begin_ns > 2000000000u && now - shown_ns > 200000000u) {
-            fprintf(stderr, "\rloading %s: %d %%", path.c_str(), int(at * 100 / model.n_bytes));
-            shown_ns = now;
-            shown = true;
-        }
-    }
-    if (shown) fprintf(stderr, "\n");
-    if (Status s = checksums->finish(); !s.ok()) return s;
+    FileBytes source(file.fd, path);
+    Progress progress{path, model.n_bytes, begin_ns, show_progress};
+    const Status status =
+        load_packed(path, model.n_bytes, source, model.memory.first(size_t(model.n_bytes)),
+                    Progress::update, &progress);
+    if (progress.shown) fprintf(stderr, "\n");
+    if (!status.ok()) return status;
     model.seconds = double(monotonic_raw_ns() - begin_ns) * 1e-9;
     return model;
 }

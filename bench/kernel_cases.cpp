@@ -82,7 +82,7 @@ void add_matmuls(const ModelShape& m, std::vector<Case>& out) {
         for (const auto& matrix : matrices) {
             for (const size_t n_tokens : kTokenCounts) {
                 if (matrix.one_token && n_tokens > 1) continue;
-                if (is_k_quant(type) && matrix.n_cols % (kHeadBlocks * kBlockCols) != 0) continue;
+                if (is_k_quant(type) && matrix.n_cols % (kSuperBlocks * kBlockCols) != 0) continue;
                 Case c;
                 c.op = "matmul";
                 c.type = stored_type_name(type);
@@ -94,7 +94,7 @@ void add_matmuls(const ModelShape& m, std::vector<Case>& out) {
                 AXIOM_CHECK(stored_bytes(type, matrix.n_rows, matrix.n_cols, &bytes));
                 c.weight_bytes = double(bytes);
                 c.macs = double(matrix.n_rows) * double(matrix.n_cols) * double(n_tokens);
-                const size_t n_blocks = is_k_quant(type) ? kHeadBlocks : 1;
+                const size_t n_blocks = is_k_quant(type) ? kSuperBlocks : 1;
                 const size_t whole = std::lcm(group_bytes(type, n_blocks), size_t{64});
                 const auto run = std::make_shared<Matmul>(Matmul{
                     type, matrix.n_rows, matrix.n_cols, n_tokens, bytes, round_up(bytes, whole)});
@@ -106,8 +106,7 @@ void add_matmuls(const ModelShape& m, std::vector<Case>& out) {
     }
 }
 
-// ---- everything else works on one token's floats, in the caches
-// ----------------------------------
+// ---- everything else works on one token's floats, in the caches -----------------------------
 
 Case float_case(const ModelShape& m, const char* op, std::string shape, size_t n_floats) {
     Case c;
@@ -119,13 +118,14 @@ Case float_case(const ModelShape& m, const char* op, std::string shape, size_t n
 }
 
 void add_rms_norm(const ModelShape& m, std::vector<Case>& out) {
-    const size_t n = m.n_embd;
-    Case c = float_case(m, "rms_norm", std::to_string(n), n);
-    c.prepare = [n](Arena& a) { fill_floats(a, 3 * n); };
-    c.call = [n](const Kernels& k, Arena& a) {
-        k.rms_norm(floats(a), floats(a, n), n, 1e-5f, floats(a, 2 * n));
-    };
-    out.push_back(std::move(c));
+    for (const size_t n : {m.n_embd, m.head_dim()}) {  // of a token, of a head (QK-norm)
+        Case c = float_case(m, "rms_norm", std::to_string(n), n);
+        c.prepare = [n](Arena& a) { fill_floats(a, 3 * n); };
+        c.call = [n](const Kernels& k, Arena& a) {
+            k.rms_norm(floats(a), floats(a, n), n, 1e-5f, floats(a, 2 * n));
+        };
+        out.push_back(std::move(c));
+    }
 }
 
 void add_quantize(const ModelShape& m, std::vector<Case>& out) {
@@ -140,13 +140,54 @@ void add_quantize(const ModelShape& m, std::vector<Case>& out) {
     }
 }
 
-void add_silu_mul(const ModelShape& m, std::vector<Case>& out) {
-    const size_t n = m.n_ff;
-    Case c = float_case(m, "silu_mul", std::to_string(n), n);
+// Two arrays, of which the operation changes the first; each call finds what was prepared, so that
+// nothing drifts to zero or infinity.
+using OnTwo = void (*)(const Kernels& k, float* x, const float* y, size_t n);
+void add_on_two(const ModelShape& m, const char* op, size_t n, OnTwo call, std::vector<Case>& out) {
+    Case c = float_case(m, op, std::to_string(n), n);
     c.prepare = [n](Arena& a) { fill_floats(a, 3 * n); };
+    c.call = [n, call](const Kernels& k, Arena& a) {
+        memcpy(floats(a, 2 * n), floats(a), n * 4);
+        call(k, floats(a, 2 * n), floats(a, n), n);
+    };
+    out.push_back(std::move(c));
+}
+
+void add_activations(const ModelShape& m, std::vector<Case>& out) {
+    const auto silu_mul = [](const Kernels& k, float* x, const float* y, size_t n) {
+        k.silu_mul(x, y, n);
+    };
+    const auto gelu_mul = [](const Kernels& k, float* x, const float* y, size_t n) {
+        k.gelu_mul(x, y, n);
+    };
+    const auto softcap = [](const Kernels& k, float* x, const float*, size_t n) {
+        k.softcap(x, n, 30.0f);
+    };
+    add_on_two(m, "silu_mul", m.n_ff, silu_mul, out);
+    add_on_two(m, "gelu_mul", m.n_ff, gelu_mul, out);
+    add_on_two(m, "softcap", kPositions, softcap, out);
+}
+
+void add_scalings(const ModelShape& m, std::vector<Case>& out) {
+    const auto scale = [](const Kernels& k, float* x, const float*, size_t n) {
+        k.scale(x, 0.5f, n);
+    };
+    const auto add_scaled = [](const Kernels& k, float* x, const float* y, size_t n) {
+        k.add_scaled(x, y, 0.5f, n);
+    };
+    add_on_two(m, "scale", m.n_embd, scale, out);
+    add_on_two(m, "add_scaled", m.n_embd, add_scaled, out);
+}
+
+// A router's scores.
+void add_matvec_f32(const ModelShape& m, std::vector<Case>& out) {
+    constexpr size_t kExperts = 64;
+    const size_t n = m.n_embd;
+    Case c = float_case(m, "matvec_f32", std::to_string(kExperts) + "x" + std::to_string(n), 0);
+    c.macs = double(kExperts * n);
+    c.prepare = [n](Arena& a) { fill_floats(a, (kExperts + 1) * n); };
     c.call = [n](const Kernels& k, Arena& a) {
-        memcpy(floats(a, 2 * n), floats(a), n * 4);  // it works in place and must not drift to zero
-        k.silu_mul(floats(a, 2 * n), floats(a, n), n);
+        k.matvec_f32(floats(a, n), kExperts, n, floats(a), floats(a, (kExperts + 1) * n));
     };
     out.push_back(std::move(c));
 }
@@ -253,8 +294,8 @@ void add_attention(const ModelShape& m, std::vector<Case>& out) {
 
 using AddCases = void (*)(const ModelShape&, std::vector<Case>&);
 constexpr AddCases kOperations[] = {
-    add_matmuls, add_rms_norm, add_quantize, add_silu_mul,  add_add,
-    add_to_f16,  add_softmax,  add_rope,     add_attention,
+    add_matmuls,    add_rms_norm, add_quantize, add_activations, add_scalings,  add_add,
+    add_matvec_f32, add_to_f16,   add_softmax,  add_rope,        add_attention,
 };
 
 }  // namespace

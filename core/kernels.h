@@ -3,19 +3,21 @@
 // bits (law 2). For every operation the order of floating-point operations is part of the contract;
 // multiplies and adds are separate roundings, never fused.
 //
-// Reductions over n elements use 16 lanes: lane j takes elements j, j+16, ... in order, starting
-// from +0; then lanes fold by halves: lane j += lane j+8, then j+4, j+2, j+1. n is a multiple
-// of 16. Pointers are 64-byte aligned unless said otherwise; inputs and outputs do not alias unless
-// said.
+// Reductions over n elements, n any number, use 16 lanes: lane j takes elements j, j+16, ... in order,
+// starting from +0; then lanes fold by halves: lane j += lane j+8, then j+4, j+2, j+1.
+//
+// Arrays of floats and of f16 have any length and any alignment, and nothing beyond their end is read or
+// written; weights and QuantizedActs are 64-byte aligned. Inputs and outputs do not alias unless said.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "core/cpu_features.h"
 #include "core/quant.h"
-#include "core/team.h"
+#include "core/round.h"
 
 namespace axiom {
 
@@ -49,12 +51,13 @@ struct QuantizedActs {
     size_t n_cols = 0;        // padded
     size_t width = 1;
 
-    static constexpr size_t block_stride(size_t width) {
+    [[gnu::always_inline]] static constexpr size_t block_stride(size_t width) {
         return round_up((kBlockCols + 4 * kNFields) * width, 64);
     }
     // Where in a block one token's values and fields stand.
-    static constexpr size_t q_at(size_t lane) { return lane * kBlockCols; }
-    static constexpr size_t field_at(Field field, size_t lane, size_t width) {
+    [[gnu::always_inline]] static constexpr size_t q_at(size_t lane) { return lane * kBlockCols; }
+    [[gnu::always_inline]] static constexpr size_t field_at(Field field, size_t lane,
+                                                            size_t width) {
         return width * kBlockCols + (field * width + lane) * 4;
     }
     [[gnu::always_inline]] uint8_t* block(size_t token, size_t b) const {
@@ -117,40 +120,61 @@ inline constexpr size_t kMaxQueries = 4;
 struct Kernels {
     const char* name;  // what --isa calls it
 
-    MatmulFn matmul[kNStoredTypes];  // by StoredType; nullptr for the plain ones
+    std::array<MatmulFn, kNStoredTypes> matmul;  // by StoredType; nullptr for the plain ones
 
     // Blocks [block_begin, block_end) of one token: x[n] -> token `token` of out (columns n..n_cols
     // are zeros). n any length; x readable to n only.
     void (*quantize)(const float* x, size_t n, const QuantizedActs& out, size_t token,
                      size_t block_begin, size_t block_end);
 
-    // out[i] = (x[i] * s) * weight[i], s = 1 / sqrt(sum(x*x) / float(n) + eps); n a multiple of 16.
-    // out may be x.
+    // out[i] = (x[i] * s) * weight[i], s = 1 / sqrt(sum(x*x) / float(n) + eps); n >= 1. out may be x.
     void (*rms_norm)(const float* x, const float* weight, size_t n, float eps, float* out);
 
     // gate[i] = (gate[i] / (1 + exp(-gate[i]))) * up[i]; exp is exp_f32 of mathf.h, bit for bit.
     void (*silu_mul)(float* gate, const float* up, size_t n);
 
+    // gate[i] = (gate[i] / (1 + exp(v))) * up[i], v = gate[i] * ((gate[i] * gate[i]) * cubic + linear)
+    // with kGelu's constants: GELU by tanh, as of mathf.h. Finite for finite gates and ups whose product
+    // is.
+    void (*gelu_mul)(float* gate, const float* up, size_t n);
+
+    // x[i] = tanh(x[i] * (1 / cap)) * cap; tanh is tanh_f32 of mathf.h, bit for bit. cap > 0. The relative
+    // error of normal results is below 2^-20, near 0 too: three roundings on top of tanh's 2^-21. Of -inf
+    // it makes -cap, so masks come after it.
+    void (*softcap)(float* x, size_t n, float cap);
+
+    // x[i] *= s
+    void (*scale)(float* x, float s, size_t n);
+
     // x[i] += y[i]
     void (*add)(float* x, const float* y, size_t n);
 
+    // x[i] += y[i] * s, two roundings
+    void (*add_scaled)(float* x, const float* y, float s, size_t n);
+
+    // out[r] = sum over i of w[r, i] * x[i], in 16 lanes as above; w is f32 [n_rows, n_cols]. For small
+    // matrices that are kept in f32 (routers).
+    void (*matvec_f32)(const float* w, size_t n_rows, size_t n_cols, const float* x, float* out);
+
     // Rotates adjacent pairs: x[i] = x[i] * cosine[i] + x[i ^ 1] * sine[i], both products rounded;
-    // n even, any length. cosine and sine hold each pair's angle twice, sine negated for even i.
+    // n even. cosine and sine hold each pair's angle twice, sine negated for even i.
     void (*rope)(float* x, const float* cosine, const float* sine, size_t n);
 
     // One block of keys, f16 [head_dim, kKvPositions], against n_queries <= kMaxQueries queries
     // [head_dim]: scores[j][p] = (sum over i in order of q[j][i] * k[i, p], from +0) * scale, for
-    // all kKvPositions (those past the sequence are for nobody to read). scores: 64-byte aligned.
+    // all kKvPositions; the scores of positions that the sequence has not reached mean nothing.
+    // head_dim >= 1.
     void (*attention_scores)(const float* const* q, size_t n_queries, const uint16_t* k,
                              size_t head_dim, float scale, float* const* scores);
 
-    // x[i] = exp(x[i] - max) and then x[i] * (1/sum), the sum in 16 lanes as above with the tail
-    // elements n - n%16 + j added to lane j. n >= 1 and any length; x padded to 16 is writable.
+    // x[i] = exp(x[i] - max), but exactly +0 of x[i] = -inf (a masked position), and then x[i] * (1/sum),
+    // the sum in 16 lanes as above, which a masked position's +0 does not change. n >= 1; at least one x is
+    // finite, none is +inf.
     void (*softmax)(float* x, size_t n);
 
     // out[j][i] += p[j][pos] * v[pos, i] for pos in [0, n_positions) in order, for each of
-    // n_queries
-    // <= kMaxQueries; v is f16 [n_positions, head_dim], head_dim a multiple of 16.
+    // n_queries <= kMaxQueries; v is f16 [n_positions, head_dim], head_dim >= 1. A p of 0 adds exactly
+    // nothing where v is finite: out, begun at +0, is never -0.
     void (*attention_values)(const float* const* p, size_t n_queries, const uint16_t* v,
                              size_t head_dim, size_t n_positions, float* const* out);
 
@@ -161,7 +185,8 @@ struct Kernels {
 // The operation for a stored type; panics for the plain types.
 MatmulFn matmul_for(const Kernels& kernels, StoredType type);
 
-// Tables defined by core/kernels/<name>.cpp.
+// Tables defined by core/kernels/<name>.cpp. "scalar" needs nothing beyond x86-64 itself: integer
+// products several to a 64-bit general register (SWAR), floats by SSE2.
 extern const Kernels kScalarKernels;
 extern const Kernels kSseKernels;
 extern const Kernels kAvx2Kernels;
@@ -179,20 +204,12 @@ std::span<const KernelSet> kernel_sets(const CpuFeatures& features);  // static 
 const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& features,
                             bool* usable);
 
-// Times every usable set for a few milliseconds on a small matmul of each format and returns the
+// Times every usable set for a few milliseconds on a small matmul of some formats and returns the
 // fastest (law 7: under emulation the widest set can be the slowest). `scratch` is
-// kSelectScratchBytes, 64-byte aligned; ticks[i] receives the best time of kernel_sets()[i], 0 if
-// unusable.
+// kSelectScratchBytes, 64-byte aligned; ticks[i], as far as there is room, receives the best time of
+// kernel_sets()[i], 0 if unusable.
 inline constexpr size_t kSelectScratchBytes = 512 * 1024;
 const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
-                              std::span<uint64_t> ticks);
-
-// Times a small matmul on every worker at once and gives the team the speeds, if the slowest is
-// below kSameSpeed of the fastest: cores of one kind are left with equal shares, whatever disturbed
-// the measurement. `scratch` as above, after select_kernels() or not. Returns slowest/fastest.
-inline constexpr double kSameSpeed = 0.65;
-double balance_team(Team& team, const Kernels& kernels, void* scratch);
-// What of it is arithmetic: the speeds to set for these times, all 1 where cores are of one kind.
-double speeds_from_times(std::span<const uint64_t> ticks, std::span<uint32_t> speeds);
+                              std::span<uint64_t> ticks = {});
 
 }  // namespace axiom

@@ -8,11 +8,25 @@
 
 namespace axiom {
 
-float exp_f32(float x) {
+namespace {
+
+struct ExpParts {
+    float n, r;
+};
+ExpParts exp_parts(float x) {
     x = x < kExp.min_x ? kExp.min_x : x;
     x = x > kExp.max_x ? kExp.max_x : x;
     const float n = (x * kExp.log2e + kExp.round_magic) - kExp.round_magic;
-    const float r = (x - n * kExp.ln2_hi) - n * kExp.ln2_lo;
+    return {n, (x - n * kExp.ln2_hi) - n * kExp.ln2_lo};
+}
+float pow2(float n) {
+    return std::bit_cast<float>(uint32_t(int32_t(n) + 127) << 23);
+}
+
+}  // namespace
+
+float exp_f32(float x) {
+    const auto [n, r] = exp_parts(x);
     float p = kExp.c6;
     p = p * r + kExp.c5;
     p = p * r + kExp.c4;
@@ -20,7 +34,21 @@ float exp_f32(float x) {
     p = p * r + kExp.c2;
     p = p * r + kExp.c1;
     p = p * r + kExp.c0;
-    return p * std::bit_cast<float>(uint32_t(int32_t(n) + 127) << 23);
+    return p * pow2(n);
+}
+
+float tanh_f32(float x) {
+    const auto [n, r] = exp_parts(x + x);
+    float q = kTanh.c7;
+    q = q * r + kTanh.c6;
+    q = q * r + kTanh.c5;
+    q = q * r + kTanh.c4;
+    q = q * r + kTanh.c3;
+    q = q * r + kTanh.c2;
+    q = q * r + kTanh.c1;
+    const float power = pow2(n);
+    const float less_one = power * (r * q) + (power - 1.0f);
+    return less_one / (less_one + 2.0f);
 }
 
 float sqrt_f32(float x) {

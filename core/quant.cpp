@@ -26,11 +26,6 @@ constexpr bool has_fifth_bit(StoredType t) {
     return t == StoredType::q5 || t == StoredType::q5k;
 }
 
-// Bytes of a block before its scales.
-constexpr size_t quant_bytes(StoredType t) {
-    return block_bytes(t) - (t == StoredType::q4m ? 64 : 32);
-}
-
 // Adds one row to a block of zeros.
 void pack_row(StoredType t, const int16_t* q, size_t row, uint8_t* block) {
     if (t == StoredType::q8) {
@@ -76,21 +71,21 @@ float half_at(const uint8_t* halves, size_t i) {
 }
 
 // The first n columns of one row of a block.
-void dequantize_block(StoredType t, const uint8_t* head, const uint8_t* block, size_t row, size_t n,
-                      float* out) {
+void dequantize_block(StoredType t, const uint8_t* super, const uint8_t* block, size_t row,
+                      size_t n, float* out) {
     int16_t q[kBlockCols];
     unpack_row(t, block, row, q);
     const uint8_t* const scales = block + quant_bytes(t);
     if (t == StoredType::q6k) {
-        const float d = half_at(head, row);
+        const float d = half_at(super, row);
         for (size_t col = 0; col < n; col++) {
             out[col] = d * float(int8_t(scales[col / 16 * kGroupRows + row]) * (q[col] - 32));
         }
         return;
     }
     if (is_k_quant(t)) {
-        const float scale = half_at(head, row) * float(scales[row]);
-        const float minimum = half_at(head, kGroupRows + row) * float(scales[kGroupRows + row]);
+        const float scale = half_at(super, row) * float(scales[row]);
+        const float minimum = half_at(super, kGroupRows + row) * float(scales[kGroupRows + row]);
         for (size_t col = 0; col < n; col++) out[col] = scale * float(q[col]) - minimum;
         return;
     }
@@ -138,7 +133,7 @@ bool stored_bytes(StoredType t, uint64_t n_rows, uint64_t n_cols, uint64_t* out)
         return checked_mul(n_rows, n_cols, out) &&
                checked_mul(*out, t == StoredType::f32 ? 4 : 8, out);
     }
-    if (is_k_quant(t) && n_cols % (kHeadBlocks * kBlockCols) != 0) return false;
+    if (is_k_quant(t) && n_cols % (kSuperBlocks * kBlockCols) != 0) return false;
     return n_cols < uint64_t{1} << 40 &&
            checked_mul(padded_rows / kGroupRows, group_bytes(t, padded_cols / kBlockCols), out);
 }
@@ -179,15 +174,15 @@ void unpack_block(StoredType t, const uint8_t* block, BlockSource* out) {
     }
 }
 
-void pack_head(StoredType t, const HeadSource& source, uint8_t* head) {
-    memcpy(head, source.d, sizeof source.d);
-    if (t != StoredType::q6k) memcpy(head + sizeof source.d, source.dmin, sizeof source.dmin);
+void pack_super_scales(StoredType t, const SuperScales& source, uint8_t* super) {
+    memcpy(super, source.d, sizeof source.d);
+    if (t != StoredType::q6k) memcpy(super + sizeof source.d, source.dmin, sizeof source.dmin);
 }
 
-void unpack_head(StoredType t, const uint8_t* head, HeadSource* out) {
+void unpack_super_scales(StoredType t, const uint8_t* super, SuperScales* out) {
     memset(out, 0, sizeof *out);
-    memcpy(out->d, head, sizeof out->d);
-    if (t != StoredType::q6k) memcpy(out->dmin, head + sizeof out->d, sizeof out->dmin);
+    memcpy(out->d, super, sizeof out->d);
+    if (t != StoredType::q6k) memcpy(out->dmin, super + sizeof out->d, sizeof out->dmin);
 }
 
 void dequantize_row(StoredType t, const void* matrix, size_t n_cols, size_t row, float* out) {
@@ -201,8 +196,9 @@ void dequantize_row(StoredType t, const void* matrix, size_t n_cols, size_t row,
     const uint8_t* const group = bytes + row / kGroupRows * group_bytes(t, n_blocks);
     for (size_t b = 0; b < n_blocks; b++) {
         const size_t left = n_cols - b * kBlockCols;
-        dequantize_block(t, group + head_offset(t, b), group + block_offset(t, b), row % kGroupRows,
-                         left < kBlockCols ? left : kBlockCols, out + b * kBlockCols);
+        dequantize_block(t, group + super_block_offset(t, b), group + block_offset(t, b),
+                         row % kGroupRows, left < kBlockCols ? left : kBlockCols,
+                         out + b * kBlockCols);
     }
 }
 

@@ -10,13 +10,12 @@
 //   q5   uint8 nibbles[256]; uint8 high[64]; f16 scale[16];   w = scale * (q - 16)
 //   q8   int8  values[512];  f16 scale[16];                   w = scale * q
 //
-// The K formats (ggml's k-quants, bit for bit) need n_cols to be a multiple of 256: eight blocks
-// follow a head of row scales, and carry small integer scales themselves.
+// The K formats (ggml's k-quants, bit for bit) need n_cols to be a multiple of 256: eight blocks make
+// a super-block. Its own scales, d and dmin of every row, precede the blocks, which carry small
+// integer scales themselves.
 //
 //   q4k  f16 d[16], dmin[16]; 8 x { uint8 nibbles[256]; uint8 scale[16], minimum[16] }
-//        w = (d * scale) * q - dmin * minimum
-//   q5k  f16 d[16], dmin[16]; 8 x { uint8 nibbles[256]; uint8 high[64]; uint8 scale[16],
-//   minimum[16] }
+//   q5k  f16 d[16], dmin[16]; 8 x { uint8 nibbles[256]; uint8 high[64]; uint8 scale[16], minimum[16] }
 //        w = (d * scale) * q - dmin * minimum
 //   q6k  f16 d[16]; 8 x { uint8 nibbles[256]; uint8 high[128]; int8 scale[2][16] }
 //        w = d * (scale[column / 16] * (q - 32))
@@ -27,6 +26,8 @@
 // high of q6k: bits 2k, 2k+1 of high[64*h + 4*row + c] are bits 4, 5 of column 16h+4k+c, k in 0..3.
 // So 64 bytes are 16 rows x 4 columns: one zmm against a broadcast activation dword, two ymm of
 // 8 rows, four xmm of 4 rows, or eight 64-bit words of 2 rows.
+//
+// Kernel files call these constexpr functions, so all of them are always inlined (law 6).
 #pragma once
 
 #include <cstddef>
@@ -54,14 +55,15 @@ inline constexpr StoredType kQuantizedTypes[] = {StoredType::q4, StoredType::q4m
                                                  StoredType::q6k};
 
 const char* stored_type_name(StoredType t);  // "q4"
-constexpr bool is_quantized(StoredType t) {  // false for numbers that are no type at all
+[[gnu::always_inline]] constexpr bool is_quantized(
+    StoredType t) {  // false for numbers that are no type at all
     return t >= StoredType::q4 && t <= StoredType::q6k;
 }
-constexpr bool is_k_quant(StoredType t) {
+[[gnu::always_inline]] constexpr bool is_k_quant(StoredType t) {
     return t == StoredType::q4k || t == StoredType::q5k || t == StoredType::q6k;
 }
-// Bytes of one 16 x 32 block without the head of a K format; 0 for the plain types.
-constexpr size_t block_bytes(StoredType t) {
+// Bytes of one 16 x 32 block, without the scales of its super-block; 0 for the plain types.
+[[gnu::always_inline]] constexpr size_t block_bytes(StoredType t) {
     switch (t) {
         case StoredType::q4:
         case StoredType::q4k:
@@ -81,29 +83,32 @@ constexpr size_t block_bytes(StoredType t) {
     }
     return 0;
 }
-// The head that precedes every kHeadBlocks blocks of a K format; 0 for the others.
-inline constexpr size_t kHeadBlocks = 8;
-constexpr size_t head_bytes(StoredType t) {
+// Bytes of a block before its scales.
+[[gnu::always_inline]] constexpr size_t quant_bytes(StoredType t) {
+    return block_bytes(t) - (t == StoredType::q4m ? 64 : 32);
+}
+// Blocks of one super-block of a K format, and the bytes of scales that precede them; 0 bytes for the
+// other formats.
+inline constexpr size_t kSuperBlocks = 8;
+[[gnu::always_inline]] constexpr size_t super_scale_bytes(StoredType t) {
     return t == StoredType::q4k || t == StoredType::q5k ? 64 : t == StoredType::q6k ? 32 : 0;
 }
 // Bytes of one group of 16 rows of n_blocks blocks.
-constexpr size_t group_bytes(StoredType t, size_t n_blocks) {
-    return n_blocks * block_bytes(t) + n_blocks / kHeadBlocks * head_bytes(t);
-}
-constexpr size_t round_up(size_t n, size_t multiple) {
-    return (n + multiple - 1) / multiple * multiple;
+[[gnu::always_inline]] constexpr size_t group_bytes(StoredType t, size_t n_blocks) {
+    return n_blocks * block_bytes(t) + n_blocks / kSuperBlocks * super_scale_bytes(t);
 }
 
 // Bytes of a stored tensor; false if they do not fit 64 bits, or if n_cols is not a multiple of 256
 // for a K format. Plain types are row-major, unpadded.
 [[nodiscard]] bool stored_bytes(StoredType t, uint64_t n_rows, uint64_t n_cols, uint64_t* out);
 
-// Where block b of a group of 16 rows stands, and the head it belongs to (K formats only).
-constexpr size_t head_offset(StoredType t, size_t b) {
-    return group_bytes(t, b / kHeadBlocks * kHeadBlocks);
+// Offsets in a group of 16 rows: of the super-block that block b belongs to, which begins with its
+// scales (K formats; for the others only where b is a multiple of kSuperBlocks), and of block b.
+[[gnu::always_inline]] constexpr size_t super_block_offset(StoredType t, size_t b) {
+    return group_bytes(t, b / kSuperBlocks * kSuperBlocks);
 }
-constexpr size_t block_offset(StoredType t, size_t b) {
-    return head_offset(t, b) + head_bytes(t) + b % kHeadBlocks * block_bytes(t);
+[[gnu::always_inline]] constexpr size_t block_offset(StoredType t, size_t b) {
+    return super_block_offset(t, b) + super_scale_bytes(t) + b % kSuperBlocks * block_bytes(t);
 }
 
 // A 16 x 32 block before interleaving: what quantization decided. q is as stored, offset included:
@@ -119,13 +124,14 @@ struct BlockSource {
 void pack_block(StoredType t, const BlockSource& source, uint8_t* block);
 void unpack_block(StoredType t, const uint8_t* block, BlockSource* out);  // unused fields are 0
 
-// The head of eight blocks of a K format, f16 bits.
-struct HeadSource {
+// The scales of a super-block of a K format, f16 bits.
+struct SuperScales {
     uint16_t d[kGroupRows];
     uint16_t dmin[kGroupRows];  // q4k and q5k only
 };
-void pack_head(StoredType t, const HeadSource& source, uint8_t* head);
-void unpack_head(StoredType t, const uint8_t* head, HeadSource* out);  // unused fields are 0
+void pack_super_scales(StoredType t, const SuperScales& source, uint8_t* super);
+void unpack_super_scales(StoredType t, const uint8_t* super,
+                         SuperScales* out);  // unused fields are 0
 
 // Row `row` of a stored matrix as floats, out[n_cols], by the formulas above: integers are exact,
 // each product and sum of floats is rounded to binary32. Of the K formats only the difference of

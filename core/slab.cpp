@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/round.h"
+
 namespace axiom {
 namespace {
 
@@ -11,13 +13,9 @@ constexpr size_t bitmap_bytes(size_t n_objects) {
     return (n_objects + 63) / 64 * 8;
 }
 
-constexpr uintptr_t align_up(uintptr_t p, size_t alignment) {
-    return (p + alignment - 1) & ~uintptr_t(alignment - 1);
-}
-
 // Objects of `bytes` each, at most `most`, that fit into `range` together with their bitmap.
 size_t objects_that_fit(const AddressRange& range, size_t bytes, size_t alignment, size_t most) {
-    const uintptr_t first = align_up(range.begin, alignment);
+    const uintptr_t first = round_up(range.begin, alignment);
     if (first < range.begin || first >= range.end) return 0;
     const size_t room = range.end - first;
     size_t n = std::min(most, room / bytes);
@@ -55,8 +53,8 @@ size_t Slab::carve(AddressRange& range, size_t bytes, size_t alignment, size_t c
                    uintptr_t* begin) {
     const size_t n = objects_that_fit(range, bytes, alignment, count);
     if (n == 0) return 0;
-    *begin = align_up(range.begin, alignment);
-    range.begin = align_up(*begin + n * bytes, 8) + bitmap_bytes(n);
+    *begin = round_up(range.begin, alignment);
+    range.begin = round_up(*begin + n * bytes, 8) + bitmap_bytes(n);
     return n;
 }
 
@@ -65,7 +63,7 @@ Result<Slab::ClassId> Slab::create_class(std::string_view name, size_t object_by
     AXIOM_CHECK(n_classes_ < kMaxClasses);
     AXIOM_CHECK(alignment >= kAlignment && (alignment & (alignment - 1)) == 0);
     AXIOM_CHECK(object_bytes > 0 && object_bytes <= SIZE_MAX / 2);
-    const size_t bytes = align_up(object_bytes, alignment);
+    const size_t bytes = round_up(object_bytes, alignment);
 
     // First see that it fits, so that a failure leaves the ranges as they were.
     size_t fits = 0, n_spans = 0;
@@ -92,7 +90,7 @@ Result<Slab::ClassId> Slab::create_class(std::string_view name, size_t object_by
         Span& span = c.spans[c.n_spans++];
         span.begin = begin;
         span.count = n;
-        span.used = reinterpret_cast<uint64_t*>(align_up(begin + n * bytes, 8));
+        span.used = reinterpret_cast<uint64_t*>(round_up(begin + n * bytes, 8));
         memset(span.used, 0, bitmap_bytes(n));
         left -= n;
     }

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/quant.h"
+#include "core/round.h"
 
 namespace axiom {
 

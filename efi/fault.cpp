@@ -5,9 +5,9 @@
 #include <cstdint>
 
 #include "core/status.h"
-#include "efi/apic.h"
-#include "efi/console.h"
-#include "efi/ports.h"
+#include "efi/cpu/apic.h"
+#include "efi/cpu/crash.h"
+#include "efi/dev/ports.h"
 
 namespace axiom::efi {
 namespace {

@@ -6,14 +6,14 @@
 #include <string_view>
 
 #include "core/team.h"
-#include "efi/acpi.h"
-#include "efi/core_memory.h"
+#include "efi/dev/acpi.h"
+#include "efi/memory/core_memory.h"
 
 namespace axiom::efi {
 
-// Before cores are planned. `kind` silent: the last processor gets an APIC id that nobody has.
-// late: the same, and provoke_fault() starts the real one when it should no longer come. x2apic:
-// this core goes into that mode, and the processors are 0 and 1 whatever firmware listed.
+// Before cores are planned. `kind` silent: the last processor gets an APIC id that no processor
+// has. late: the same, and provoke_fault() starts the real one when it should no longer come.
+// x2apic: this core goes into that mode, and the processors are 0 and 1 whatever firmware listed.
 void distort_cpus(std::string_view kind, CpuList* cpus);
 
 // Once all cores run. `kind`: null, stack, text, nx or panic, on this core; or ap-null, ap-stack,

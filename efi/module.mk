@@ -3,11 +3,13 @@
 # build/axiom.so stays beside it: `addr2line -e build/axiom.so 0x1234` resolves axiom.efi+0x1234.
 
 # Logic without firmware or hardware, which the unit tests link on Linux.
-EFI_PURE    := efi/text.cpp efi/memory.cpp efi/paging.cpp efi/acpi.cpp efi/descriptors.cpp \
-               efi/rate.cpp efi/smp_plan.cpp
-EFI_SOURCES := $(filter-out efi/fault.cpp,$(wildcard efi/*.cpp))
+EFI_PURE    := $(wildcard efi/memory/*.cpp) efi/dev/text.cpp efi/dev/acpi.cpp efi/dev/device.cpp \
+               efi/cpu/descriptors.cpp efi/cpu/rate.cpp efi/cpu/smp_plan.cpp
+EFI_CPP     := $(wildcard efi/*.cpp efi/*/*.cpp)
+EFI_ASM     := $(wildcard efi/*/*.S)
+EFI_SOURCES := $(filter-out efi/fault.cpp,$(EFI_CPP))
 EFI_OBJECTS := $(ENGINE:%.cpp=$(BUILD)/efi/%.o) $(EFI_SOURCES:%.cpp=$(BUILD)/efi/%.o) \
-               $(BUILD)/efi/efi/interrupt_stubs.o $(BUILD)/efi/efi/trampoline.o
+               $(EFI_ASM:%.S=$(BUILD)/efi/%.o)
 # build/axiom-fault.efi, for the boot tests: the same image, whose prompt names a way to break.
 FAULT_OBJECTS := $(filter-out $(BUILD)/efi/efi/main.o,$(EFI_OBJECTS)) \
                  $(BUILD)/efi-fault/efi/main.o $(BUILD)/efi-fault/efi/fault.o
@@ -35,7 +37,10 @@ $(BUILD)/efi-fault/%.o: %.cpp Makefile efi/module.mk
 $(BUILD)/efi-two/%.o: %.cpp Makefile efi/module.mk
 	@mkdir -p $(@D)
 	$(CXX) $(COMMON) $(EFI_FLAGS) $(EFI_EXTRA_$*) -DAXIOM_MAX_CORES=2 -c $< -o $@
-$(BUILD)/efi/%.o $(BUILD)/efi-two/%.o: %.S
+$(BUILD)/efi/%.o: %.S
+	@mkdir -p $(@D)
+	$(CXX) -g -c $< -o $@
+$(BUILD)/efi-two/%.o: %.S
 	@mkdir -p $(@D)
 	$(CXX) -g -c $< -o $@
 

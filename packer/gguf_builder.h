@@ -20,6 +20,7 @@ class Builder {
     Builder& boolean(std::string_view key, bool value);
     Builder& strings(std::string_view key, std::span<const std::string> values);
     Builder& integers(std::string_view key, std::span<const int32_t> values);
+    Builder& booleans(std::string_view key, std::span<const uint8_t> values);
     Builder& floats(std::string_view key, std::span<const float> values);
     // dims as in the file: columns first. data is one byte per byte of the tensor.
     Builder& tensor(std::string_view name, TensorType type, std::span<const uint64_t> dims,

@@ -81,7 +81,7 @@ bool keeps_source(TensorType source, StoredType stored) {
 void copy_32(TensorType source, const uint8_t* row_data, size_t i_block, BlockSource* block,
              size_t row) {
     const uint8_t* const p = block_at(source, row_data, i_block);
-    const size_t sub = i_block % kHeadBlocks;
+    const size_t sub = i_block % kSuperBlocks;
     int16_t* const q = block->q[row];
     switch (source) {
         case TensorType::q4_0:
@@ -121,15 +121,15 @@ void copy_32(TensorType source, const uint8_t* row_data, size_t i_block, BlockSo
     }
 }
 
-void copy_head(TensorType source, const uint8_t* row_data, size_t i_block, HeadSource* head,
-               size_t row) {
+void copy_super_scales(TensorType source, const uint8_t* row_data, size_t i_block,
+                       SuperScales* super, size_t row) {
     const uint8_t* const p = block_at(source, row_data, i_block);
     if (source == TensorType::q6_k) {
-        head->d[row] = bits_at(p + 208);
+        super->d[row] = bits_at(p + 208);
         return;
     }
-    head->d[row] = bits_at(p);
-    head->dmin[row] = bits_at(p + 2);
+    super->d[row] = bits_at(p);
+    super->dmin[row] = bits_at(p + 2);
 }
 
 }  // namespace axiom::packer

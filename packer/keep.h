@@ -23,8 +23,8 @@ bool keeps_source(gguf::TensorType source, StoredType stored);
 void copy_32(gguf::TensorType source, const uint8_t* row_data, size_t i_block, BlockSource* block,
              size_t row);
 
-// Takes over the head of the 256 columns that hold block i_block; K formats only.
-void copy_head(gguf::TensorType source, const uint8_t* row_data, size_t i_block, HeadSource* head,
-               size_t row);
+// Takes over the scales of the super-block that holds block i_block; K formats only.
+void copy_super_scales(gguf::TensorType source, const uint8_t* row_data, size_t i_block,
+                       SuperScales* super, size_t row);
 
 }  // namespace axiom::packer

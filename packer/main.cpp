@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "packer/convert.h"
+#include "packer/families.h"
 #include "packer/files.h"
 #include "packer/manifest.h"
 #include "packer/progress.h"
@@ -44,7 +45,7 @@ constexpr const char* kHelp =
     "       axiom-pack --info FILE.axm [--json [FILE]]\n"
     "       axiom-pack --verify FILE.axm\n"
     "\n"
-    "Packs a GGUF model of the llama architecture into AXIOM's weight file.\n"
+    "Packs a GGUF model into AXIOM's weight file. Architectures: %s.\n"
     "\n"
     "  -o FILE             the packed file; it appears only when it is whole\n"
     "  --type T            store the layers' matrices as q4, q4m, q5, q8, q4k, q5k or q6k; the "
@@ -224,9 +225,7 @@ Status check_file(const std::string& path) {
 }
 
 Status write_plan(const Arguments& a, const Plan& plan) {
-    if (!plan.chat_note.empty()) {
-        fprintf(stderr, "axiom-pack: %s\n", plan.chat_note.c_str());
-    }
+    for (const std::string& note : plan.notes) fprintf(stderr, "axiom-pack: %s\n", note.c_str());
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
         struct sigaction action {};
         sigaction(signal, nullptr, &action);
@@ -275,7 +274,7 @@ int main(int argc, char** argv) {
     const std::vector<std::string> words(argv + 1, argv + argc);
     if (const Status s = parse_arguments(words, &arguments); !s.ok()) return fail(s);
     if (arguments.help) {
-        fputs(kHelp, stdout);
+        printf(kHelp, supported_architectures().c_str());
         return kOk;
     }
     if (arguments.version) {

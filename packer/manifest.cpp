@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "model/format/chat_section.h"
 #include "model/format/tokenizer_section.h"
+#include "model/text/chat.h"
+#include "model/text/pretokenizer.h"
+#include "packer/chat/derive.h"
 #include "packer/gguf.h"
 
 namespace axiom::packer {
@@ -25,14 +27,10 @@ std::string text_of(const char (&fixed)[N]) {
     return std::string(fixed, strnlen(fixed, N));
 }
 
-std::string checksum_text(uint64_t checksum) {
-    return std::string(Text<20>(HexDigits{checksum, 16}).view());
-}
-
-const char* extent_kind_name(ExtentKind kind) {
-    static constexpr const char* kNames[] = {"config",    "tokenizer", "chat",  "tensors",
-                                             "embedding", "layer",     "output"};
-    return uint32_t(kind) < std::size(kNames) ? kNames[uint32_t(kind)] : "unknown";
+std::string hex_text(std::span<const uint8_t> bytes) {
+    std::string text;
+    for (const uint8_t byte : bytes) text += Text<4>(HexDigits{byte, 2}).view();
+    return text;
 }
 
 // The headers of the two text sections; zeros where an extent is too short to hold one.
@@ -45,10 +43,28 @@ format::TokenizerHeader tokenizer_header(const Weights& weights) {
     return header;
 }
 
-format::ChatHeader chat_header(const Weights& weights) {
-    format::ChatHeader header{};
-    if (weights.chat.size() >= sizeof header) memcpy(&header, weights.chat.data(), sizeof header);
-    return header;
+// The chat template; one that is not present where the extent is not as it should be.
+ChatTemplate chat_template(const Weights& weights) {
+    const Result<ChatTemplate> chat = ChatTemplate::open(
+        weights.file, weights.layout.extent(ExtentKind::chat).offset, weights.chat);
+    return chat.ok() ? chat.value() : ChatTemplate();
+}
+
+ordered_json chat_json(const ChatTemplate& chat) {
+    return {{"kind", chat_format_name(chat)},
+            {"source_bytes", chat.source().size()},
+            {"reasoning_switch", chat.present() && chat.can_switch_reasoning()},
+            {"default_system", chat.present() && chat.has_default_system()},
+            {"writes_date", chat.present() && chat.writes_date()}};
+}
+
+std::string chat_line(const ChatTemplate& chat) {
+    if (!chat.present()) return chat.source().empty() ? "none" : "not understood";
+    std::string text(chat_format_name(chat));
+    if (chat.can_switch_reasoning()) text += ", reasoning on or off";
+    if (chat.has_default_system()) text += ", a system message of its own";
+    if (chat.writes_date()) text += ", writes the date";
+    return text;
 }
 
 template <size_t N>
@@ -61,44 +77,62 @@ const char* vocab_name(format::Vocab kind) {
     return name_in(kNames, uint32_t(kind));
 }
 
-const char* pre_name(format::PreTokenizer pre) {
-    static constexpr const char* kNames[] = {"default", "gpt2", "smollm", "llama-bpe"};
-    return name_in(kNames, uint32_t(pre));
-}
-
-const char* chat_name(format::ChatKind kind) {
-    static constexpr const char* kNames[] = {"none", "chatml", "llama2", "llama3", "zephyr"};
-    return name_in(kNames, uint32_t(kind));
-}
-
 ordered_json token_or_null(uint32_t id) {
     return id == format::kNoToken ? ordered_json(nullptr) : ordered_json(id);
 }
 
 ordered_json config_json(const format::Config& c) {
-    return {{"name", text_of(c.name)},
-            {"architecture", text_of(c.architecture)},
-            {"quantization", text_of(c.quantization)},
-            {"file_type", c.file_type},
-            {"n_params", c.n_params},
-            {"source_bytes", c.source_bytes},
-            {"n_vocab", c.n_vocab},
-            {"n_embd", c.n_embd},
-            {"n_layer", c.n_layer},
-            {"n_head", c.n_head},
-            {"n_head_kv", c.n_head_kv},
-            {"head_dim", c.head_dim},
-            {"n_ff", c.n_ff},
-            {"n_ctx_train", c.n_ctx_train},
-            {"rope_dim", c.rope_dim},
-            {"rms_eps", double(c.rms_eps)},
-            {"tied_output", c.tied_output != 0}};
+    ordered_json json = {{"name", text_of(c.name)},
+                         {"architecture", text_of(c.architecture)},
+                         {"quantization", text_of(c.quantization)},
+                         {"file_type", c.file_type},
+                         {"n_params", c.n_params},
+                         {"source_bytes", c.source_bytes},
+                         {"n_vocab", c.n_vocab},
+                         {"n_embd", c.n_embd},
+                         {"n_layer", c.n_layer},
+                         {"n_ctx_train", c.n_ctx_train},
+                         {"rms_eps", double(c.rms_eps)},
+                         {"tied_output", c.tied_output != 0},
+                         {"embedding_scale", double(c.embedding_scale)},
+                         {"residual_scale", double(c.residual_scale)},
+                         {"logit_scale", double(c.logit_scale)},
+                         {"final_softcap", double(c.final_softcap)},
+                         {"n_expert_used", c.n_expert_used}};
+    ordered_json& rope = json["rope"] = ordered_json::array();
+    for (const format::RopeTable& t : std::span(c.rope).first(c.n_rope_tables)) {
+        rope.push_back({{"n_dims", t.n_dims},
+                        {"magnitude", double(t.magnitude)},
+                        {"max_ctx", t.max_ctx == 0 ? ordered_json() : ordered_json(t.max_ctx)},
+                        {"longer", t.max_ctx == 0 ? ordered_json() : ordered_json(t.longer)}});
+    }
+    return json;
+}
+
+ordered_json layer_json(const LayerConfig& l) {
+    ordered_json json = {{"n_head", l.n_head},
+                         {"n_head_kv", l.n_head_kv},
+                         {"head_dim", l.head_dim},
+                         {"n_ff", l.n_ff},
+                         {"n_expert", l.n_expert},
+                         {"n_ff_expert", l.n_ff_expert},
+                         {"activation", l.activation == format::Activation::silu ? "silu" : "gelu"},
+                         {"rope", l.rope == format::kNone ? ordered_json() : ordered_json(l.rope)},
+                         {"window", l.window == 0 ? ordered_json() : ordered_json(l.window)},
+                         {"attn_scale", double(l.attn_scale)},
+                         {"attn_softcap", double(l.attn_softcap)}};
+    ordered_json& tensors = json["tensors"] = ordered_json::array();
+    for (const format::TensorSpec& spec : format::kTensorTable) {
+        if ((l.tensors & format::role_bit(spec.role)) != 0)
+            tensors.push_back(std::string(spec.name));
+    }
+    return json;
 }
 
 ordered_json tokenizer_json(const format::TokenizerHeader& h) {
     ordered_json json = {{"kind", vocab_name(h.kind)}};
     if (h.kind == format::Vocab::none) return json;
-    if (h.kind == format::Vocab::bpe) json["pre"] = pre_name(h.pre);
+    if (h.kind == format::Vocab::bpe) json["pre"] = pre_tokenizer_name(h.pre);
     json["n_vocab"] = h.n_vocab;
     json["n_merges"] = h.n_merges;
     json["bos"] = token_or_null(h.bos);
@@ -141,13 +175,19 @@ std::vector<TypeTotal> type_totals(const Weights& weights) {
     return totals;
 }
 
+bool in_layer(const Extent& extent) {
+    return extent.kind == ExtentKind::layer || extent.kind == ExtentKind::expert;
+}
+
 }  // namespace
 
 std::string tensor_name(const Weights& weights, const TensorEntry& entry) {
     const Extent& extent = weights.layout.extents[entry.extent];
     std::string name;
-    if (extent.kind == ExtentKind::layer) name = "blk." + std::to_string(extent.layer) + ".";
-    return name + format::role_name(entry.role) + ".weight";
+    if (in_layer(extent)) name = "blk." + std::to_string(extent.layer) + ".";
+    name += format::role_name(entry.role);
+    if (extent.kind == ExtentKind::expert) name += "[" + std::to_string(extent.expert) + "]";
+    return name;
 }
 
 ordered_json manifest(const Weights& weights) {
@@ -156,10 +196,13 @@ ordered_json manifest(const Weights& weights) {
     json["file"] = std::string(weights.file);
     json["file_bytes"] = weights.layout.header.file_bytes;
     json["format_version"] = weights.layout.header.version;
-    json["head_checksum"] = checksum_text(weights.layout.header.head_checksum);
-    json["config"] = config_json(weights.source);
+    json["id"] = hex_text(weights.layout.id());
+    json["merkle_root"] = hex_text(weights.layout.header.root);
+    json["config"] = config_json(*weights.source);
+    ordered_json& layers = json["layers"] = ordered_json::array();
+    for (const LayerConfig& layer : weights.config.layers) layers.push_back(layer_json(layer));
     json["tokenizer"] = tokenizer_json(tokenizer_header(weights));
-    json["chat"] = {{"kind", chat_name(chat_header(weights).kind)}};
+    json["chat"] = chat_json(chat_template(weights));
     json["bytes_per_token"] = weights.bytes_per_token();
     json["macs_per_token"] = weights.macs_per_token();
     ordered_json& types = json["types"] = ordered_json::array();
@@ -175,11 +218,12 @@ ordered_json manifest(const Weights& weights) {
     }
     ordered_json& extents = json["extents"] = ordered_json::array();
     for (const Extent& extent : weights.layout.extents) {
-        ordered_json item = {{"kind", extent_kind_name(extent.kind)}};
-        if (extent.kind == ExtentKind::layer) item["layer"] = extent.layer;
+        ordered_json item = {{"kind", format::extent_kind_name(extent.kind)}};
+        if (in_layer(extent)) item["layer"] = extent.layer;
+        if (extent.kind == ExtentKind::expert) item["expert"] = extent.expert;
         item["offset"] = extent.offset;
         item["bytes"] = extent.bytes;
-        item["checksum"] = checksum_text(extent.checksum);
+        item["n_pieces"] = format::n_pieces_of(extent.bytes);
         extents.push_back(std::move(item));
     }
     ordered_json& tensors = json["tensors"] = ordered_json::array();
@@ -188,9 +232,10 @@ ordered_json manifest(const Weights& weights) {
         const bool computed = entry.role == Role::rope_freqs;
         tensors.push_back(
             {{"name", tensor_name(weights, entry)},
-             {"role", format::role_name(entry.role)},
-             {"layer",
-              extent.kind == ExtentKind::layer ? ordered_json(extent.layer) : ordered_json()},
+             {"role", std::string(format::role_name(entry.role))},
+             {"layer", in_layer(extent) ? ordered_json(extent.layer) : ordered_json()},
+             {"expert",
+              extent.kind == ExtentKind::expert ? ordered_json(extent.expert) : ordered_json()},
              {"source_type",
               computed ? ordered_json() : ordered_json(gguf::tensor_type_name(entry.source_type))},
              {"type", stored_type_name(entry.type)},
@@ -199,7 +244,6 @@ ordered_json manifest(const Weights& weights) {
              {"bytes", entry.bytes},
              {"extent", entry.extent},
              {"offset", extent.offset + entry.offset},
-             {"extent_checksum", checksum_text(extent.checksum)},
              {"max_error", computed ? ordered_json() : ordered_json(double(entry.max_error))},
              {"rms_error", computed ? ordered_json() : ordered_json(double(entry.rms_error))}});
     }
@@ -212,21 +256,26 @@ std::string describe(const Weights& weights) {
         out += Text<512>(parts...).view();
         out += '\n';
     };
-    const format::Config& c = weights.source;
+    const format::Config& c = *weights.source;
     const format::TokenizerHeader tokenizer = tokenizer_header(weights);
     line("file        ", weights.file, "  ", Bytes{weights.layout.header.file_bytes}, " (",
          weights.layout.header.file_bytes, " bytes), format ", weights.layout.header.version,
-         ", head checksum ", HexDigits{weights.layout.header.head_checksum, 16});
+         ", id ", std::string_view(hex_text(weights.layout.id())));
     line("model       ", text_of(c.name), "  ", text_of(c.architecture), " ",
          text_of(c.quantization), "  ", Fixed{double(c.n_params) / 1e6, 1}, " M parameters");
-    line("shape       n_layer ", c.n_layer, "  n_embd ", c.n_embd, "  n_head ", c.n_head, "/",
-         c.n_head_kv, "  head_dim ", c.head_dim, "  n_ff ", c.n_ff, "  n_vocab ", c.n_vocab,
-         c.tied_output ? " (tied output)" : "", "  n_ctx_train ", c.n_ctx_train);
+    const LayerConfig& l = weights.config.layer(0);
+    line("shape       n_layer ", c.n_layer, "  n_embd ", c.n_embd, "  n_head ", l.n_head, "/",
+         l.n_head_kv, "  head_dim ", l.head_dim, "  n_ff ", l.n_ff + l.n_ff_expert,
+         l.n_expert != 0
+             ? Text<48>(" x ", l.n_expert, " experts, ", c.n_expert_used, " used").view()
+             : std::string_view(),
+         "  n_vocab ", c.n_vocab, c.tied_output ? " (tied output)" : "", "  n_ctx_train ",
+         c.n_ctx_train);
     line("tokenizer   ", vocab_name(tokenizer.kind),
          tokenizer.kind == format::Vocab::bpe ? " " : "",
-         tokenizer.kind == format::Vocab::bpe ? pre_name(tokenizer.pre) : "", "  ",
+         tokenizer.kind == format::Vocab::bpe ? pre_tokenizer_name(tokenizer.pre) : "", "  ",
          tokenizer.n_vocab, " tokens, ", tokenizer.n_merges, " merges");
-    line("chat        ", chat_name(chat_header(weights).kind));
+    line("chat        ", chat_line(chat_template(weights)));
     line("a token     reads ", Bytes{weights.bytes_per_token()}, " of weights, ",
          Fixed{double(weights.macs_per_token()) / 1e6, 1}, " M multiply-adds");
     line("");
@@ -250,14 +299,14 @@ std::string describe(const Weights& weights) {
     type_line("all", "", all,
               Text<24>(Fixed{8 * double(c.source_bytes) / double(all.n_weights), 4}));
     line("");
-    line(PadRight{"tensor", 26}, PadRight{"source", 8}, PadRight{"stored", 8}, PadLeft{"rows", 8},
+    line(PadRight{"tensor", 30}, PadRight{"source", 8}, PadRight{"stored", 8}, PadLeft{"rows", 8},
          PadLeft{"cols", 8}, PadLeft{"bytes", 12}, PadLeft{"extent", 8}, PadLeft{"max error", 13},
          PadLeft{"rms error", 13});
     for (const TensorEntry& entry : weights.entries) {
         const bool computed = entry.role == Role::rope_freqs;
         const Text<32> max_error(Fixed{double(entry.max_error), 8});
         const Text<32> rms_error(Fixed{double(entry.rms_error), 8});
-        line(PadRight{tensor_name(weights, entry), 26},
+        line(PadRight{tensor_name(weights, entry), 30},
              PadRight{computed ? "keys" : gguf::tensor_type_name(entry.source_type), 8},
              PadRight{stored_type_name(entry.type), 8}, PadLeft{Text<24>(entry.n_rows), 8},
              PadLeft{Text<24>(entry.n_cols), 8}, PadLeft{Text<24>(entry.bytes), 12},

@@ -11,11 +11,13 @@
 
 namespace axiom::packer {
 
-// {"axiom_pack":1,"file":..,"file_bytes":..,"config":{..},"tokenizer":{..},"chat":{..},
+// {"axiom_pack":1,"file":..,"file_bytes":..,"format_version":..,"id":..,"merkle_root":..,
+//  "config":{..},"layers":[..],"tokenizer":{..},"chat":{..},
 //  "types":[{"source_type","type","n_tensors","n_weights","bytes","bits_per_weight",
-//  "source_bits_per_weight"}..],"extents":[..],"tensors":[{"name","role","layer","source_type","type","n_rows","n_cols","bytes",
-//  "extent","offset","extent_checksum","max_error","rms_error"}..]}
-// Checksums are hexadecimal text; errors are null where none can exist (rope_freqs).
+//  "source_bits_per_weight"}..],"extents":[{"kind","layer","expert","offset","bytes","n_pieces"}..],
+//  "tensors":[{"name","role","layer","expert","source_type","type","n_rows","n_cols","bytes",
+//  "extent","offset","max_error","rms_error"}..]}
+// id and root are hexadecimal text; errors are null where none can exist (rope_freqs).
 nlohmann::ordered_json manifest(const Weights& weights);
 
 // The table of --info.

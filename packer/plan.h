@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,7 +12,7 @@
 
 #include "core/quant.h"
 #include "core/status.h"
-#include "model/format/format.h"
+#include "model/format/tensor_table.h"
 #include "packer/gguf.h"
 #include "packer/requant.h"
 
@@ -23,14 +24,25 @@ struct ErrorStats {
     double sum_of_squares = 0;
 };
 
+// A tensor of the packed file and the part of a GGUF's tensor that it is made of. Where the source
+// holds several (fused projections, experts), and where its rotary pairs are split in halves,
+// unit i of the packed tensor is unit source_unit(i) of the source; units are the rows of a matrix
+// and the elements of a vector.
 struct PlannedTensor {
-    std::string name;  // as in the GGUF, for messages
+    std::string name;  // of the source, for messages
     format::Role role;
-    uint32_t layer;  // of a layer's tensors; otherwise 0
+    uint32_t layer, expert;  // 0 where the kind has none
     StoredType type;
     uint32_t source_type;  // ggml_type
     uint64_t n_rows, n_cols;
     const gguf::Tensor* source = nullptr;  // where it comes from a GGUF
+    uint64_t first_unit = 0;
+    // Heads of head_dim units whose first n_split are pairs (i, i + n_split/2); 0: none are.
+    uint32_t head_dim = 0, n_split = 0;
+
+    const format::TensorSpec& spec() const { return format::spec_of(role); }
+    bool is_matrix() const { return spec().storage == format::Storage::matrix; }
+    uint64_t source_unit(uint64_t i) const;
 };
 
 struct Plan {
@@ -42,14 +54,17 @@ struct Plan {
 
     std::string source_name;  // of the input, for messages
     format::Config config{};
+    std::vector<LayerConfig> layers;
     std::vector<uint8_t> tokenizer, chat;  // extent bytes
-    std::string chat_note;                 // what a person should know about the chat template
+    std::vector<std::string> notes;        // what a person should know
     std::vector<PlannedTensor> tensors;    // in the order of the file
     Fill fill;
-};
 
-// Whether a role is stored in a quantized type (the others are vectors).
-bool is_matrix(format::Role role);
+    ModelConfig model() const { return model_config(config, layers); }
+    std::string_view architecture() const {
+        return {config.architecture, strnlen(config.architecture, sizeof config.architecture)};
+    }
+};
 
 // Row groups to fill and the bytes of each; a plain tensor is one group.
 uint64_t n_groups(const PlannedTensor& tensor);
@@ -59,12 +74,9 @@ uint64_t group_bytes(const PlannedTensor& tensor);
 // q5k, q8 for q6k.
 StoredType fitting_type(StoredType type, uint64_t n_cols);
 
-// The extent a tensor stands in: index into the extent table of a model of n_layer layers.
-uint32_t extent_of(const PlannedTensor& tensor, uint32_t n_layer);
-
-// The tensors every plan has, in file order, with shapes from the config; source and type are left
-// for the maker. Role order is the order of the forward pass (model/format/format.h).
-std::vector<PlannedTensor> tensor_list(const format::Config& config);
+// The tensors of a model, in file order, with shapes by the configuration and GGUF's names; source
+// and the types of matrices are left for the maker.
+std::vector<PlannedTensor> tensor_list(const ModelConfig& config);
 
 // Quantizes the rows of one group, floats [up to 16, n_cols], into `out`, with padding.
 // unsupported when a weight's magnitude does not fit; names tensor, row and column.
@@ -74,10 +86,5 @@ Status store_group(std::string_view source_name, const PlannedTensor& tensor, Se
 // Adds the differences between a stored group and the floats it stands for.
 void measure_group(const PlannedTensor& tensor, const float* rows, uint64_t n_rows,
                    const uint8_t* stored, ErrorStats* stats);
-
-// Rotary frequencies, radians per position of pair i: base^(-2i/rope_dim) / linear_factor /
-// factors[i]. `factors` is empty or has rope_dim/2 elements.
-std::vector<double> rope_frequencies(double base, uint32_t rope_dim, double linear_factor,
-                                     const std::vector<float>& factors);
 
 }  // namespace axiom::packer

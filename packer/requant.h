@@ -20,14 +20,15 @@ enum class Search { none, rms };
 [[nodiscard]] bool quantize_32(StoredType type, Search search, const float* weights,
                                BlockSource* block, size_t row);
 
-// Fills row `row` of eight blocks of a K format and of their head from 256 weights, from the range
+// Fills row `row` of a super-block of a K format and of its scales from 256 weights, from the range
 // of each sub-block (32 columns of q4k and q5k, 16 of q6k). False if d or dmin would not fit
 // binary16. The small scales and minimums of q4k and q5k use all of 0..255, not only the 0..63 that
 // ggml's formats have room for.
 [[nodiscard]] bool quantize_256(StoredType type, const float* weights,
-                                BlockSource (&blocks)[kHeadBlocks], HeadSource* head, size_t row);
+                                BlockSource (&blocks)[kSuperBlocks], SuperScales* super,
+                                size_t row);
 
-// A row of padding: weights that are exactly +0. Heads are then 0 too.
+// A row of padding: weights that are exactly +0. The scales of super-blocks are then 0 too.
 void zero_32(StoredType type, BlockSource* block, size_t row);
 
 }  // namespace axiom::packer

@@ -9,7 +9,7 @@
 namespace axiom::packer {
 namespace {
 
-constexpr size_t kSubBlocks = kHeadBlocks * kBlockCols / 16;  // at most, q6k's
+constexpr size_t kSubBlocks = kSuperBlocks * kBlockCols / 16;  // at most, q6k's
 
 // The f16 such that `n_steps` of it reach `largest`, never zero for what is not; then the integers
 // of `parts`, rounded. False if it does not fit binary16.
@@ -32,22 +32,22 @@ int nearest(float w, float scale, int low, int high) {
 }
 
 // w = (d * scale) * q - dmin * minimum, and so every sub-block's range is made to hold 0.
-bool quantize_with_minimum(const float* w, int top, BlockSource (&blocks)[kHeadBlocks],
-                           HeadSource* head, size_t row) {
-    float scales[kHeadBlocks], minimums[kHeadBlocks];
-    for (size_t b = 0; b < kHeadBlocks; b++) {
+bool quantize_with_minimum(const float* w, int top, BlockSource (&blocks)[kSuperBlocks],
+                           SuperScales* super, size_t row) {
+    float scales[kSuperBlocks], minimums[kSuperBlocks];
+    for (size_t b = 0; b < kSuperBlocks; b++) {
         const auto [low, high] = std::minmax_element(w + b * kBlockCols, w + (b + 1) * kBlockCols);
         minimums[b] = std::max(0.0f, -*low);
         scales[b] = std::max(0.0f, *high + minimums[b]) / float(top);
     }
-    int scale[kHeadBlocks], minimum[kHeadBlocks];
-    if (!share_scale(scales, kHeadBlocks, 255, &head->d[row], scale)) return false;
-    if (!share_scale(minimums, kHeadBlocks, 255, &head->dmin[row], minimum)) return false;
-    for (size_t b = 0; b < kHeadBlocks; b++) {
+    int scale[kSuperBlocks], minimum[kSuperBlocks];
+    if (!share_scale(scales, kSuperBlocks, 255, &super->d[row], scale)) return false;
+    if (!share_scale(minimums, kSuperBlocks, 255, &super->dmin[row], minimum)) return false;
+    for (size_t b = 0; b < kSuperBlocks; b++) {
         blocks[b].small[0][row] = int16_t(scale[b]);
         blocks[b].small[1][row] = int16_t(minimum[b]);
-        const float step = f16_to_f32(head->d[row]) * float(scale[b]);
-        const float lowest = f16_to_f32(head->dmin[row]) * float(minimum[b]);
+        const float step = f16_to_f32(super->d[row]) * float(scale[b]);
+        const float lowest = f16_to_f32(super->dmin[row]) * float(minimum[b]);
         for (size_t i = 0; i < kBlockCols; i++) {
             blocks[b].q[row][i] = int16_t(nearest(w[b * kBlockCols + i] + lowest, step, 0, top));
         }
@@ -56,7 +56,7 @@ bool quantize_with_minimum(const float* w, int top, BlockSource (&blocks)[kHeadB
 }
 
 // w = d * (scale * (q - 32)): the extreme weight of 16 gets the 32 steps that only one sign has.
-bool quantize_q6k(const float* w, BlockSource (&blocks)[kHeadBlocks], HeadSource* head,
+bool quantize_q6k(const float* w, BlockSource (&blocks)[kSuperBlocks], SuperScales* super,
                   size_t row) {
     float scales[kSubBlocks];
     for (size_t sub = 0; sub < kSubBlocks; sub++) {
@@ -68,11 +68,11 @@ bool quantize_q6k(const float* w, BlockSource (&blocks)[kHeadBlocks], HeadSource
         scales[sub] = extreme / -32;
     }
     int scale[kSubBlocks];
-    if (!share_scale(scales, kSubBlocks, 127, &head->d[row], scale)) return false;
+    if (!share_scale(scales, kSubBlocks, 127, &super->d[row], scale)) return false;
     for (size_t sub = 0; sub < kSubBlocks; sub++) {
         BlockSource& block = blocks[sub / 2];
         block.small[sub % 2][row] = int16_t(scale[sub]);
-        const float step = f16_to_f32(head->d[row]) * float(scale[sub]);
+        const float step = f16_to_f32(super->d[row]) * float(scale[sub]);
         for (size_t i = 0; i < 16; i++) {
             block.q[row][sub % 2 * 16 + i] = int16_t(32 + nearest(w[sub * 16 + i], step, -32, 31));
         }
@@ -82,10 +82,10 @@ bool quantize_q6k(const float* w, BlockSource (&blocks)[kHeadBlocks], HeadSource
 
 }  // namespace
 
-bool quantize_256(StoredType type, const float* weights, BlockSource (&blocks)[kHeadBlocks],
-                  HeadSource* head, size_t row) {
-    if (type == StoredType::q6k) return quantize_q6k(weights, blocks, head, row);
-    return quantize_with_minimum(weights, type == StoredType::q4k ? 15 : 31, blocks, head, row);
+bool quantize_256(StoredType type, const float* weights, BlockSource (&blocks)[kSuperBlocks],
+                  SuperScales* super, size_t row) {
+    if (type == StoredType::q6k) return quantize_q6k(weights, blocks, super, row);
+    return quantize_with_minimum(weights, type == StoredType::q4k ? 15 : 31, blocks, super, row);
 }
 
 }  // namespace axiom::packer

@@ -16,9 +16,8 @@ namespace axiom::packer {
 // "no_vocab" and a missing tokenizer give Vocab::none. n_vocab comes from the token list.
 Result<std::vector<uint8_t>> build_tokenizer_section(const gguf::File& file);
 
-// Extent `chat` from tokenizer.chat_template. Known templates (ChatML, Llama 2, Llama 3,
-// Zephyr/TinyLlama) become data; otherwise ChatKind::none and *note says what was found, for the
-// person packing. The system message a template supplies by default is kept.
+// Extent `chat` from tokenizer.chat_template, whose text is kept in any case. What it does becomes
+// data where it is understood, otherwise ChatKind::none; *note says which, for the person packing.
 Result<std::vector<uint8_t>> build_chat_section(const gguf::File& file, std::string* note);
 
 }  // namespace axiom::packer

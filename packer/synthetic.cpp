@@ -7,8 +7,9 @@
 #include <string>
 
 #include "model/format/tokenizer_section.h"
+#include "packer/file_type.h"
 #include "packer/gguf_builder.h"
-#include "packer/llama_keys.h"
+#include "packer/rope.h"
 #include "packer/sections.h"
 
 namespace axiom::packer {
@@ -57,9 +58,36 @@ class Random {
     uint64_t state_;
 };
 
+// The numbers that roles had when the first synthetic models were made: the same shape and seed
+// give the same weights for good, wherever a role stands in the table today.
+uint64_t seed_number(Role role) {
+    switch (role) {
+        case Role::token_embd:
+            return 0;
+        case Role::attn_q:
+            return 3;
+        case Role::attn_k:
+            return 4;
+        case Role::attn_v:
+            return 5;
+        case Role::attn_output:
+            return 6;
+        case Role::ffn_gate:
+            return 8;
+        case Role::ffn_up:
+            return 9;
+        case Role::ffn_down:
+            return 10;
+        case Role::output:
+            return 12;
+        default:
+            return 64 + uint64_t(role);
+    }
+}
+
 // Every row has its own generator, so the weights depend on neither order nor threads.
 uint64_t row_seed(uint64_t seed, const PlannedTensor& tensor, uint64_t row) {
-    const uint64_t which = uint64_t(tensor.role) << 56 | uint64_t(tensor.layer) << 40 | row;
+    const uint64_t which = seed_number(tensor.role) << 56 | uint64_t(tensor.layer) << 40 | row;
     return Random(seed ^ Random(which).next()).next();
 }
 
@@ -197,13 +225,10 @@ format::Config config_of(const Shape& shape, StoredType type) {
     c.n_vocab = shape.n_vocab;
     c.n_embd = shape.n_embd;
     c.n_layer = shape.n_layer;
-    c.n_head = shape.n_head;
-    c.n_head_kv = shape.n_head_kv;
-    c.head_dim = c.rope_dim = shape.n_embd / shape.n_head;
-    c.n_ff = shape.n_ff;
     c.n_ctx_train = shape.n_ctx;
     c.rms_eps = 1e-5f;
     c.tied_output = shape.tied;
+    c.embedding_scale = c.residual_scale = c.logit_scale = c.expert_scale = 1;
     c.file_type = file_type_of(type);
     const std::string name = "synthetic " + std::string(shape.name);
     memcpy(c.name, name.data(), std::min(name.size(), sizeof c.name - 1));
@@ -211,6 +236,19 @@ format::Config config_of(const Shape& shape, StoredType type) {
     const std::string_view quantization = file_type_name(c.file_type);
     memcpy(c.quantization, quantization.data(), quantization.size());
     return c;
+}
+
+LayerConfig layer_of(const Shape& shape, uint32_t i_layer) {
+    LayerConfig layer{};
+    layer.n_head = shape.n_head;
+    layer.n_head_kv = shape.n_head_kv;
+    layer.head_dim = shape.n_embd / shape.n_head;
+    layer.n_ff = shape.n_ff;
+    layer.kv_layer = i_layer;
+    layer.attn_scale = 1.0f / std::sqrt(float(layer.head_dim));
+    layer.tensors = format::kAttentionRoles | format::kDenseRoles |
+                    format::role_bit(Role::attn_norm) | format::role_bit(Role::ffn_norm);
+    return layer;
 }
 
 Plan::Fill make_fill(uint64_t seed, std::vector<double> freqs) {
@@ -253,10 +291,16 @@ Result<Plan> plan_synthetic(std::string_view shape_text, const ConvertOptions& o
     Plan plan;
     plan.source_name = "synthetic";
     plan.config = config_of(shape, layer_type);
-    plan.tensors = tensor_list(plan.config);
+    for (uint32_t i = 0; i < shape.n_layer; i++) plan.layers.push_back(layer_of(shape, i));
+    RopeSet rope;
+    const uint32_t n_dims = plan.layers[0].head_dim;
+    rope.add({n_dims, 1, 0, format::kNone}, rope_frequencies(shape.rope_base, n_dims, {}, {}));
+    plan.config.n_rope_tables = 1;
+    plan.config.rope[0] = rope.tables[0];
+    plan.tensors = tensor_list(plan.model());
     for (PlannedTensor& tensor : plan.tensors) {
         if (tensor.role != Role::rope_freqs) plan.config.n_params += tensor.n_rows * tensor.n_cols;
-        if (!is_matrix(tensor.role)) continue;
+        if (!tensor.is_matrix()) continue;
         const bool vocabulary = tensor.role == Role::token_embd || tensor.role == Role::output;
         const StoredType type =
             vocabulary ? options.output_type.value_or(StoredType::q8) : layer_type;
@@ -269,11 +313,12 @@ Result<Plan> plan_synthetic(std::string_view shape_text, const ConvertOptions& o
     if (!file.ok()) return file.status();
     Result<std::vector<uint8_t>> tokenizer = build_tokenizer_section(file.value());
     if (!tokenizer.ok()) return tokenizer.status();
-    Result<std::vector<uint8_t>> chat = build_chat_section(file.value(), &plan.chat_note);
+    std::string note;
+    Result<std::vector<uint8_t>> chat = build_chat_section(file.value(), &note);
     if (!chat.ok()) return chat.status();
     plan.tokenizer = std::move(tokenizer.value());
     plan.chat = std::move(chat.value());
-    plan.fill = make_fill(seed, rope_frequencies(shape.rope_base, plan.config.rope_dim, 1, {}));
+    plan.fill = make_fill(seed, rope.stored());
     return plan;
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // tokenizer.ggml.* of a GGUF -> the tokenizer extent. Defaults, special tokens found by their text
-// and end-of-generation tokens are llama.cpp's (src/llama-vocab.cpp of February 2025).
+// and end-of-generation tokens are llama.cpp's (src/llama-vocab.cpp in llama-cpp-python 0.3.36).
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <numeric>
+#include <set>
 #include <span>
 #include <unordered_map>
 
@@ -26,31 +28,42 @@ using format::Vocab;
 using Strings = std::vector<std::string_view>;
 using IdByText = std::unordered_map<std::string_view, uint32_t>;
 
-// Spellings of tokenizer.ggml.pre whose regular expressions and flags are the same as ours.
+// tokenizer.ggml.pre of the families that are read here, and what llama.cpp makes of each: the
+// expressions, whether a word that is a token needs no merges, and whether BOS is added unless the
+// file says otherwise.
 constexpr struct {
     std::string_view name;
     PreTokenizer kind;
-} kPreTokenizers[] = {
+    bool ignore_merges = false, add_bos = false;
+} kPreTokenizerNames[] = {
     {"default", PreTokenizer::default_},
     {"gpt-2", PreTokenizer::gpt2},
-    {"gpt2", PreTokenizer::gpt2},
-    {"phi-2", PreTokenizer::gpt2},
-    {"gigachat", PreTokenizer::gpt2},
-    {"roberta-bpe", PreTokenizer::gpt2},
-    {"mpt", PreTokenizer::gpt2},
     {"olmo", PreTokenizer::gpt2},
-    {"jais", PreTokenizer::gpt2},
+    {"mellum", PreTokenizer::gpt2},
+    {"trillion", PreTokenizer::gpt2},
+    {"a.x-4.0", PreTokenizer::gpt2},
+    {"granite-docling", PreTokenizer::gpt2},
     {"smollm", PreTokenizer::smollm},
     {"starcoder", PreTokenizer::smollm},
     {"refact", PreTokenizer::smollm},
-    {"command-r", PreTokenizer::smollm},
-    {"codeshell", PreTokenizer::smollm},
-    {"exaone", PreTokenizer::smollm},
     {"minerva-7b", PreTokenizer::smollm},
-    {"llama-bpe", PreTokenizer::llama_bpe},
-    {"llama3", PreTokenizer::llama_bpe},
-    {"llama-v3", PreTokenizer::llama_bpe},
-    {"falcon3", PreTokenizer::llama_bpe},
+    {"mellum2", PreTokenizer::smollm},
+    {"llama-bpe", PreTokenizer::llama_bpe, true, true},
+    {"llama3", PreTokenizer::llama_bpe, true, true},
+    {"llama-v3", PreTokenizer::llama_bpe, true, true},
+    {"falcon3", PreTokenizer::llama_bpe, true, true},
+    {"pixtral", PreTokenizer::llama_bpe, true, true},
+    {"midm-2.0", PreTokenizer::llama_bpe, true, true},
+    {"smaug-bpe", PreTokenizer::llama_bpe},
+    {"dbrx", PreTokenizer::llama_bpe},
+    {"qwen2", PreTokenizer::qwen2},
+    {"deepseek-r1-qwen", PreTokenizer::qwen2},
+    {"kormo", PreTokenizer::qwen2},
+    {"f2llmv2", PreTokenizer::qwen2},
+    {"megrez", PreTokenizer::qwen2},
+    {"qwen35", PreTokenizer::qwen35},
+    {"tekken", PreTokenizer::tekken, true, true},
+    {"gpt-4o", PreTokenizer::gpt4o},
 };
 
 uint64_t offset_of(const gguf::File& file, std::string_view key) {
@@ -87,8 +100,10 @@ class ByteAlphabet {
 
 struct Vocabulary {
     TokenizerHeader header{};
+    bool default_add_bos = false;
     std::vector<std::string> pieces;
     std::vector<TokenType> types;
+    std::vector<bool> strips_right;
     std::vector<float> scores;
     std::vector<MergeEntry> merges;
 };
@@ -101,15 +116,21 @@ TokenizerHeader empty_header(Vocab kind) {
     return h;
 }
 
-// The texts of all tokens: present, UTF-8, not too long, no two alike.
-Status read_texts(const gguf::File& file, const Strings& texts, IdByText* ids) {
+// The texts of all tokens: present, UTF-8, not too long, no two alike. Empty ones are replaced by
+// llama.cpp's name for them, which lives in `made`.
+Status read_texts(const gguf::File& file, Strings* stored, std::deque<std::string>* made,
+                  IdByText* ids) {
     constexpr std::string_view key = "tokenizer.ggml.tokens";
     const uint64_t offset = offset_of(file, key);
+    Strings& texts = *stored;
     if (texts.empty() || texts.size() > format::kMaxVocab) {
         return field_error(file.name(), key, offset, Text<32>(texts.size(), " tokens").view(),
                            Text<32>("1 to ", format::kMaxVocab).view());
     }
     for (size_t id = 0; id < texts.size(); id++) {
+        if (texts[id].empty()) {
+            texts[id] = made->emplace_back("[EMPTY_" + std::to_string(id) + "]");
+        }
         const std::string_view text = texts[id];
         const auto wrong = [&](const auto& found, std::string_view allowed) {
             return field_error(file.name(), Text<64>(key, "[", id, "]").view(), offset, found,
@@ -120,7 +141,6 @@ Status read_texts(const gguf::File& file, const Strings& texts, IdByText* ids) {
                          Text<32>("up to ", format::kMaxTokenBytes).view());
         }
         if (!is_utf8(text)) return wrong(Quoted{text}, "UTF-8");
-        if (text.empty()) continue;
         const auto [other, is_new] = ids->emplace(text, uint32_t(id));
         if (!is_new) {
             return wrong(Quoted{text},
@@ -130,49 +150,40 @@ Status read_texts(const gguf::File& file, const Strings& texts, IdByText* ids) {
     return {};
 }
 
-Status read_types(const gguf::File& file, const Strings& texts, std::vector<TokenType>* types) {
+Status read_types(const gguf::File& file, size_t n_vocab, std::vector<TokenType>* types) {
     constexpr std::string_view key = "tokenizer.ggml.token_type";
     const Result<std::vector<int64_t>> stored = file.integers(key);
     if (!stored.ok()) return stored.status();
     if (!file.find(key)) {
-        types->assign(texts.size(), TokenType::normal);
+        types->assign(n_vocab, TokenType::normal);
         return {};
     }
-    if (stored.value().size() != texts.size()) {
+    if (stored.value().size() != n_vocab) {
         return field_error(file.name(), key, offset_of(file, key),
                            Text<32>(stored.value().size(), " types").view(),
-                           Text<48>(texts.size(), ", one for each token").view());
+                           Text<48>(n_vocab, ", one for each token").view());
     }
-    for (size_t id = 0; id < texts.size(); id++) {
+    for (size_t id = 0; id < n_vocab; id++) {
         const int64_t t = stored.value()[id];
         // 0, "undefined", is a token without text, which is what unused ones are.
         if (t < 0 || t > int64_t(TokenType::byte)) {
             return field_error(file.name(), Text<64>(key, "[", id, "]").view(),
                                offset_of(file, key), t, "0 to 6");
         }
-        const TokenType type = t == 0 ? TokenType::unused : TokenType(t);
-        if (texts[id].empty() && type != TokenType::control && type != TokenType::unused) {
-            return field_error(file.name(), Text<64>("tokenizer.ggml.tokens[", id, "]").view(),
-                               offset_of(file, "tokenizer.ggml.tokens"), "an empty text",
-                               "at least one byte, except for control and unused tokens");
-        }
-        types->push_back(type);
+        types->push_back(t == 0 ? TokenType::unused : TokenType(t));
     }
     return {};
 }
 
-// A token id of the file; `missing` where the key is absent.
+// A token id of the file; `missing` where the key is absent and `missing` is a token.
 Status read_id(const gguf::File& file, std::string_view key, size_t n_vocab, uint32_t missing,
                uint32_t* id) {
     *id = missing < n_vocab ? missing : kNoToken;
     if (!file.find(key)) return {};
     const Result<uint64_t> stored = file.u64(key);
     if (!stored.ok()) return stored.status();
-    // Converters write 0xffffffff (-1) for "none".
-    if (stored.value() == kNoToken) {
-        *id = kNoToken;
-        return {};
-    }
+    // Some converters write -1 for a missing key.
+    if (stored.value() == kNoToken) return {};
     if (stored.value() >= n_vocab) {
         return field_error(file.name(), key, offset_of(file, key), stored.value(),
                            Text<48>("below the number of tokens ", n_vocab).view());
@@ -181,34 +192,79 @@ Status read_id(const gguf::File& file, std::string_view key, size_t n_vocab, uin
     return {};
 }
 
-// Tokens with a role that llama.cpp knows by key or, failing that, by text. Those found by text are
-// control tokens, whatever the file says.
+// Tokens with a role that llama.cpp knows by key or, failing that, by text; of several such texts
+// the first that is a token counts here (in llama.cpp the hash of the texts decides). Those found
+// by text are control tokens, whatever the file says.
 struct Role {
-    std::string_view key;
+    std::string_view key, old_key;
+    bool ends_generation;
     std::vector<std::string_view> texts;
 };
-const Role kEndOfTurn = {"tokenizer.ggml.eot_token_id",
-                         {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>",
-                          "<EOT>", "<｜end▁of▁sentence｜>"}};
-const Role kEndOfMessage = {"tokenizer.ggml.eom_token_id", {"<|eom_id|>"}};
-// Fill-in-the-middle tokens; the last three end generation too.
-const Role kFimPrefix = {"tokenizer.ggml.fim_pre_token_id",
-                         {"<|fim_prefix|>", "<fim-prefix>", "<｜fim▁begin｜>", "<PRE>"}};
-const Role kFimSuffix = {"tokenizer.ggml.fim_suf_token_id",
-                         {"<|fim_suffix|>", "<fim-suffix>", "<｜fim▁hole｜>", "<SUF>"}};
-const Role kFimMiddle = {"tokenizer.ggml.fim_mid_token_id",
-                         {"<|fim_middle|>", "<fim-middle>", "<｜fim▁end｜>", "<MID>"}};
-const Role kFimPad = {"tokenizer.ggml.fim_pad_token_id", {"<|fim_pad|>", "<fim-pad>", "<PAD>"}};
-const Role kFimRepository = {"tokenizer.ggml.fim_rep_token_id",
-                             {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>"}};
-const Role kFimSeparator = {"tokenizer.ggml.fim_sep_token_id", {"<|file_sep|>"}};
+const Role kEndOfTurn = {
+    "tokenizer.ggml.eot_token_id",
+    "",
+    true,
+    {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",
+     "<EOT>", "_<EOT>", "[EOT]", "<｜end▁of▁sentence｜>", "<end_of_utterance>"}};
+const Role kOtherRoles[] = {
+    {"tokenizer.ggml.eom_token_id", "", true, {"<|eom_id|>"}},
+    // Fill in the middle.
+    {"tokenizer.ggml.fim_pre_token_id",
+     "tokenizer.ggml.prefix_token_id",
+     false,
+     {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>",
+      "<|code_prefix|>", "<|prefix|>"}},
+    {"tokenizer.ggml.fim_suf_token_id",
+     "tokenizer.ggml.suffix_token_id",
+     false,
+     {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>",
+      "<|code_suffix|>", "<|suffix|>"}},
+    {"tokenizer.ggml.fim_mid_token_id",
+     "tokenizer.ggml.middle_token_id",
+     false,
+     {"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>",
+      "<|code_middle|>", "<|middle|>"}},
+    {"tokenizer.ggml.fim_pad_token_id",
+     "",
+     true,
+     {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"}},
+    {"tokenizer.ggml.fim_rep_token_id",
+     "",
+     true,
+     {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"}},
+    {"tokenizer.ggml.fim_sep_token_id", "", true, {"<|file_sep|>"}},
+};
 // Always end generation and are control tokens.
-const std::string_view kEndTexts[] = {"<|eot_id|>",    "<|im_end|>", "<|end|>", "<end_of_turn>",
-                                      "<|endoftext|>", "<|eom_id|>", "<EOT>"};
+const std::string_view kEndTexts[] = {"<|eot_id|>",
+                                      "<|im_end|>",
+                                      "<|end|>",
+                                      "<|return|>",
+                                      "<|call|>",
+                                      "<|flush|>",
+                                      "<|calls|>",
+                                      "<end_of_turn>",
+                                      "<|endoftext|>",
+                                      "</s>",
+                                      "<|eom_id|>",
+                                      "<EOT>",
+                                      "_<EOT>",
+                                      "[EOT]",
+                                      "[EOS]",
+                                      "<|end_of_text|>",
+                                      "<end_of_utterance>",
+                                      "<eos>",
+                                      "<turn|>",
+                                      "<|tool_response>",
+                                      "<｜end▁of▁sentence｜>",
+                                      "[e~["};
+static_assert(format::kMaxEog >= 2 + std::size(kOtherRoles) + std::size(kEndTexts));
 
 Status find_role(const gguf::File& file, const Role& role, const IdByText& ids, Vocabulary* v,
                  uint32_t* id) {
     if (Status s = read_id(file, role.key, v->types.size(), kNoToken, id); !s.ok()) return s;
+    if (!role.old_key.empty()) {
+        if (Status s = read_id(file, role.old_key, v->types.size(), *id, id); !s.ok()) return s;
+    }
     for (size_t i = 0; *id == kNoToken && i < role.texts.size(); i++) {
         const auto found = ids.find(role.texts[i]);
         if (found == ids.end()) continue;
@@ -218,55 +274,94 @@ Status find_role(const gguf::File& file, const Role& role, const IdByText& ids, 
     return {};
 }
 
-Status read_special_ids(const gguf::File& file, const IdByText& ids, Vocabulary* v) {
+Status read_special_ids(const gguf::File& file, Vocabulary* v) {
     TokenizerHeader& h = v->header;
     const bool spm = h.kind == Vocab::spm;
     const struct {
         std::string_view key;
         uint32_t missing;
         uint32_t* id;
-    } keys[] = {{"tokenizer.ggml.bos_token_id", spm ? 1 : kNoToken, &h.bos},
-                {"tokenizer.ggml.eos_token_id", spm ? 2 : kNoToken, &h.eos},
+    } keys[] = {{"tokenizer.ggml.bos_token_id", spm ? 1u : 11u, &h.bos},
+                {"tokenizer.ggml.eos_token_id", spm ? 2u : 11u, &h.eos},
                 {"tokenizer.ggml.unknown_token_id", spm ? 0 : kNoToken, &h.unk}};
     for (const auto& k : keys) {
         if (Status s = read_id(file, k.key, v->types.size(), k.missing, k.id); !s.ok()) return s;
     }
-    uint32_t eom, unused, pad, repository, separator;
-    const struct {
-        const Role* role;
-        uint32_t* id;
-    } roles[] = {{&kEndOfTurn, &h.eot},          {&kEndOfMessage, &eom},
-                 {&kFimPrefix, &unused},         {&kFimSuffix, &unused},
-                 {&kFimMiddle, &unused},         {&kFimPad, &pad},
-                 {&kFimRepository, &repository}, {&kFimSeparator, &separator}};
-    for (const auto& r : roles) {
-        if (Status s = find_role(file, *r.role, ids, v, r.id); !s.ok()) return s;
+    return {};
+}
+
+// gpt-oss and Solar mark parts of an answer with some tokens that look like others' ends, and Gemma
+// 4's </s> is a word.
+void exempt_from_ends(const IdByText& ids, std::set<uint32_t>* ends, Vocabulary* v) {
+    for (const std::string_view text :
+         {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"}) {
+        const auto found = ids.find(text);
+        if (found != ids.end()) v->types[found->second] = TokenType::user_defined;
     }
-    std::vector<uint32_t> ends = {h.eos, h.eot, eom, pad, repository, separator};
+    const auto is_end = [&](std::string_view text) {
+        const auto found = ids.find(text);
+        return found != ids.end() && ends->count(found->second) > 0;
+    };
+    const auto exempt = [&](std::string_view text, TokenType type) {
+        ends->erase(ids.at(text));
+        v->types[ids.at(text)] = type;
+    };
+    const bool calls = is_end("<|call|>") || is_end("<|calls|>");
+    const bool harmony = is_end("<|return|>") && calls;
+    const bool solar = is_end("<|flush|>") && calls;
+    if ((harmony || solar) && is_end("<|end|>")) exempt("<|end|>", TokenType::user_defined);
+    if (is_end("<|tool_response>") && is_end("</s>")) exempt("</s>", TokenType::normal);
+}
+
+Status find_ends(const gguf::File& file, const IdByText& ids, Vocabulary* v) {
+    TokenizerHeader& h = v->header;
+    if (Status s = find_role(file, kEndOfTurn, ids, v, &h.eot); !s.ok()) return s;
+    std::set<uint32_t> ends = {h.eos, h.eot};
+    for (const Role& role : kOtherRoles) {
+        uint32_t id;
+        if (Status s = find_role(file, role, ids, v, &id); !s.ok()) return s;
+        if (role.ends_generation) ends.insert(id);
+    }
     for (const std::string_view text : kEndTexts) {
         const auto found = ids.find(text);
         if (found == ids.end()) continue;
         v->types[found->second] = TokenType::control;
-        ends.push_back(found->second);
+        ends.insert(found->second);
     }
-    std::sort(ends.begin(), ends.end());
-    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
-    if (!ends.empty() && ends.back() == kNoToken) ends.pop_back();
-    static_assert(format::kMaxEog >= 6 + std::size(kEndTexts));
+    ends.erase(kNoToken);
+    exempt_from_ends(ids, &ends, v);
     std::copy(ends.begin(), ends.end(), h.eog);
     h.n_eog = uint32_t(ends.size());
     return {};
 }
 
-Status read_flags(const gguf::File& file, TokenizerHeader* h) {
+// llama.cpp knows by the model's name that the special tokens of Phi-3 strip to the right, all but
+// three; no key of the file says it.
+Status read_strips(const gguf::File& file, const IdByText& ids, Vocabulary* v) {
+    v->strips_right.assign(v->types.size(), false);
+    const Result<std::string_view> stored = file.string("general.name", "");
+    if (!stored.ok()) return stored.status();
+    std::string name(stored.value());
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? char(c | 0x20) : c;
+    if (name.find("phi-3") == std::string::npos && name.find("phi3") == std::string::npos) {
+        return {};
+    }
+    for (size_t id = 0; id < v->types.size(); id++) v->strips_right[id] = is_special(v->types[id]);
+    for (const std::string_view text : {"<unk>", "<s>", "<|endoftext|>"}) {
+        const auto found = ids.find(text);
+        if (found != ids.end()) v->strips_right[found->second] = false;
+    }
+    return {};
+}
+
+Status read_flags(const gguf::File& file, bool add_bos, TokenizerHeader* h) {
     const bool spm = h->kind == Vocab::spm;
-    const bool llama_bpe = h->kind == Vocab::bpe && h->pre == PreTokenizer::llama_bpe;
     const struct {
         std::string_view key;
         bool missing;
         uint32_t id;
         uint32_t* flag;
-    } keys[] = {{"tokenizer.ggml.add_bos_token", spm || llama_bpe, h->bos, &h->add_bos},
+    } keys[] = {{"tokenizer.ggml.add_bos_token", add_bos, h->bos, &h->add_bos},
                 {"tokenizer.ggml.add_eos_token", false, h->eos, &h->add_eos},
                 {"tokenizer.ggml.add_space_prefix", spm, 0, &h->add_space_prefix}};
     for (const auto& k : keys) {
@@ -422,41 +517,59 @@ std::vector<uint8_t> serialize(Vocabulary& v) {
     put(layout.string_offset, string_offset.data(), 4 * string_offset.size());
     put(layout.by_text, by_text.data(), 4 * by_text.size());
     put(layout.score, v.scores.data(), 4 * v.scores.size());
-    put(layout.type, v.types.data(), v.types.size());
+    for (size_t id = 0; id < v.types.size(); id++) {
+        out[layout.type + id] =
+            uint8_t(uint8_t(v.types[id]) | (v.strips_right[id] ? format::kStripsRight : 0));
+    }
     put(layout.merges, v.merges.data(), sizeof(MergeEntry) * v.merges.size());
     put(layout.strings, strings.data(), strings.size());
     return out;
 }
 
+Status read_pre_tokenizer(const gguf::File& file, Vocabulary* v) {
+    TokenizerHeader& h = v->header;
+    if (h.kind == Vocab::spm) {
+        v->default_add_bos = true;
+        return {};
+    }
+    constexpr std::string_view key = "tokenizer.ggml.pre";
+    const Result<std::string_view> stored = file.string(key, "");
+    if (!stored.ok()) return stored.status();
+    const std::string_view name = stored.value().empty() ? "default" : stored.value();
+    std::string allowed;
+    for (const auto& known : kPreTokenizerNames) {
+        if (known.name == name) {
+            h.pre = known.kind;
+            h.ignore_merges = known.ignore_merges;
+            v->default_add_bos = known.add_bos;
+            return {};
+        }
+        allowed.append(allowed.empty() ? "" : " ").append(known.name);
+    }
+    return error(Code::unsupported, file.name(), ": ", key, " at offset ",
+                 Hex{offset_of(file, key)}, ": found ", Quoted{name}, ", allowed ", allowed);
+}
+
 Status read_vocabulary(const gguf::File& file, Vocabulary* v) {
     TokenizerHeader& h = v->header;
-    constexpr std::string_view pre_key = "tokenizer.ggml.pre";
-    const Result<std::string_view> pre = file.string(pre_key, "");
-    if (!pre.ok()) return pre.status();
-    if (h.kind == Vocab::bpe && !pre.value().empty()) {
-        const auto* known = std::find_if(std::begin(kPreTokenizers), std::end(kPreTokenizers),
-                                         [&](const auto& k) { return k.name == pre.value(); });
-        if (known == std::end(kPreTokenizers)) {
-            return error(Code::unsupported, file.name(), ": ", pre_key, " at offset ",
-                         Hex{offset_of(file, pre_key)}, ": found ", Quoted{pre.value()},
-                         ", allowed default, gpt-2, smollm, llama-bpe and their other names");
-        }
-        h.pre = known->kind;
-    }
-
-    const Result<Strings> texts = file.strings("tokenizer.ggml.tokens");
-    if (!texts.ok()) return texts.status();
+    if (Status s = read_pre_tokenizer(file, v); !s.ok()) return s;
+    Result<Strings> stored = file.strings("tokenizer.ggml.tokens");
+    if (!stored.ok()) return stored.status();
+    Strings& texts = stored.value();
+    std::deque<std::string> made;
     IdByText ids;
-    if (Status s = read_texts(file, texts.value(), &ids); !s.ok()) return s;
-    if (Status s = read_types(file, texts.value(), &v->types); !s.ok()) return s;
-    if (Status s = read_special_ids(file, ids, v); !s.ok()) return s;
-    if (Status s = read_flags(file, &h); !s.ok()) return s;
+    if (Status s = read_texts(file, &texts, &made, &ids); !s.ok()) return s;
+    if (Status s = read_types(file, texts.size(), &v->types); !s.ok()) return s;
+    if (Status s = read_special_ids(file, v); !s.ok()) return s;
+    if (Status s = find_ends(file, ids, v); !s.ok()) return s;
+    if (Status s = read_strips(file, ids, v); !s.ok()) return s;
+    if (Status s = read_flags(file, v->default_add_bos, &h); !s.ok()) return s;
     if (h.kind == Vocab::spm) {
-        v->pieces.assign(texts.value().begin(), texts.value().end());
-        if (Status s = read_scores(file, texts.value().size(), &v->scores); !s.ok()) return s;
+        v->pieces.assign(texts.begin(), texts.end());
+        if (Status s = read_scores(file, texts.size(), &v->scores); !s.ok()) return s;
     } else {
         if (Status s = read_merges(file, ids, &v->merges); !s.ok()) return s;
-        undo_byte_alphabet(texts.value(), v);
+        undo_byte_alphabet(texts, v);
     }
     return check_pieces(file, *v);
 }

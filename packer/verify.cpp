@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "packer/verify.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -13,6 +14,7 @@ namespace axiom::packer {
 namespace {
 
 using format::Extent;
+using format::ExtentKind;
 using format::TensorEntry;
 
 Status check_plain(const Weights& weights, const TensorEntry& entry, const uint8_t* data) {
@@ -35,12 +37,12 @@ Status check_plain(const Weights& weights, const TensorEntry& entry, const uint8
 }
 
 // The first f16 scale or minimum of a stored matrix that is not finite. The K formats keep theirs
-// in heads, the others at the end of every block.
+// before super-blocks, the others at the end of every block.
 Status check_scales(const Weights& weights, const TensorEntry& entry, const uint8_t* data) {
     if (!is_quantized(entry.type)) return check_plain(weights, entry, data);
     const bool k_quant = is_k_quant(entry.type);
-    const size_t step = k_quant ? group_bytes(entry.type, kHeadBlocks) : block_bytes(entry.type);
-    const size_t end = k_quant ? head_bytes(entry.type) : step;
+    const size_t step = k_quant ? group_bytes(entry.type, kSuperBlocks) : block_bytes(entry.type);
+    const size_t end = k_quant ? super_scale_bytes(entry.type) : step;
     const size_t begin = k_quant ? 0 : end - (entry.type == StoredType::q4m ? 64 : 32);
     for (uint64_t at = 0; at < entry.bytes; at += step) {
         for (size_t i = begin; i < end; i += 2) {
@@ -65,6 +67,26 @@ Status check_padding(std::string_view file, std::span<const uint8_t> bytes, uint
     return {};
 }
 
+// The Merkle leaves of all pieces, and the root over them.
+Status verify_digests(const FileLayout& layout, std::string_view file,
+                      std::span<const uint8_t> bytes) {
+    for (size_t i = 0; i < layout.extents.size(); i++) {
+        const Extent& e = layout.extents[i];
+        for (uint64_t at = 0, piece = 0; at < e.bytes; at += format::kPieceBytes, piece++) {
+            MerkleLeaf leaf;
+            leaf.update(bytes.data() + e.offset + at,
+                        size_t(std::min(format::kPieceBytes, e.bytes - at)));
+            if (leaf.digest() == layout.digests[e.first_piece + piece]) continue;
+            return field_error(file, Text<144>(layout.name(i).view(), " piece ", piece, " SHA-256"),
+                               e.offset + at, "other bytes", "those of the stored digest");
+        }
+    }
+    const Sha256Digest root = merkle_root(layout.header, layout.extents, layout.digests);
+    if (memcmp(root.data(), layout.header.root, root.size()) == 0) return {};
+    return field_error(file, "header.root", offsetof(format::FileHeader, root), "another root",
+                       "the Merkle root of the digests");
+}
+
 }  // namespace
 
 Status verify(std::string_view file, std::span<const uint8_t> bytes) {
@@ -72,14 +94,17 @@ Status verify(std::string_view file, std::span<const uint8_t> bytes) {
     if (!opened.ok()) return opened.status();
     const Weights& weights = opened.value();
     if (Status s = verify_checksums(file, bytes); !s.ok()) return s;
+    if (Status s = verify_digests(weights.layout, file, bytes); !s.ok()) return s;
     const std::span<const Extent> extents = weights.layout.extents;
-    const Result<Tokenizer> tokenizer = Tokenizer::open(file, extents[1].offset, weights.tokenizer);
+    const Result<Tokenizer> tokenizer = Tokenizer::open(
+        file, weights.layout.extent(ExtentKind::tokenizer).offset, weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     if (Status s = weights.check_vocabulary(tokenizer.value()); !s.ok()) return s;
-    const Result<ChatTemplate> chat = ChatTemplate::open(file, extents[2].offset, weights.chat);
+    const Result<ChatTemplate> chat =
+        ChatTemplate::open(file, weights.layout.extent(ExtentKind::chat).offset, weights.chat);
     if (!chat.ok()) return chat.status();
 
-    uint64_t end = sizeof(format::FileHeader) + extents.size_bytes();
+    uint64_t end = format::head_bytes(extents.size(), weights.layout.sums.size());
     for (const Extent& extent : extents) {
         if (Status s = check_padding(file, bytes, end, extent.offset); !s.ok()) return s;
         end = extent.offset + extent.bytes;

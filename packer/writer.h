@@ -18,6 +18,7 @@ namespace axiom::packer {
 struct Layout {
     std::vector<format::Extent> extents;
     std::vector<format::TensorEntry> entries;  // one per planned tensor, in order
+    uint64_t n_pieces = 0;
     uint64_t file_bytes = 0;
 };
 Layout lay_out(const Plan& plan);

@@ -3,16 +3,20 @@
 # which runs all parts and sums their tallies.
 
 -include test/golden/vocab.mk
+-include test/golden/families/families.mk
+-include test/golden/chat/chat.mk
 -include test/boot/boot.mk
+-include test/models/models.mk
 
 PYTHON     ?= python3
 TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
 
 # --- what a test program is made of: its own files, the engine, the packer, the pure parts of efi/
 UNIT_SOURCES := $(wildcard test/unit/*.cpp)
-UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp)) $(EFI_PURE)
+UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp packer/*/*.cpp)) $(EFI_PURE)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) test/kernels/avxvnni_evex.o
-UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS)
+UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS) $(FAMILIES) \
+                $(CHAT_TEMPLATES)
 UNIT_ENV     := AXIOM_BUILD_DIR='$(BUILD)'
 # Catch2 version 3 is a library, version 2 a header.
 CATCH_LIB    := $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
@@ -68,11 +72,18 @@ TOOL_ISA_SOURCES = $(foreach s,$(BENCH_PEAKS:%.cpp=%),$(if $(ISA_$s),$s.cpp))
 check-layers: ## includes point one way, core/ and model/ know no platform
 	@$(PYTHON) -B test/checks/check_layers.py
 
-check-isa: $(BUILD)/axiom-host $(BUILD)/axiom-bench-kernels $(BUILD)/axiom-pack $(BUILD)/axiom.efi ## no wide instruction outside the kernels, none fused
+# Kernel files once more, without optimization: what is then left out of line must be local to them,
+# or the linker's choice among copies could hand one set's instructions to everybody (law 6).
+UNOPTIMIZED := $(ISA_SOURCES:%.cpp=$(BUILD)/unoptimized/%.o)
+$(BUILD)/unoptimized/%.o: %.cpp Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out -O2,$(COMMON)) -O0 $(ENGINE_FLAGS) $(ISA_$*) -c $< -o $@
+
+check-isa: $(BUILD)/axiom-host $(BUILD)/axiom-bench-kernels $(BUILD)/axiom-pack $(BUILD)/axiom.efi $(UNOPTIMIZED) ## no wide instruction outside the kernels, none fused
 	@$(PYTHON) -B test/checks/check_isa.py --isa-sources $(ISA_SOURCES) \
 	    --tool-sources $(TOOL_ISA_SOURCES) \
 	    --objects $(BUILD)/host/core $(BUILD)/host/model $(BUILD)/host/bench $(BUILD)/host/packer \
-	    --objects $(BUILD)/efi --linked $(BUILD)/axiom-host $(BUILD)/axiom.so \
+	    --objects $(BUILD)/unoptimized --objects $(BUILD)/efi --linked $(BUILD)/axiom-host $(BUILD)/axiom.so \
 	    --efi $(BUILD)/axiom.so $(BUILD)/axiom.efi
 
 check-self-test: ## the checks fail when violated
@@ -89,7 +100,7 @@ FUZZ_TARGETS := $(patsubst test/fuzz/%.cpp,%,$(wildcard test/fuzz/*_fuzz.cpp))
 FUZZ_FLAGS   := -std=c++20 -O1 -g -I. -ffp-contract=off -w -MMD -MP -fno-sanitize-recover=all \
                 -fsanitize=address,undefined
 # Of the packer, what reads a GGUF: the rest takes no bytes that the reader has not checked.
-FUZZ_PACKER  := $(wildcard packer/gguf.cpp packer/*_section.cpp)
+FUZZ_PACKER  := $(wildcard packer/gguf.cpp packer/*_section.cpp packer/chat/*.cpp)
 FUZZ_OBJECTS := $(ENGINE:%.cpp=$(BUILD)/fuzz/%.o) $(FUZZ_PACKER:%.cpp=$(BUILD)/fuzz/%.o) \
                 $(BUILD)/fuzz/test/fuzz/panic.o
 
@@ -104,14 +115,16 @@ fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) $(BUILD)/axiom-pack ## libFuzzer targets
 	@sh test/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # --- style
-TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp bench/*.cpp efi/*.cpp)
-FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi packer bench test/unit test/fuzz,$d/*.cpp $d/*.h))
+TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp packer/*/*.cpp bench/*.cpp) $(EFI_CPP)
+FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi efi/* packer packer/* bench test/unit test/fuzz,$d/*.cpp $d/*.h))
 
 format: ## clang-format every source in place
 	clang-format -i $(FORMAT_FILES)
 
-lint: $(TIDY_SOURCES:%.cpp=$(BUILD)/lint/%.ok) ## clang-tidy and formatting, warnings are errors
-	clang-format --dry-run -Werror $(FORMAT_FILES)
+lint-quick: ## names in the Python, formatting of the C++: seconds
+	@$(PYTHON) -B test/checks/lint_quick.py $(FORMAT_FILES)
+
+lint: lint-quick $(TIDY_SOURCES:%.cpp=$(BUILD)/lint/%.ok) ## the same and clang-tidy, warnings are errors
 
 TIDY_FLAGS = -std=c++20 -I. $(ISA_$*) $(if $(filter efi/%,$*),$(EFI_FLAGS)) -DAXIOM_COMMIT='"lint"'
 $(BUILD)/lint/%.ok: %.cpp .clang-tidy
@@ -128,6 +141,7 @@ test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends
 	    "bad input on the host=$(TEST_MAKE) bad-input" \
 	    "check-layers=$(TEST_MAKE) check-layers" \
 	    "check-isa=$(TEST_MAKE) check-isa" \
+	    "quick lint=$(TEST_MAKE) lint-quick" \
 	    "checks fail when violated=$(TEST_MAKE) check-self-test" \
 	    "unit tests, sanitizers=$(TEST_MAKE) asan" \
 	    "boot tests=$(TEST_MAKE) boot-tests"
@@ -135,4 +149,4 @@ test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends
 test-built: $(BUILD)/unit-tests $(BUILD)/asan/unit-tests $(UNIT_DATA) \
             $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels $(BUILD)/axiom.efi
 
-.PHONY: test test-built unit asan bad-input check-layers check-isa check-self-test fuzz format lint
+.PHONY: test test-built unit asan bad-input check-layers check-isa check-self-test fuzz format lint lint-quick

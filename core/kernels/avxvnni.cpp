@@ -4,8 +4,9 @@
 // Exports one table; everything else is local (law 6).
 #include <immintrin.h>
 
-#include "core/kernels.h"
-#include "core/mathf.h"
+#include "core/kernels/table.h"
+#include "core/kernels/tiles.h"
+#include "core/kernels/ymm.h"
 
 #ifdef AXIOM_TEST_EVEX
 #define AXIOM_DPBUSD _mm256_dpbusd_epi32
@@ -21,25 +22,21 @@ extern const Kernels AXIOM_TABLE;
 namespace axiom {
 namespace {
 
-constexpr size_t kTileTokens = 4;
-#include "core/kernels/ymm.inc"
+struct DotProduct {
+    static constexpr int kQ8Bias = 128;
+
+    template <int kMax, size_t n>
+    [[gnu::always_inline]] static __m256i dot(__m256i start, const __m256i* w, const int8_t* x) {
+#pragma GCC unroll 8
+        for (size_t k = 0; k < n; k++)
+            start = AXIOM_DPBUSD(start, w[k], kernels::broadcast4(x + 4 * k));
+        return start;
+    }
+};
 
 }  // namespace
 
-constinit const Kernels AXIOM_TABLE = {
-    .name = "avxvnni",
-    .matmul = {nullptr, nullptr, matmul<StoredType::q4>, matmul<StoredType::q4m>,
-               matmul<StoredType::q8>, matmul<StoredType::q5>, matmul<StoredType::q4k>,
-               matmul<StoredType::q5k>, matmul<StoredType::q6k>},
-    .quantize = quantize,
-    .rms_norm = rms_norm,
-    .silu_mul = silu_mul,
-    .add = add_to,
-    .rope = rope,
-    .attention_scores = attention_scores,
-    .softmax = softmax,
-    .attention_values = attention_values,
-    .to_f16 = to_f16,
-};
+constinit const Kernels AXIOM_TABLE =
+    kernels::table_of<kernels::Ymm<DotProduct>, kernels::Tiles>("avxvnni");
 
 }  // namespace axiom

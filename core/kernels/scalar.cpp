@@ -7,17 +7,12 @@
 #include <bit>
 #include <cstring>
 
-#include "core/kernels.h"
-#include "core/mathf.h"
+#include "core/kernels/table.h"
 
 namespace axiom {
 namespace {
 
 constexpr size_t kLanes = 16;
-
-constexpr size_t round_to(size_t n, size_t multiple) {
-    return (n + multiple - 1) / multiple * multiple;
-}
 
 uint64_t load64(const uint8_t* p) {
     uint64_t v;
@@ -49,6 +44,18 @@ float fold(float lane[kLanes]) {
         for (size_t j = 0; j < n; j++) lane[j] += lane[j + n];
     }
     return lane[0];
+}
+
+// The canonical sum of term(0) ... term(n - 1).
+template <class Term>
+[[gnu::always_inline]] inline float sum_lanes(size_t n, Term term) {
+    float lane[kLanes] = {};
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        for (size_t j = 0; j < kLanes; j++) lane[j] += term(i + j);
+    }
+    for (size_t j = 0; i + j < n; j++) lane[j] += term(i + j);
+    return fold(lane);
 }
 
 // --- integer dot products -------------------------------------------------------------------
@@ -220,67 +227,70 @@ __m128 bytes_to_floats(const uint8_t* p) {
     return _mm_setr_ps(float(p[0]), float(p[1]), float(p[2]), float(p[3]));
 }
 
-template <StoredType type>
-void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y, size_t y_stride,
-            size_t row_begin, size_t row_end) {
-    constexpr size_t kScalesAt = type == StoredType::q8                              ? 512
-                                 : type == StoredType::q6k                           ? 384
-                                 : type == StoredType::q5 || type == StoredType::q5k ? 320
-                                                                                     : 256;
-    const size_t n_blocks = x.n_cols / kBlockCols;
-    const uint8_t* const base = static_cast<const uint8_t*>(weights);
+struct Products {
+    template <StoredType type>
+    static void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
+                       size_t y_stride, size_t row_begin, size_t row_end) {
+        const size_t n_blocks = x.n_cols / kBlockCols;
+        const uint8_t* const base = static_cast<const uint8_t*>(weights);
 
-    for (size_t t = 0; t < n_tokens; t++) {
-        for (size_t b0 = 0; b0 < n_blocks; b0 += kChunkBlocks) {
-            const size_t b1 = b0 + kChunkBlocks < n_blocks ? b0 + kChunkBlocks : n_blocks;
-            NibbleMultipliers multipliers[kChunkBlocks];
-            if constexpr (kScalesAt == 256) {
-                for (size_t b = b0; b < b1; b++) prepare(x.q(t, b), &multipliers[b - b0]);
-            }
-            for (size_t row = row_begin; row < row_end; row += kGroupRows) {
-                float* const out = y + t * y_stride + row;
-                __m128 acc[4];
-                for (size_t i = 0; i < 4; i++) {
-                    acc[i] = b0 != 0 ? _mm_loadu_ps(out + 4 * i) : _mm_setzero_ps();
+        for (size_t t = 0; t < n_tokens; t++) {
+            for (size_t b0 = 0; b0 < n_blocks; b0 += kChunkBlocks) {
+                const size_t b1 = b0 + kChunkBlocks < n_blocks ? b0 + kChunkBlocks : n_blocks;
+                NibbleMultipliers multipliers[kChunkBlocks];
+                if constexpr (quant_bytes(type) == 256) {
+                    for (size_t b = b0; b < b1; b++) prepare(x.q(t, b), &multipliers[b - b0]);
                 }
-                const uint8_t* block =
-                    base + row / kGroupRows * group_bytes(type, n_blocks) + group_bytes(type, b0);
-                [[maybe_unused]] const uint8_t* head = block;
-                for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
-                    if constexpr (is_k_quant(type)) {
-                        if (b % kHeadBlocks == 0) {
-                            head = block;
-                            block += head_bytes(type);
-                        }
-                    }
-                    __m128i exact[4];
-                    dot_block<type>(block, x.q(t, b), multipliers[b - b0], sums_of(x, t, b), exact);
-                    const uint8_t* const scales = block + kScalesAt;
-                    const __m128 scale_x = _mm_set1_ps(x.field<float>(QuantizedActs::scale, t, b));
-#pragma GCC unroll 4
+                for (size_t row = row_begin; row < row_end; row += kGroupRows) {
+                    float* const out = y + t * y_stride + row;
+                    __m128 acc[4];
                     for (size_t i = 0; i < 4; i++) {
-                        __m128 scale = halves_to_floats((is_k_quant(type) ? head : scales) + 8 * i);
-                        if constexpr (is_k_quant(type) && type != StoredType::q6k)
-                            scale = _mm_mul_ps(scale, bytes_to_floats(scales + 4 * i));
-                        acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact[i]),
-                                                               _mm_mul_ps(scale, scale_x)));
-                        const __m128 scaled_sum =
-                            _mm_set1_ps(x.field<float>(QuantizedActs::scaled_sum, t, b));
-                        if constexpr (type == StoredType::q4m) {
-                            const __m128 minimum = halves_to_floats(scales + 32 + 8 * i);
-                            acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
-                        } else if constexpr (type == StoredType::q4k || type == StoredType::q5k) {
-                            const __m128 minimum = _mm_mul_ps(halves_to_floats(head + 32 + 8 * i),
-                                                              bytes_to_floats(scales + 16 + 4 * i));
-                            acc[i] = _mm_sub_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
+                        acc[i] = b0 != 0 ? _mm_loadu_ps(out + 4 * i) : _mm_setzero_ps();
+                    }
+                    const uint8_t* block = base + row / kGroupRows * group_bytes(type, n_blocks) +
+                                           group_bytes(type, b0);
+                    [[maybe_unused]] const uint8_t* super = block;
+                    for (size_t b = b0; b < b1; b++, block += block_bytes(type)) {
+                        if constexpr (is_k_quant(type)) {
+                            if (b % kSuperBlocks == 0) {
+                                super = block;
+                                block += super_scale_bytes(type);
+                            }
+                        }
+                        __m128i exact[4];
+                        dot_block<type>(block, x.q(t, b), multipliers[b - b0], sums_of(x, t, b),
+                                        exact);
+                        const uint8_t* const scales = block + quant_bytes(type);
+                        const __m128 scale_x =
+                            _mm_set1_ps(x.field<float>(QuantizedActs::scale, t, b));
+#pragma GCC unroll 4
+                        for (size_t i = 0; i < 4; i++) {
+                            __m128 scale =
+                                halves_to_floats((is_k_quant(type) ? super : scales) + 8 * i);
+                            if constexpr (is_k_quant(type) && type != StoredType::q6k)
+                                scale = _mm_mul_ps(scale, bytes_to_floats(scales + 4 * i));
+                            acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(_mm_cvtepi32_ps(exact[i]),
+                                                                   _mm_mul_ps(scale, scale_x)));
+                            const __m128 scaled_sum =
+                                _mm_set1_ps(x.field<float>(QuantizedActs::scaled_sum, t, b));
+                            if constexpr (type == StoredType::q4m) {
+                                const __m128 minimum = halves_to_floats(scales + 32 + 8 * i);
+                                acc[i] = _mm_add_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
+                            } else if constexpr (type == StoredType::q4k ||
+                                                 type == StoredType::q5k) {
+                                const __m128 minimum =
+                                    _mm_mul_ps(halves_to_floats(super + 32 + 8 * i),
+                                               bytes_to_floats(scales + 16 + 4 * i));
+                                acc[i] = _mm_sub_ps(acc[i], _mm_mul_ps(minimum, scaled_sum));
+                            }
                         }
                     }
+                    for (size_t i = 0; i < 4; i++) _mm_storeu_ps(out + 4 * i, acc[i]);
                 }
-                for (size_t i = 0; i < 4; i++) _mm_storeu_ps(out + 4 * i, acc[i]);
             }
         }
     }
-}
+};
 
 // --- activations ----------------------------------------------------------------------------
 
@@ -312,9 +322,8 @@ void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token, 
 }
 
 void rms_norm(const float* x, const float* weight, size_t n, float eps, float* out) {
-    float lane[kLanes] = {};
-    for (size_t i = 0; i < n; i++) lane[i % kLanes] += x[i] * x[i];
-    const float s = 1.0f / sqrt_f32(fold(lane) / float(n) + eps);
+    const float sum = sum_lanes(n, [&](size_t i) { return x[i] * x[i]; });
+    const float s = 1.0f / sqrt_f32(sum / float(n) + eps);
     for (size_t i = 0; i < n; i++) out[i] = (x[i] * s) * weight[i];
 }
 
@@ -322,8 +331,33 @@ void silu_mul(float* gate, const float* up, size_t n) {
     for (size_t i = 0; i < n; i++) gate[i] = (gate[i] / (1.0f + exp_f32(-gate[i]))) * up[i];
 }
 
+void gelu_mul(float* gate, const float* up, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const float v = gate[i] * ((gate[i] * gate[i]) * kGelu.cubic + kGelu.linear);
+        gate[i] = (gate[i] / (1.0f + exp_f32(v))) * up[i];
+    }
+}
+
+void softcap(float* x, size_t n, float cap) {
+    const float inverse = 1.0f / cap;
+    for (size_t i = 0; i < n; i++) x[i] = tanh_f32(x[i] * inverse) * cap;
+}
+
+void scale(float* x, float s, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] *= s;
+}
+
 void add(float* x, const float* y, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+void add_scaled(float* x, const float* y, float s, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] += y[i] * s;
+}
+
+void matvec_f32(const float* w, size_t n_rows, size_t n_cols, const float* x, float* out) {
+    for (size_t row = 0; row < n_rows; row++, w += n_cols)
+        out[row] = sum_lanes(n_cols, [&](size_t i) { return w[i] * x[i]; });
 }
 
 // --- attention ------------------------------------------------------------------------------
@@ -355,25 +389,29 @@ void attention_scores(const float* const* q, size_t n_queries, const uint16_t* k
 void softmax(float* x, size_t n) {
     float max = x[0];
     for (size_t i = 1; i < n; i++) max = x[i] > max ? x[i] : max;
-    float lane[kLanes] = {};
-    for (size_t i = 0; i < n; i++) {
-        x[i] = exp_f32(x[i] - max);
-        lane[i % kLanes] += x[i];
-    }
-    const float inverse = 1.0f / fold(lane);
-    for (size_t i = 0; i < n; i++) x[i] *= inverse;
+    const float sum = sum_lanes(n, [&](size_t i) {
+        const float below = x[i] - max;
+        x[i] = below < kLowestFinite ? 0.0f : exp_f32(below);  // -inf
+        return x[i];
+    });
+    scale(x, 1.0f / sum, n);
 }
 
 void attention_values(const float* const* p, size_t n_queries, const uint16_t* v, size_t head_dim,
                       size_t n_positions, float* const* out) {
+    const size_t n_fours = head_dim / 4 * 4;
     for (size_t j = 0; j < n_queries; j++) {
         for (size_t pos = 0; pos < n_positions; pos++) {
             const __m128 weight = _mm_set1_ps(p[j][pos]);
             const uint8_t* const row = reinterpret_cast<const uint8_t*>(v + pos * head_dim);
-            for (size_t i = 0; i < head_dim; i += 4) {
+            for (size_t i = 0; i < n_fours; i += 4) {
                 const __m128 term = _mm_mul_ps(weight, halves_to_floats(row + 2 * i));
                 _mm_storeu_ps(out[j] + i, _mm_add_ps(_mm_loadu_ps(out[j] + i), term));
             }
+        }
+        for (size_t i = n_fours; i < head_dim; i++) {
+            for (size_t pos = 0; pos < n_positions; pos++)
+                out[j][i] += p[j][pos] * f16_to_f32(v[pos * head_dim + i]);
         }
     }
 }
@@ -386,13 +424,16 @@ void to_f16(const float* x, uint16_t* out, size_t n) {
 
 constinit const Kernels kScalarKernels = {
     .name = "scalar",
-    .matmul = {nullptr, nullptr, matmul<StoredType::q4>, matmul<StoredType::q4m>,
-               matmul<StoredType::q8>, matmul<StoredType::q5>, matmul<StoredType::q4k>,
-               matmul<StoredType::q5k>, matmul<StoredType::q6k>},
+    .matmul = kernels::matmuls<Products>(),
     .quantize = quantize,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .softcap = softcap,
+    .scale = scale,
     .add = add,
+    .add_scaled = add_scaled,
+    .matvec_f32 = matvec_f32,
     .rope = rope,
     .attention_scores = attention_scores,
     .softmax = softmax,

@@ -18,21 +18,41 @@ constexpr size_t in_block(size_t n, size_t p) {
 
 }  // namespace
 
-// Queries turn in place; keys turn and enter the cache with their values, as f16.
+// RMSNorm over all heads of a row at once.
+void Transformer::norm_whole(const Layer& layer) {
+    const LayerConfig& c = layer.config;
+    const size_t n_units = layer.owns_kv() ? 2 : 1;  // per row
+    const auto [begin, end] = layer.worker.split(layer.n_rows() * n_units);
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t t = unit / n_units;
+        const bool is_key = unit % n_units != 0;
+        float* const x = is_key ? ws_.k + t * ws_.kv_stride : ws_.q + t * ws_.q_stride;
+        const TensorView& weight = layer.weights[is_key ? Role::attn_k_norm : Role::attn_q_norm];
+        if (weight)
+            kernels_.rms_norm(x, weight.f32(), is_key ? c.n_kv() : c.n_q(), config_.rms_eps, x);
+    }
+    layer.meet();
+}
+
+// Heads are normed and turned: queries in place; keys enter the cache with their values, as f16.
 void Transformer::rotate_and_store(const Layer& layer) {
     const LayerConfig& c = layer.config;
     const size_t head_dim = c.head_dim, padded = c.head_dim_padded();
     const size_t n_units = c.n_head + (layer.owns_kv() ? c.n_head_kv : 0);  // per row
     uint16_t* const halves = ws_.scratch[layer.worker.rank].halves;
-    const auto rotate = [&](float* x, size_t t) {
-        if (c.rope == LayerConfig::kNoRope) return;
-        kernels_.rope(x, ws_.cosines(c.rope, t), ws_.sines(c.rope, t), config_.rope_dim);
+    const auto turn = [&](float* x, size_t t, const TensorView& norm) {
+        if (norm && c.norm_whole_qk == 0)
+            kernels_.rms_norm(x, norm.f32(), head_dim, config_.rms_eps, x);
+        if (c.rope == format::kNone) return;
+        kernels_.rope(x, ws_.cosines(c.rope, t), ws_.sines(c.rope, t), config_.rope[c.rope].n_dims);
     };
+    const TensorView& q_norm = layer.weights[Role::attn_q_norm];
+    const TensorView& k_norm = layer.weights[Role::attn_k_norm];
     const auto [begin, end] = layer.worker.split(layer.pass.rows.size() * n_units);
     for (size_t unit = begin; unit < end; unit++) {
         const size_t t = unit / n_units, head = unit % n_units;
         if (head < c.n_head) {
-            rotate(ws_.q + t * ws_.q_stride + head * head_dim, t);
+            turn(ws_.q + t * ws_.q_stride + head * head_dim, t, q_norm);
             continue;
         }
         const size_t head_kv = head - c.n_head;
@@ -40,7 +60,7 @@ void Transformer::rotate_and_store(const Layer& layer) {
         const Sequence::View kv = row.sequence->view(layer.index);
         const size_t block = row.position / kKvPositions, at = row.position % kKvPositions;
         float* const key = ws_.k + t * ws_.kv_stride + head_kv * head_dim;
-        rotate(key, t);
+        turn(key, t, k_norm);
         kernels_.to_f16(key, halves, head_dim);
         uint16_t* const keys = kv.keys(block, head_kv);
         for (size_t i = 0; i < head_dim; i++) keys[i * kKvPositions + at] = halves[i];
@@ -49,7 +69,7 @@ void Transformer::rotate_and_store(const Layer& layer) {
     }
 }
 
-// softmax(q k^T / sqrt(head_dim)) v, each query over the positions it sees; in place of q, and
+// softmax(scale q k^T) v, each query over the positions it sees; in place of q, and
 // quantized. Queries that read the same keys and values (a sequence's rows, the heads of a group)
 // are taken kMaxQueries at a time.
 void Transformer::attend(const Layer& layer) {
@@ -102,7 +122,6 @@ void Transformer::attend_tile(const Layer& layer, const Tile& tile) {
     const LayerConfig& c = layer.config;
     const size_t head_dim = c.head_dim, padded = c.head_dim_padded(), n = tile.n;
     const size_t heads_per_kv = c.n_head / c.n_head_kv;
-    const float scale = 1.0f / sqrt_f32(float(head_dim));
     const Sequence::View kv = tile.group.sequence->view(layer.index);
     const Scratch& scratch = ws_.scratch[layer.worker.rank];
     size_t row[kMaxQueries];
@@ -134,9 +153,11 @@ void Transformer::attend_tile(const Layer& layer, const Tile& tile) {
         float* at[kMaxQueries];
         for (size_t j = 0; j < n; j++) at[j] = scores[j] + p;
         kernels_.attention_scores(q, begun(p), kv.keys(p / kKvPositions, tile.head_kv), head_dim,
-                                  scale, at);
+                                  c.attn_scale, at);
     }
     for (size_t j = 0; j < n; j++) {
+        if (c.attn_softcap != 0)
+            kernels_.softcap(scores[j] + block[j], end[j] - block[j], c.attn_softcap);
         // What lies before the window weighs nothing, and nothing is what the smallest weight that
         // softmax can give is rounded to.
         std::fill(scores[j] + block[j], scores[j] + begin[j], kMinusInfinity);

@@ -7,7 +7,10 @@
 namespace axiom {
 
 struct EngineShape {
-    size_t n_ctx = 0;         // positions a sequence may have
+    size_t n_ctx = 0;  // positions a sequence may have
+    // The context that was asked for, whatever memory left of it: chooses rotary tables (longrope).
+    // 0: n_ctx.
+    size_t n_ctx_asked = 0;
     size_t n_batch = 1;       // rows of a pass at most
     size_t n_logit_rows = 1;  // those of them that may want logits
     size_t n_workers = 1;     // at most Team::kMaxWorkers

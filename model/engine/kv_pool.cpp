@@ -25,23 +25,24 @@ constexpr std::string_view kClassNames[KvPool::kMaxClasses] = {"kv", "kv 2", "kv
 }  // namespace
 
 LayerState KvPool::describe(const ModelConfig& config, size_t i_layer) const {
-    const size_t owner = config.layer(i_layer).kv_of;
-    AXIOM_CHECK(owner <= i_layer && config.layer(owner).kv_of == owner);
-    const LayerConfig layer = config.layer(owner);
+    const size_t owner = config.layer(i_layer).kv_layer;
+    AXIOM_CHECK(owner <= i_layer && config.layer(owner).kv_layer == owner);
+    const LayerConfig& layer = config.layer(owner);
     LayerState state;
     state.n_head_kv = layer.n_head_kv;
     state.head_dim_padded = layer.head_dim_padded();
     state.window = layer.window;
     for (size_t i = 0; i < config.n_layer; i++) {
-        const LayerConfig reader = config.layer(i);
-        if (reader.kv_of != owner) continue;
-        state.window =
-            reader.window == 0 || state.window == 0 ? 0 : std::max(state.window, reader.window);
+        const LayerConfig& reader = config.layer(i);
+        if (reader.kv_layer != owner) continue;
+        state.window = reader.window == 0 || state.window == 0
+                           ? 0
+                           : std::max<size_t>(state.window, reader.window);
     }
     state.kind = owner != i_layer    ? LayerState::Kind::shared
                  : state.window != 0 ? LayerState::Kind::window
                                      : LayerState::Kind::paged;
-    for (size_t i = 0; i < owner; i++) state.slot += config.layer(i).kv_of == i;
+    for (size_t i = 0; i < owner; i++) state.slot += config.layer(i).kv_layer == i;
     state.block_class = class_of(kv_block_bytes(state.n_head_kv, state.head_dim_padded));
     return state;
 }
@@ -71,8 +72,8 @@ void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan&
     has_windows_ = false;
 
     for (size_t i = 0; i < config.n_layer; i++) {
-        const LayerConfig layer = config.layer(i);
-        if (layer.kv_of == i)
+        const LayerConfig& layer = config.layer(i);
+        if (layer.kv_layer == i)
             add_class_for(kv_block_bytes(layer.n_head_kv, layer.head_dim_padded()));
     }
     uint64_t n_blocks[kMaxClasses] = {};

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: MIT
-// Attention is in attention.cpp.
+// Attention is in attention.cpp, experts in experts.cpp.
 #include "model/engine/transformer.h"
+
+#include <algorithm>
+#include <cstring>
 
 #include "core/mathf.h"
 
 namespace axiom {
+
+using enum format::Role;
 
 // One pass under way, between the layer loop and the stages.
 struct Transformer::Flight {
     Transformer& t;
     const Pass& pass;
     const LayerWeights* weights = nullptr;  // of the current layer
+    Status status;                          // what it found wrong
 
     static Flight& of(void* context) { return *static_cast<Flight*>(context); }
     static void embed(const Worker& w, void* context) { of(context).t.embed(of(context).pass, w); }
@@ -20,14 +26,13 @@ struct Transformer::Flight {
     static Status acquire(void* context, size_t i) {
         return of(context).t.source_.acquire(i, &of(context).weights);
     }
-    // What a stage finds wrong, as acquire_experts() may, is to be returned here.
     static Status release(void* context, size_t i) {
         of(context).t.source_.release(i);
-        return {};
+        return of(context).status;
     }
     static void layer(void* context, const Worker& worker, size_t i) {
         Flight& f = of(context);
-        f.t.layer({f.pass, worker, i, f.t.config_.layer(i), *f.weights});
+        f.t.layer({f.pass, worker, i, f.t.config_.layer(i), *f.weights, &f.status});
     }
     LayerJob layers() {
         return {.n_layers = t.config_.n_layer,
@@ -42,7 +47,7 @@ Status Transformer::forward(std::span<const Row> rows, const PassTimes& times) {
     Pass planned;
     if (Status s = begin(rows, &planned); !s.ok()) return s;
     const Pass& pass = planned;
-    Flight flight{*this, pass};
+    Flight flight{*this, pass, nullptr, {}};
 
     team_.run(Flight::embed, &flight);
     const Status status = loop_.run(team_, flight.layers(), times);
@@ -127,64 +132,72 @@ Status Transformer::reserve(std::span<const RowGroup> groups) {
 }
 
 void Transformer::layer(const Layer& layer) {
-    const LayerWeights& w = layer.weights;
-    const Pass& pass = layer.pass;
-    const size_t n_rows = pass.rows.size();
-    const auto claim = [&](std::span<const Product> products, auto&& do_rows) {
-        claim_rows(pass.policy, layer.worker, products, do_rows);
-    };
-
-    const QuantizedActs attn_in = norm(layer, w.attn_norm);
-    const Product qkv[] = {{w.attn_q, ws_.q, ws_.q_stride},
-                           {w.attn_k, ws_.k, ws_.kv_stride},
-                           {w.attn_v, ws_.v, ws_.kv_stride}};
-    claim(std::span(qkv).first(layer.owns_kv() ? 3 : 1),
-          [&](const Product& p, Rows rows) { matmul(p, attn_in, n_rows, rows); });
+    attention(layer);
     layer.meet();
+    if (layer.config.n_expert != 0) {
+        experts(layer);
+    } else {
+        feed_forward(layer);
+    }
+}
+
+// x += W_o attention(W_q x', W_k x', W_v x'), x' = norm(x).
+void Transformer::attention(const Layer& layer) {
+    const LayerWeights& w = layer.weights;
+    const QuantizedActs in = norm(layer, w[attn_norm]);
+    const Product qkv[] = {{w[attn_q], ws_.q, ws_.q_stride},
+                           {w[attn_k], ws_.k, ws_.kv_stride},
+                           {w[attn_v], ws_.v, ws_.kv_stride}};
+    const TensorView* const bias[] = {&w[attn_q_bias], &w[attn_k_bias], &w[attn_v_bias]};
+    claim_rows(layer.pass.policy, layer.worker, std::span(qkv).first(layer.owns_kv() ? 3 : 1),
+               [&](const Product& p, Rows rows) { matmul(layer, p, in, *bias[&p - qkv], rows); });
+    layer.meet();
+    if (layer.config.norm_whole_qk != 0) norm_whole(layer);
     rotate_and_store(layer);
     layer.meet();
     attend(layer);
     layer.meet();
-    const Product projected[] = {{w.attn_output, ws_.projected, ws_.embd_stride}};
-    claim(projected, [&](const Product& p, Rows rows) {
-        matmul(p, attn_acts(layer), n_rows, rows);
-        add_residual(pass, rows);
+    const Product projected[] = {{w[attn_output], ws_.projected, ws_.embd_stride}};
+    claim_rows(layer.pass.policy, layer.worker, projected, [&](const Product& p, Rows rows) {
+        matmul(layer, p, attn_acts(layer), w[attn_output_bias], rows);
+        add_rows(layer, w[attn_post_norm], rows);
     });
-    layer.meet();
+    add_normed(layer, w[attn_post_norm]);
+}
 
-    const QuantizedActs ffn_in = norm(layer, w.ffn_norm);
-    const Product gate[] = {{w.ffn_gate, ws_.gate, ws_.ff_stride}};
-    claim(gate, [&](const Product& p, Rows rows) {
-        matmul(p, ffn_in, n_rows, rows);
-        matmul({w.ffn_up, ws_.up, ws_.ff_stride}, ffn_in, n_rows, rows);
-        swiglu(layer, rows);
-    });
-    layer.meet();
-    const Product down[] = {{w.ffn_down, ws_.projected, ws_.embd_stride}};
-    claim(down, [&](const Product& p, Rows rows) {
-        matmul(p, ff_acts(layer), n_rows, rows);
-        add_residual(pass, rows);
-    });
+// x += W_down (activation(W_gate x') * W_up x'), x' = norm(x).
+void Transformer::feed_forward(const Layer& layer) {
+    const LayerWeights& w = layer.weights;
+    project_dense(layer, norm(layer, w[ffn_norm]),
+                  [&](Rows rows) { add_rows(layer, w[ffn_post_norm], rows); });
+    add_normed(layer, w[ffn_post_norm]);
 }
 
 // x[t] = row of the embedding; and the rotations of these positions, shared by all layers and
 // heads that use a table.
 void Transformer::embed(const Pass& pass, const Worker& worker) {
+    const EngineShape& shape = ws_.shape();
+    const size_t n_ctx = shape.n_ctx_asked != 0 ? shape.n_ctx_asked : shape.n_ctx;
     const auto [begin, end] = worker.split(pass.rows.size());
     for (size_t t = begin; t < end; t++) {
+        float* const x = ws_.x + t * ws_.embd_stride;
         dequantize_row(weights_.token_embd.type, weights_.token_embd.data, config_.n_embd,
-                       pass.rows[t].token, ws_.x + t * ws_.embd_stride);
+                       pass.rows[t].token, x);
+        if (config_.embedding_scale != 1)
+            kernels_.scale(x, config_.embedding_scale, config_.n_embd);
         const double position = double(pass.rows[t].position);
-        for (uint32_t table = 0; table < config_.n_rope; table++) {
-            const double* const freqs = weights_.rope_freqs.f64() + table * (config_.rope_dim / 2);
-            float* const cosines = ws_.cosines(table, t);
-            float* const sines = ws_.sines(table, t);
-            for (size_t i = 0; i < config_.rope_dim; i += 2) {
+        for (uint32_t i_table = 0; i_table < config_.rope.size(); i_table++) {
+            const size_t chosen = config_.rope_table(i_table, n_ctx);
+            const format::RopeTable& table = config_.rope[chosen];
+            const double* const freqs = weights_.rope_freqs.f64() + chosen * config_.rope_pairs();
+            float* const cosines = ws_.cosines(i_table, t);
+            float* const sines = ws_.sines(i_table, t);
+            for (size_t i = 0; i < table.n_dims; i += 2) {
                 double sine, cosine;
                 sincos_f64(position * freqs[i / 2], &sine, &cosine);
-                cosines[i] = cosines[i + 1] = float(cosine);
-                sines[i] = -float(sine);
-                sines[i + 1] = float(sine);
+                cosines[i] = cosines[i + 1] = float(cosine) * table.magnitude;
+                sines[i + 1] = float(sine) * table.magnitude;
+                sines[i] = -sines[i + 1];
             }
         }
     }
@@ -202,6 +215,11 @@ QuantizedActs Transformer::norm(const Layer& layer, const TensorView& weight) {
     return out;
 }
 
+const float* Transformer::normed(const Layer& layer, size_t row) const {
+    return layer.pass.policy.shares_norm ? ws_.normed + row * ws_.embd_stride
+                                         : ws_.scratch[layer.worker.rank].normed;
+}
+
 // One row, for this worker only.
 QuantizedActs Transformer::norm_alone(const Worker& worker, const TensorView& weight, size_t row) {
     const Scratch& scratch = ws_.scratch[worker.rank];
@@ -212,42 +230,13 @@ QuantizedActs Transformer::norm_alone(const Worker& worker, const TensorView& we
 
 void Transformer::norm_row(const TensorView& weight, size_t row, float* normed,
                            const QuantizedActs& out, size_t out_row) {
-    kernels_.rms_norm(ws_.x + row * ws_.embd_stride, weight.f32(), config_.n_embd, config_.rms_eps,
-                      normed);
+    const float* const x = ws_.x + row * ws_.embd_stride;
+    if (weight) {
+        kernels_.rms_norm(x, weight.f32(), config_.n_embd, config_.rms_eps, normed);
+    } else {
+        memcpy(normed, x, config_.n_embd * sizeof(float));
+    }
     kernels_.quantize(normed, config_.n_embd, out, out_row, 0, out.n_cols / kBlockCols);
-}
-
-template <class F>
-void Transformer::claim_rows(const PassPolicy& policy, const Worker& worker,
-                             std::span<const Product> products, F do_rows) {
-    const size_t unit = policy.claim_rows;
-    const auto units_of = [&](size_t i) { return (products[i].w.n_rows + unit - 1) / unit; };
-    size_t n_units = 0;
-    for (size_t i = 0; i < products.size(); i++) n_units += units_of(i);
-    size_t least = 1;
-    if (policy.claim_bytes != 0) {
-        const TensorView& first = products[0].w;
-        const size_t n_blocks = (first.n_cols + kBlockCols - 1) / kBlockCols;
-        const size_t unit_bytes = group_bytes(first.type, n_blocks) * (unit / kGroupRows);
-        AXIOM_CHECK(unit_bytes != 0);
-        const auto [begin, end] = worker.split(n_units);
-        least = (end - begin) * unit_bytes < policy.share_bytes ? end - begin
-                                                                : policy.claim_bytes / unit_bytes;
-        if (least == 0) least = 1;
-    }
-    for (;;) {
-        const auto [begin, end] = worker.claim(n_units, least);
-        if (begin == end) return;
-        size_t units_before = 0;
-        for (size_t i = 0; i < products.size(); units_before += units_of(i), i++) {
-            const size_t n_padded = round_up(products[i].w.n_rows, kGroupRows);
-            const auto row = [&](size_t u) {
-                const size_t r = u <= units_before ? 0 : (u - units_before) * unit;
-                return r < n_padded ? r : n_padded;
-            };
-            if (row(begin) < row(end)) do_rows(products[i], Rows{row(begin), row(end)});
-        }
-    }
 }
 
 void Transformer::matmul(const Product& product, const QuantizedActs& x, size_t n_rows, Rows rows) {
@@ -255,23 +244,63 @@ void Transformer::matmul(const Product& product, const QuantizedActs& x, size_t 
                                          rows.begin, rows.end);
 }
 
-// silu(gate) * up, quantized.
-void Transformer::swiglu(const Layer& layer, Rows rows) {
+// y = w x + bias.
+void Transformer::matmul(const Layer& layer, const Product& product, const QuantizedActs& x,
+                         const TensorView& bias, Rows rows) {
+    matmul(product, x, layer.n_rows(), rows);
+    if (!bias) return;
+    const size_t end = std::min(rows.end, bias.n_cols);
+    for (size_t t = 0; t < layer.n_rows(); t++) {
+        kernels_.add(product.y + t * product.stride + rows.begin, bias.f32() + rows.begin,
+                     end - rows.begin);
+    }
+}
+
+void Transformer::activate(const LayerConfig& config, float* gate, const float* up,
+                           size_t n) const {
+    if (config.activation == format::Activation::silu) {
+        kernels_.silu_mul(gate, up, n);
+    } else {
+        kernels_.gelu_mul(gate, up, n);
+    }
+}
+
+// activation(gate) * up, quantized.
+void Transformer::gate(const Layer& layer, Rows rows) {
     const size_t n_ff = layer.config.n_ff;
-    for (size_t t = 0; t < layer.pass.rows.size(); t++) {
+    for (size_t t = 0; t < layer.n_rows(); t++) {
         float* const gate = ws_.gate + t * ws_.ff_stride;
-        kernels_.silu_mul(gate + rows.begin, ws_.up + t * ws_.ff_stride + rows.begin,
-                          rows.end - rows.begin);
+        activate(layer.config, gate + rows.begin, ws_.up + t * ws_.ff_stride + rows.begin,
+                 rows.end - rows.begin);
         kernels_.quantize(gate, n_ff, ff_acts(layer), t, rows.begin / kBlockCols,
                           (rows.end + kBlockCols - 1) / kBlockCols);
     }
 }
 
-// x += projected.
-void Transformer::add_residual(const Pass& pass, Rows rows) {
-    for (size_t t = 0; t < pass.rows.size(); t++) {
+// x += projected, where nothing has to be done to whole rows first.
+void Transformer::add_rows(const Layer& layer, const TensorView& post_norm, Rows rows) {
+    if (post_norm) return;
+    for (size_t t = 0; t < layer.n_rows(); t++) {
         const size_t at = t * ws_.embd_stride + rows.begin;
-        kernels_.add(ws_.x + at, ws_.projected + at, rows.end - rows.begin);
+        if (config_.residual_scale == 1) {
+            kernels_.add(ws_.x + at, ws_.projected + at, rows.end - rows.begin);
+        } else {
+            kernels_.add_scaled(ws_.x + at, ws_.projected + at, config_.residual_scale,
+                                rows.end - rows.begin);
+        }
+    }
+}
+
+// x += norm(projected).
+void Transformer::add_normed(const Layer& layer, const TensorView& post_norm) {
+    if (!post_norm) return;
+    layer.meet();
+    const auto [begin, end] = layer.worker.split(layer.n_rows());
+    for (size_t t = begin; t < end; t++) {
+        float* const projected = ws_.projected + t * ws_.embd_stride;
+        kernels_.rms_norm(projected, post_norm.f32(), config_.n_embd, config_.rms_eps, projected);
+        kernels_.add_scaled(ws_.x + t * ws_.embd_stride, projected, config_.residual_scale,
+                            config_.n_embd);
     }
 }
 
@@ -290,8 +319,20 @@ void Transformer::output(const Pass& pass, const Worker& worker) {
         x = norm_alone(worker, weights_.output_norm, pass.logit_rows[0]);
     }
     const Product logits[] = {{weights_.output, ws_.logits, ws_.vocab_stride}};
-    claim_rows(pass.output_policy, worker, logits,
-               [&](const Product& p, Rows rows) { matmul(p, x, n_rows, rows); });
+    claim_rows(pass.output_policy, worker, logits, [&](const Product& p, Rows rows) {
+        matmul(p, x, n_rows, rows);
+        finish_logits(n_rows, rows);
+    });
+}
+
+void Transformer::finish_logits(size_t n_rows, Rows rows) {
+    for (size_t i = 0; i < n_rows; i++) {
+        float* const logits = ws_.logits + i * ws_.vocab_stride + rows.begin;
+        const size_t n = std::min(rows.end, config_.n_vocab) - rows.begin;
+        if (weights_.output_bias) kernels_.add(logits, weights_.output_bias.f32() + rows.begin, n);
+        if (config_.logit_scale != 1) kernels_.scale(logits, config_.logit_scale, n);
+        if (config_.final_softcap != 0) kernels_.softcap(logits, n, config_.final_softcap);
+    }
 }
 
 }  // namespace axiom

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The forward pass of the llama family (Touvron et al. 2023): RMSNorm, rotary positions (Su et al.
-// 2021), grouped-query attention (Ainslie et al. 2023) over paged keys and values, SwiGLU (Shazeer
-// 2020). One function of stage calls; every worker runs it over its own rows.
+// The forward pass of the llama families (Touvron et al. 2023): RMSNorm, rotary positions (Su et
+// al. 2021), grouped-query attention (Ainslie et al. 2023) over paged keys and values, a gated
+// feed-forward block (Shazeer 2020) or a mixture of them (Jiang et al. 2024). What a layer has
+// (biases, norms of queries and keys, norms after a block, windows, caps, experts) its
+// configuration and its tensors say. One function of stage calls; every worker runs it over its own
+// rows.
 #pragma once
 
 #include <span>
@@ -59,10 +62,12 @@ class Transformer {
         const Pass& pass;
         const Worker& worker;
         size_t index;
-        const LayerConfig config;
+        const LayerConfig& config;
         const LayerWeights& weights;
+        Status* status;  // what the layer itself found wrong; worker 0 writes it at a barrier
 
-        bool owns_kv() const { return config.kv_of == index; }
+        bool owns_kv() const { return config.kv_layer == index; }
+        size_t n_rows() const { return pass.rows.size(); }
         void meet() const { worker.barrier(pass.poll, pass.poll_context); }
     };
     // Rows whose queries one worker takes through attention together.
@@ -78,24 +83,62 @@ class Transformer {
 
     void embed(const Pass& pass, const Worker& worker);
     void layer(const Layer& layer);
+    void attention(const Layer& layer);
+    void feed_forward(const Layer& layer);
+    void experts(const Layer& layer);
+    // projected = W_down (activation(W_gate in) * W_up in); then(rows) once rows of it are there.
+    template <class F>
+    void project_dense(const Layer& layer, const QuantizedActs& in, F then);
     void output(const Pass& pass, const Worker& worker);
 
     // The stages, each over this worker's share, or over the rows it has claimed. Activations are
     // [n_rows, stride] floats.
     QuantizedActs norm(const Layer& layer, const TensorView& weight);
+    // The row's floats that norm() has quantized.
+    const float* normed(const Layer& layer, size_t row) const;
     QuantizedActs norm_alone(const Worker& worker, const TensorView& weight, size_t row);
     void norm_row(const TensorView& weight, size_t row, float* normed, const QuantizedActs& out,
                   size_t out_row);
     void matmul(const Product& product, const QuantizedActs& x, size_t n_rows, Rows rows);
+    void matmul(const Layer& layer, const Product& product, const QuantizedActs& x,
+                const TensorView& bias, Rows rows);
+    void norm_whole(const Layer& layer);
     void rotate_and_store(const Layer& layer);
     void attend(const Layer& layer);
     void attend_tile(const Layer& layer, const Tile& tile);
-    void swiglu(const Layer& layer, Rows rows);
-    void add_residual(const Pass& pass, Rows rows);
+    void activate(const LayerConfig& config, float* gate, const float* up, size_t n) const;
+    void gate(const Layer& layer, Rows rows);
+    // What a block adds to the residual stream: its projected rows at once, or all of them when
+    // they are there to be normed.
+    void add_rows(const Layer& layer, const TensorView& post_norm, Rows rows);
+    void add_normed(const Layer& layer, const TensorView& post_norm);
+    void score_experts(const Layer& layer);
+    void route(const Layer& layer);
+    void gather(const Layer& layer);
+    void mix(const Layer& layer);
+    void finish_logits(size_t n_rows, Rows rows);
     // do_rows(product, rows) until all rows of all products are taken, by this worker or another.
     template <class F>
     void claim_rows(const PassPolicy& policy, const Worker& worker,
-                    std::span<const Product> products, F do_rows);
+                    std::span<const Product> products, F do_rows) {
+        claim_rows(
+            policy, worker, products.size(),
+            [&](size_t i) -> const TensorView& { return products[i].w; },
+            [&](size_t i, Rows rows) { do_rows(products[i], rows); });
+    }
+    // The same over one matrix of every expert in use.
+    template <class F>
+    void claim_expert_rows(const Layer& layer, TensorView ExpertWeights::*matrix, F do_rows) {
+        const Routes& routes = ws_.routes;
+        if (routes.n_experts == 0) return;
+        claim_rows(
+            layer.pass.policy, layer.worker, routes.n_experts,
+            [&](size_t i) -> const TensorView& { return routes.weights[i].*matrix; }, do_rows);
+    }
+    // weights(i) of n products; do_rows(i, rows).
+    template <class W, class F>
+    static void claim_rows(const PassPolicy& policy, const Worker& worker, size_t n_products,
+                           W weights, F do_rows);
 
     // Quantized activations in the layout of a pass.
     static QuantizedActs acts(void* memory, size_t n_cols, const PassPolicy& policy) {
@@ -107,6 +150,8 @@ class Transformer {
     QuantizedActs ff_acts(const Layer& layer) const {
         return acts(ws_.ff_acts, layer.config.n_ff, layer.pass.policy);
     }
+    // The part of [places, n_cols] activations that is one expert's.
+    static QuantizedActs expert_acts(void* memory, size_t n_cols, const Routes::Expert& expert);
 
     const Weights& weights_;
     const ModelConfig& config_;
@@ -116,5 +161,55 @@ class Transformer {
     Team& team_;
     LayerLoop& loop_;
 };
+
+template <class W, class F>
+void Transformer::claim_rows(const PassPolicy& policy, const Worker& worker, size_t n_products,
+                             W weights, F do_rows) {
+    const size_t unit = policy.claim_rows;
+    const auto units_of = [&](size_t i) { return (weights(i).n_rows + unit - 1) / unit; };
+    size_t n_units = 0;
+    for (size_t i = 0; i < n_products; i++) n_units += units_of(i);
+    size_t least = 1;
+    if (policy.claim_bytes != 0) {
+        const TensorView& first = weights(0);
+        const size_t n_blocks = (first.n_cols + kBlockCols - 1) / kBlockCols;
+        const size_t unit_bytes = group_bytes(first.type, n_blocks) * (unit / kGroupRows);
+        AXIOM_CHECK(unit_bytes != 0);
+        const auto [begin, end] = worker.split(n_units);
+        least = (end - begin) * unit_bytes < policy.share_bytes ? end - begin
+                                                                : policy.claim_bytes / unit_bytes;
+        if (least == 0) least = 1;
+    }
+    for (;;) {
+        const auto [begin, end] = worker.claim(n_units, least);
+        if (begin == end) return;
+        size_t units_before = 0;
+        for (size_t i = 0; i < n_products && units_before < end; units_before += units_of(i), i++) {
+            const size_t n_padded = round_up(weights(i).n_rows, kGroupRows);
+            const auto row = [&](size_t u) {
+                const size_t r = u <= units_before ? 0 : (u - units_before) * unit;
+                return r < n_padded ? r : n_padded;
+            };
+            if (row(begin) < row(end)) do_rows(i, Rows{row(begin), row(end)});
+        }
+    }
+}
+
+template <class F>
+void Transformer::project_dense(const Layer& layer, const QuantizedActs& in, F then) {
+    const LayerWeights& w = layer.weights;
+    const Product gates[] = {{w[Role::ffn_gate], ws_.gate, ws_.ff_stride}};
+    claim_rows(layer.pass.policy, layer.worker, gates, [&](const Product& p, Rows rows) {
+        matmul(layer, p, in, w[Role::ffn_gate_bias], rows);
+        matmul(layer, {w[Role::ffn_up], ws_.up, ws_.ff_stride}, in, w[Role::ffn_up_bias], rows);
+        gate(layer, rows);
+    });
+    layer.meet();
+    const Product down[] = {{w[Role::ffn_down], ws_.projected, ws_.embd_stride}};
+    claim_rows(layer.pass.policy, layer.worker, down, [&](const Product& p, Rows rows) {
+        matmul(layer, p, ff_acts(layer), w[Role::ffn_down_bias], rows);
+        then(rows);
+    });
+}
 
 }  // namespace axiom

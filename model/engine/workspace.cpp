@@ -25,12 +25,15 @@ void Workspace::plan(const ModelConfig& config, const EngineShape& shape, SlabPl
     n_vocab_ = config.n_vocab;
     size_t n_q = 0, n_kv = 0, n_ff = 0;
     head_dim_padded_ = 0;
-    for (size_t i = 0; i < config.n_layer; i++) {
-        const LayerConfig layer = config.layer(i);
+    n_expert_ = n_ff_expert_ = 0;
+    n_expert_used_ = config.n_expert_used;
+    for (const LayerConfig& layer : config.layers) {
         n_q = std::max(n_q, layer.n_q());
         n_kv = std::max(n_kv, layer.n_kv());
-        n_ff = std::max(n_ff, layer.n_ff);
+        n_ff = std::max<size_t>(n_ff, layer.n_ff);
         head_dim_padded_ = std::max(head_dim_padded_, layer.head_dim_padded());
+        n_expert_ = std::max<size_t>(n_expert_, layer.n_expert);
+        n_ff_expert_ = std::max<size_t>(n_ff_expert_, layer.n_ff_expert);
     }
     embd_stride = round_up(n_embd_, kLanes);
     q_stride = round_up(n_q, kLanes);
@@ -38,7 +41,9 @@ void Workspace::plan(const ModelConfig& config, const EngineShape& shape, SlabPl
     ff_stride = round_up(n_ff, kLanes);
     vocab_stride = round_up(n_vocab_, kLanes);
     scores_stride = round_up(shape.n_ctx, kKvPositions);
-    rope_stride = round_up(config.rope_dim, kLanes);
+    rope_stride = round_up(2 * config.rope_pairs(), kLanes);
+    router_stride = round_up(n_expert_, kLanes);
+    expert_ff_stride = round_up(n_ff_expert_, kLanes);
 
     // Sizes stay below 2^63: the configuration's limits are those of model/format/format.h.
     const size_t widest = std::max({embd_stride, q_stride, kv_stride, ff_stride});
@@ -49,13 +54,29 @@ void Workspace::plan(const ModelConfig& config, const EngineShape& shape, SlabPl
                      activations_);
     plan.add_objects("quantized", quantized_bytes(widest_quantized, shape.n_batch), kNQuantized,
                      quantized_);
-    plan.add_array("rope", config.n_rope * shape.n_batch * 2 * rope_stride, &rope_array_);
+    plan.add_array("rope", config.rope.size() * shape.n_batch * 2 * rope_stride, &rope_array_);
     plan.add_objects("worker", scratch_floats * sizeof(float) + quantized_bytes(n_embd_, 1),
                      shape.n_workers, workers_);
     plan.add_array("logits", shape.n_logit_rows * vocab_stride, &logits_array_);
     plan.add_objects("rows",
                      shape.n_batch * (sizeof(Row) + sizeof(RowGroup) + 2 * sizeof(uint32_t)), 1,
                      &row_tables_);
+    if (n_expert_ == 0) return;
+    const size_t n = n_places(shape.n_batch), n_turns = shape.n_batch * n_expert_used_;
+    plan.add_array("experts",
+                   shape.n_batch * router_stride + n * (2 * expert_ff_stride + embd_stride),
+                   &expert_floats_);
+    plan.add_array("expert_acts", quantized_bytes(n_embd_, n) + quantized_bytes(n_ff_expert_, n),
+                   &expert_acts_);
+    plan.add_objects("routes",
+                     n_expert_ * (sizeof(Routes::Expert) + sizeof(ExpertWeights)) +
+                         (n + n_turns) * sizeof(uint32_t) + n_turns * sizeof(float),
+                     1, &route_tables_);
+}
+
+size_t Workspace::n_places(size_t n_rows) const {
+    const size_t n_turns = n_rows * n_expert_used_;
+    return n_turns + std::min(n_turns, n_expert_) * (QuantizedActs::kTileWidth - 1);
 }
 
 void Workspace::bind() {
@@ -80,6 +101,22 @@ void Workspace::bind() {
     groups = reinterpret_cast<RowGroup*>(rows + shape_.n_batch);
     order = reinterpret_cast<uint32_t*>(groups + shape_.n_batch);
     logit_rows = order + shape_.n_batch;
+    if (n_expert_ != 0) bind_experts();
+}
+
+void Workspace::bind_experts() {
+    const size_t n = n_places(shape_.n_batch), n_turns = shape_.n_batch * n_expert_used_;
+    router = expert_floats_.data();
+    expert_gate = router + shape_.n_batch * router_stride;
+    expert_up = expert_gate + n * expert_ff_stride;
+    expert_out = expert_up + n * expert_ff_stride;
+    expert_in_acts = expert_acts_.data();
+    expert_ff_acts = expert_acts_.data() + quantized_bytes(n_embd_, n);
+    routes.weights = static_cast<ExpertWeights*>(route_tables_);
+    routes.experts = reinterpret_cast<Routes::Expert*>(routes.weights + n_expert_);
+    routes.row_of = reinterpret_cast<uint32_t*>(routes.experts + n_expert_);
+    routes.place_of = routes.row_of + n;
+    routes.weight_of = reinterpret_cast<float*>(routes.place_of + n_turns);
 }
 
 }  // namespace axiom

@@ -15,8 +15,25 @@
 #include "model/engine/engine_shape.h"
 #include "model/engine/pass.h"
 #include "model/format/config.h"
+#include "model/weights/weights.h"
 
 namespace axiom {
+
+// Where the rows of a batch go in a layer of experts. An assignment is one row's turn at one
+// expert; those of an expert are neighbours, so that it sees them as a batch of its own. Rank 0
+// writes it at a barrier.
+struct Routes {
+    struct Expert {
+        uint32_t id;
+        uint32_t first, n;  // its places: [first, first + n) of places
+    };
+    size_t n_experts = 0;              // that any row uses
+    Expert* experts = nullptr;         // [n_experts], ids ascending
+    ExpertWeights* weights = nullptr;  // of each of them
+    uint32_t* row_of = nullptr;        // [places] the row at a place
+    uint32_t* place_of = nullptr;  // [n_batch, n_expert_used] of a row's turns, best expert first
+    float* weight_of = nullptr;    // [n_batch, n_expert_used]
+};
 
 // What one worker uses alone.
 struct Scratch {
@@ -63,6 +80,16 @@ class Workspace {
     void* embd_acts = nullptr;
     void* attn_acts = nullptr;
     void* ff_acts = nullptr;
+    // Layers of experts. Places are a batch's assignments by expert; an expert's first place is a
+    // multiple of QuantizedActs::kTileWidth, so that its rows have a layout of their own.
+    Routes routes;
+    float* router = nullptr;         // [n_batch, router_stride] logits, then probabilities
+    float* expert_gate = nullptr;    // [n_places, expert_ff_stride]
+    float* expert_up = nullptr;      // [n_places, expert_ff_stride]
+    float* expert_out = nullptr;     // [n_places, embd_stride]
+    void* expert_in_acts = nullptr;  // [n_places, n_embd]
+    void* expert_ff_acts = nullptr;  // [n_places, n_ff_expert]
+    size_t router_stride = 0, expert_ff_stride = 0;
     // Rotations of the batch's positions, as Kernels::rope wants them: cosines, then sines.
     float* cosines(uint32_t table, size_t row) const {
         return rope_ + (table * shape_.n_batch + row) * 2 * rope_stride;
@@ -83,12 +110,19 @@ class Workspace {
     static constexpr size_t kNQuantized = 3;
 
     EngineShape shape_;
+    void bind_experts();
+    // Places of a batch of n rows at most, each expert's rounded up to a tile.
+    size_t n_places(size_t n_rows) const;
+
     size_t n_embd_ = 0, n_vocab_ = 0, head_dim_padded_ = 0;
+    size_t n_expert_ = 0, n_expert_used_ = 0, n_ff_expert_ = 0;
     void* activations_[kNActivations] = {};
     void* quantized_[kNQuantized] = {};
     void* workers_[Team::kMaxWorkers] = {};
     void* row_tables_ = nullptr;
-    std::span<float> logits_array_, rope_array_;
+    std::span<float> logits_array_, rope_array_, expert_floats_;
+    std::span<uint8_t> expert_acts_;
+    void* route_tables_ = nullptr;
     float* rope_ = nullptr;
 };
 

@@ -1,54 +1,54 @@
 // SPDX-License-Identifier: MIT
-// The hyper-parameters of a llama-family transformer, validated, with the paper's derived sizes.
+// The hyper-parameters of a transformer, validated: what holds for the whole model, and what each
+// layer has. Views into the packed file's configuration.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
-#include "core/quant.h"
+#include "model/format/format.h"
 
 namespace axiom {
 
-// What one layer has.
-struct LayerConfig {
-    static constexpr uint32_t kNoRope = 0xffffffff;
-
-    size_t n_head = 0;
-    size_t n_head_kv = 0;  // divides n_head (grouped-query attention)
-    size_t head_dim = 0;
-    size_t n_ff = 0;
-    size_t window = 0;  // positions that a query sees, its own included; 0: all
-    uint32_t rope = 0;  // which table of frequencies turns queries and keys; kNoRope: none
-    size_t kv_of = 0;   // the layer whose keys and values are read: its own, or an earlier one's
-
-    size_t n_q() const { return n_head * head_dim; }      // rows of attn_q
-    size_t n_kv() const { return n_head_kv * head_dim; }  // rows of attn_k and attn_v
-    // Cached heads are padded with zeros to the 16 lanes of the attention kernels.
-    size_t head_dim_padded() const { return round_up(head_dim, 16); }
-};
+using format::LayerConfig;
 
 struct ModelConfig {
     size_t n_vocab = 0;
     size_t n_embd = 0;
     size_t n_layer = 0;
-    size_t n_head = 0;
-    size_t n_head_kv = 0;  // divides n_head (grouped-query attention)
-    size_t head_dim = 0;
-    size_t n_ff = 0;
     size_t n_ctx_train = 0;
-    size_t rope_dim = 0;
+    size_t n_expert_used = 0;
     float rms_eps = 0;
+    float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
+    float final_softcap = 0;
+    float expert_scale = 1;
+    format::ExpertGating expert_gating = format::ExpertGating::softmax;
+    bool expert_normalize = false;
     bool tied_output = false;
-    size_t n_rope = 1;                         // tables of frequencies, each of rope_dim / 2
-    std::span<const LayerConfig> layers = {};  // [n_layer]; empty: all as the values above say
+    bool output_bias = false;
+    std::span<const format::RopeTable> rope;  // [n_rope_tables]
+    std::span<const LayerConfig> layers;      // [n_layer]
 
-    LayerConfig layer(size_t i) const {
-        if (!layers.empty()) return layers[i];
-        return {n_head, n_head_kv, head_dim, n_ff, 0, 0, i};
+    const LayerConfig& layer(size_t i) const { return layers[i]; }
+    // Pairs of the widest rotary table: columns of rope_freqs.
+    size_t rope_pairs() const;
+    // The table that stands in for `table` where a context of n_ctx positions was asked for, which
+    // llama.cpp rounds up to a multiple of 256.
+    size_t rope_table(size_t table, size_t n_ctx) const;
+
+    // The largest over the layers, for what is allocated once for all of them.
+    template <class F>
+    size_t most(F of_layer) const {
+        size_t n = 0;
+        for (const LayerConfig& layer : layers)
+            n = n < size_t(of_layer(layer)) ? size_t(of_layer(layer)) : n;
+        return n;
     }
-    size_t n_q() const { return n_head * head_dim; }
-    size_t n_kv() const { return n_head_kv * head_dim; }
 };
+
+// `config` as stored; `layers` outlive the result, and so does `config` (its rotary tables are
+// viewed). No checks.
+ModelConfig model_config(const format::Config& config, std::span<const LayerConfig> layers);
 
 }  // namespace axiom

@@ -26,6 +26,11 @@ constexpr OptionSpec kTable[] = {
      "system message (default: none)"},
     {{"--default-system"}, K::flag, &O::default_system, 0, 0, false, kEverywhere, "",
      "without -sys, the system message that comes with the chat template"},
+    {{"--reasoning"}, K::reasoning, {}, 0, 0, false, kEverywhere, "WHAT",
+     "on or off: whether to reason before the answer, where the chat template can switch it "
+     "(default: as the template does)"},
+    {{"--date"}, K::date, {}, 0, 0, false, kEverywhere, "YYYY-MM-DD",
+     "the date that some chat templates write (default: today's, by the clock)"},
     {{"-n", "--predict", "--n-predict"}, K::count, &O::n_predict, 0, kMaxTokens, true, kEverywhere,
      "N", "tokens to generate at most; -1 = until the context is full (default {})"},
     {{"-c", "--ctx-size"}, K::count, &O::n_ctx, 0, kMaxTokens, false, kEverywhere, "N",
@@ -253,6 +258,18 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             if (value != "4k" && value != "2m") return value_error(shown, value, "4k or 2m");
             options->small_pages = value == "4k";
             return {};
+        case OptionKind::reasoning:
+            if (value != "on" && value != "off") return value_error(shown, value, "on or off");
+            options->reasoning = value == "on" ? format::Reasoning::on : format::Reasoning::off;
+            return {};
+        case OptionKind::date: {
+            const CalendarDate date = parse_date(value);
+            if (!date.known() || value.size() != 10) {
+                return value_error(shown, value, "a date as 2026-02-01, from 1900 on");
+            }
+            options->date = date;
+            return {};
+        }
         case OptionKind::bench:
             return parse_bench(shown, value, &options->bench);
         case OptionKind::wide:

@@ -13,16 +13,18 @@
 namespace axiom {
 
 enum class OptionKind : uint8_t {
-    flag,     // bool; alone, or true/false
-    count,    // uint32_t in [min, max]
-    wide,     // uint64_t, any
-    number,   // float in [min, max]
-    text,     // any bytes, may be empty; axiom.conf unescapes it
-    path,     // not empty, no control characters
-    isa,      // a kernel set's name
-    on_exit,  // shutdown, reboot, halt
-    bench,    // key=number pairs
-    pages,    // 4k, 2m
+    flag,       // bool; alone, or true/false
+    count,      // uint32_t in [min, max]
+    wide,       // uint64_t, any
+    number,     // float in [min, max]
+    text,       // any bytes, may be empty; axiom.conf unescapes it
+    path,       // not empty, no control characters
+    isa,        // a kernel set's name
+    on_exit,    // shutdown, reboot, halt
+    bench,      // key=number pairs
+    pages,      // 4k, 2m
+    reasoning,  // on, off
+    date,       // YYYY-MM-DD
 };
 
 inline constexpr uint8_t kOnEfi = 1;     // axiom.efi's command line
@@ -43,7 +45,7 @@ struct OptionTarget {
     float Options::*number = nullptr;
     std::string_view Options::*text = nullptr;
 
-    constexpr OptionTarget() = default;  // on_exit, bench, pages
+    constexpr OptionTarget() = default;  // those that have no field type of their own
     constexpr OptionTarget(bool Options::*m) : flag(m) {}
     constexpr OptionTarget(uint32_t Options::*m) : count(m) {}
     constexpr OptionTarget(uint64_t Options::*m) : wide(m) {}

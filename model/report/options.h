@@ -9,7 +9,9 @@
 #include <span>
 #include <string_view>
 
+#include "core/date.h"
 #include "core/status.h"
+#include "model/format/chat_section.h"
 
 namespace axiom {
 
@@ -31,10 +33,12 @@ struct Options {
     std::string_view prompt;         // -p
     std::string_view system_prompt;  // -sys
     bool default_system = false;     // --default-system: without -sys, the chat template's own
-    uint32_t n_predict = 128;        // -n
-    uint32_t n_ctx = 0;              // -c; 0 = the model's, at most 4096, and what memory holds
-    uint32_t n_threads = 0;          // -t; 0 = all
-    uint32_t n_batch = 128;          // -b, prompt tokens per pass
+    format::Reasoning reasoning = format::Reasoning::by_template;  // --reasoning
+    CalendarDate date;         // --date; where none is given, the platform fills in the clock's
+    uint32_t n_predict = 128;  // -n
+    uint32_t n_ctx = 0;        // -c; 0 = the model's, at most 4096, and what memory holds
+    uint32_t n_threads = 0;    // -t; 0 = all
+    uint32_t n_batch = 128;    // -b, prompt tokens per pass
     float temperature =
         0.0f;  // --temp; 0 = greedy. (llama.cpp's default is 0.8: a benchmark wants one answer)
     uint32_t top_k = 40;          // 0 = off

@@ -5,6 +5,7 @@
 
 #include "core/hash.h"
 #include "core/mathf.h"
+#include "core/round.h"
 #include "model/run/bench.h"
 #include "model/run/perplexity.h"
 #include "model/run/prompt.h"
@@ -21,6 +22,7 @@ uint64_t default_context(const Weights& weights, const Options& options) {
 RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
     RunNeed need;
     need.engine = engine_shape(request, n_ctx);
+    need.engine.n_ctx_asked = size_t(default_context(request.weights, request.options));
     need.n_prompt_tokens = max_tokens(request.n_text_bytes);
     need.n_encoder_bytes = Tokenizer::scratch_bytes(size_t(request.n_text_bytes));
     need.n_history_tokens = n_ctx + 1;
@@ -61,6 +63,9 @@ Status Generation::run() {
         encode_prompt(w_, texts.value(), o_, n_ctx.value(), memory_.prompt, memory_.encoder);
     if (!n_prompt.ok()) return n_prompt.status();
     r_->n_prompt = uint32_t(n_prompt.value());
+    const ChatTemplate& chat = texts.value().chat;
+    if (!o_.quiet && !o_.raw && !chat.present() && !chat.source().empty())
+        write("the model's chat template is not understood: the prompt goes on as it is\n");
 
     Session session({.transformer = transformer(),
                      .pool = memory_.pool,

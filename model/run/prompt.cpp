@@ -3,20 +3,32 @@
 
 namespace axiom {
 
+using format::ExtentKind;
+
+namespace {
+
+Result<ChatTemplate> open_chat(const Weights& weights) {
+    return ChatTemplate::open(weights.file, weights.layout.extent(ExtentKind::chat).offset,
+                              weights.chat);
+}
+
+}  // namespace
+
 Result<Texts> open_texts(const Weights& weights) {
-    const std::span<const format::Extent> extents = weights.layout.extents;
-    Result<Tokenizer> tokenizer =
-        Tokenizer::open(weights.file, extents[1].offset, weights.tokenizer);
+    Result<Tokenizer> tokenizer = Tokenizer::open(
+        weights.file, weights.layout.extent(ExtentKind::tokenizer).offset, weights.tokenizer);
     if (!tokenizer.ok()) return tokenizer.status();
     if (Status s = weights.check_vocabulary(tokenizer.value()); !s.ok()) return s;
-    Result<ChatTemplate> chat = ChatTemplate::open(weights.file, extents[2].offset, weights.chat);
+    Result<ChatTemplate> chat = open_chat(weights);
     if (!chat.ok()) return chat.status();
     return Texts{tokenizer.value(), chat.value()};
 }
 
 uint64_t prompt_bytes(const Weights& weights, const Options& options) {
+    const Result<ChatTemplate> chat = open_chat(weights);
+    const bool added = !options.raw && chat.ok() && chat.value().present();
     return options.prompt.size() + options.system_prompt.size() +
-           (options.raw ? 0 : weights.chat.size());
+           (added ? chat.value().max_added_bytes(2) : 0);
 }
 
 Result<size_t> encode_prompt(const Weights& weights, const Texts& texts, const Options& options,
@@ -27,16 +39,18 @@ Result<size_t> encode_prompt(const Weights& weights, const Texts& texts, const O
         return error(Code::unsupported, weights.file,
                      ": no vocabulary in this model, so there is no text to continue");
     }
-    ChatTemplate::Segments segments;
-    size_t n_segments = 1;
-    if (options.raw || !chat.present()) {
-        segments[0] = {options.prompt, Tokenizer::Specials::parse};
-    } else {
-        const bool own = options.system_prompt.empty() && options.default_system;
-        n_segments = chat.expand(own ? chat.default_system() : options.system_prompt,
-                                 options.prompt, segments);
+    const Tokenizer::Segment as_it_is{options.prompt, Tokenizer::Specials::parse};
+    std::span<const Tokenizer::Segment> segments(&as_it_is, 1);
+    Tokenizer::Segment room[ChatText::max_segments(2)];
+    ChatText text(room);
+    if (!options.raw && chat.present()) {
+        const ChatMessage messages[] = {{ChatRole::system, options.system_prompt},
+                                        {ChatRole::user, options.prompt}};
+        const ChatStyle style{options.reasoning, options.default_system, options.date};
+        if (Status s = chat.expand(messages, style, text); !s.ok()) return s;
+        segments = text.segments();
     }
-    Result<size_t> n = tokenizer.encode(std::span(segments).first(n_segments), true, out, scratch);
+    Result<size_t> n = tokenizer.encode(segments, true, out, scratch);
     if (!n.ok()) return n;
     if (n.value() == 0) {
         const TokenId bos = tokenizer.header().bos;

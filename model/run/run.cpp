@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/kernels/balance.h"
+
 namespace axiom {
 
 Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures& features) {
@@ -93,7 +95,7 @@ void RunBase::describe() {
         (w.put(parts), ...);
         return w.view();
     };
-    const format::Config& c = w_.source;
+    const format::Config& c = *w_.source;
     const auto fixed = [](const char* text, size_t capacity) {  // NUL-padded
         return std::string_view(text, size_t(std::find(text, text + capacity, '\0') - text));
     };

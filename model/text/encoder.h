@@ -6,11 +6,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "model/text/merger.h"
 #include "model/text/tokenizer.h"
 
 namespace axiom {
+
+// U+2581, which spm's pieces hold in place of a blank.
+inline constexpr std::string_view kSpmBlank = "\xe2\x96\x81";
+
+inline bool is_spm_blank(std::string_view text, size_t at) {
+    return text.size() - at >= kSpmBlank.size() && text[at] == kSpmBlank[0] &&
+           text[at + 1] == kSpmBlank[1] && text[at + 2] == kSpmBlank[2];
+}
 
 // Counts what did not fit too, so that the error can say how much is needed.
 struct TokenSink {
@@ -65,8 +74,9 @@ struct EncodeScratch {
 
 enum Mark : uint8_t {
     kParse = 1,         // control tokens are recognised here
-    kClaimed = 2,       // inside a special token
+    kClaimed = 2,       // inside a special token, or stripped by it
     kSpecialBegin = 4,  // its first byte
+    kStripped = 8,
 };
 
 }  // namespace axiom

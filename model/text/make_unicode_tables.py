@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: MIT
 # Writes unicode_tables.inc: where the classes that the pre-tokenizers' regexes need begin and end.
 # Run with Unicode 15.1 data: pip install unicodedata2==15.1.0; python3 make_unicode_tables.py
-# (15.1 is what llama.cpp of February 2025 carries; every code point was compared.)
+# (15.1 is what llama.cpp carries, also in llama-cpp-python 0.3.36; every code point was compared.)
 import sys
 from pathlib import Path
 
 import unicodedata2
 
 VERSION = "15.1.0"
-OTHER, LETTER, NUMBER, PUNCTUATION, SPACE = range(5)  # as CharClass in unicode.h
+OTHER, LETTER, NUMBER, PUNCTUATION, SPACE, MARK = range(6)  # as CharClass in unicode.h
 SPACES = {0x85} | set(range(0x09, 0x0E))  # White_Space beyond general category Z
 
 
@@ -17,7 +17,7 @@ def char_class(code_point):
     category = unicodedata2.category(chr(code_point))
     if category[0] == "Z" or code_point in SPACES:
         return SPACE
-    return {"L": LETTER, "N": NUMBER, "P": PUNCTUATION}.get(category[0], OTHER)
+    return {"L": LETTER, "N": NUMBER, "P": PUNCTUATION, "M": MARK}.get(category[0], OTHER)
 
 
 def main():

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The pre-tokenizers' regular expressions as scanners over code points.
+// The pre-tokenizers' regular expressions as one scanner over code points and a table of what
+// distinguishes them.
 #include "model/text/pretokenizer.h"
+
+#include <iterator>
 
 #include "model/text/unicode.h"
 
@@ -8,39 +11,168 @@ namespace axiom {
 
 namespace {
 
+using format::PreTokenizer;
+
+// The alternatives of a word expression, tried in this order:
+//     contraction  lead? letters+ contraction?  numbers  ' '? symbols+ after_symbols*
+//     \s*[\r\n]+  \s+(?!\S)  \s+
+// where symbols are [^\s\p{L}\p{N}].
+struct WordRule {
+    // 's 't 're 've 'm 'll 'd: as words of their own, or as the end of a word of letters.
+    enum class Contraction : uint8_t { none, own_lower_case, own, ends_letters };
+    // \p{L}+, [\p{L}\p{M}]+ (then marks are no symbols), or [^a-z]*[^A-Z]+|[^a-z]+[^A-Z]* of \p{L}.
+    enum class Letters : uint8_t { all, with_marks, by_case };
+
+    Contraction contraction;
+    bool any_lead;  // letters take [^\r\n\p{L}\p{N}] before them, not only a blank
+    Letters letters;
+    uint8_t max_numbers;             // \p{N}{1,max_numbers}; 0: ' '?\p{N}+
+    std::string_view after_symbols;  // ASCII characters
+    bool newlines;                   // whether \s*[\r\n]+ is an alternative
+};
+using Contraction = WordRule::Contraction;
+using Letters = WordRule::Letters;
+
+constexpr WordRule kGpt2 = {.contraction = Contraction::own_lower_case,
+                            .any_lead = false,
+                            .letters = Letters::all,
+                            .max_numbers = 0,
+                            .after_symbols = "",
+                            .newlines = false};
+constexpr WordRule kLlama3 = {.contraction = Contraction::own,
+                              .any_lead = true,
+                              .letters = Letters::all,
+                              .max_numbers = 3,
+                              .after_symbols = "\r\n",
+                              .newlines = true};
+constexpr WordRule kQwen2 = {.contraction = Contraction::own,
+                             .any_lead = true,
+                             .letters = Letters::all,
+                             .max_numbers = 1,
+                             .after_symbols = "\r\n",
+                             .newlines = true};
+constexpr WordRule kQwen35 = {.contraction = Contraction::own,
+                              .any_lead = true,
+                              .letters = Letters::with_marks,
+                              .max_numbers = 1,
+                              .after_symbols = "\r\n",
+                              .newlines = true};
+constexpr WordRule kTekken = {.contraction = Contraction::none,
+                              .any_lead = true,
+                              .letters = Letters::by_case,
+                              .max_numbers = 1,
+                              .after_symbols = "\r\n/",
+                              .newlines = true};
+constexpr WordRule kGpt4o = {.contraction = Contraction::ends_letters,
+                             .any_lead = true,
+                             .letters = Letters::by_case,
+                             .max_numbers = 3,
+                             .after_symbols = "\r\n/",
+                             .newlines = true};
+
+// What one cut does with a piece.
+enum class Cut : uint8_t {
+    none,
+    words,             // by the kind's rule
+    punctuation_runs,  // [\p{P}\$\+<=>\^~\|]+ and what lies between
+    number_runs,       // \p{N}+ and what lies between
+    single_numbers,    // \p{N} and what lies between
+    digit_triples,     // [0-9][0-9][0-9] and what lies between
+};
+
+struct Kind {
+    std::string_view name;
+    WordRule rule;
+    Cut cuts[WordScanner::kMaxCuts];
+};
+
+// In the order of format::PreTokenizer.
+constexpr Kind kKinds[] = {
+    {"default", kGpt2, {Cut::punctuation_runs, Cut::words, Cut::number_runs, Cut::digit_triples}},
+    {"gpt2", kGpt2, {Cut::words}},
+    {"smollm", kGpt2, {Cut::single_numbers, Cut::words}},
+    {"llama-bpe", kLlama3, {Cut::words}},
+    {"qwen2", kQwen2, {Cut::words}},
+    {"qwen35", kQwen35, {Cut::words}},
+    {"tekken", kTekken, {Cut::words}},
+    {"gpt4o", kGpt4o, {Cut::words}},
+};
+static_assert(std::size(kKinds) == format::kPreTokenizers);
+static_assert(kKinds[size_t(PreTokenizer::gpt4o)].name == "gpt4o");
+
 struct Char {
     uint32_t value = 0;
     CharClass kind = CharClass::none;
     size_t next = 0;  // offset of the character after it
 };
 
-Char char_at(std::string_view text, size_t at, size_t end) {
-    if (at >= end) return {0, CharClass::none, end};
-    const CodePoint c = decode_utf8(text, at);
+// The functions below take a piece of the text; nothing outside it is looked at.
+Char char_at(std::string_view piece, size_t at) {
+    if (at >= piece.size()) return {0, CharClass::none, piece.size()};
+    const CodePoint c = decode_utf8(piece, at);
     return {c.value, char_class(c.value), at + c.n_bytes};
 }
 
-// [^\s\p{L}\p{N}], and not the end of the text.
-bool is_symbol(CharClass kind) {
-    return kind == CharClass::other || kind == CharClass::punctuation;
+bool is_newline(const Char& c) {
+    return c.value == '\r' || c.value == '\n';
+}
+
+bool is_number(const Char& c) {
+    return c.kind == CharClass::number;
+}
+
+bool is_lower_ascii(const Char& c) {
+    return c.value >= 'a' && c.value <= 'z';
+}
+
+bool is_upper_ascii(const Char& c) {
+    return c.value >= 'A' && c.value <= 'Z';
+}
+
+bool is_letter(const WordRule& rule, const Char& c) {
+    return c.kind == CharClass::letter ||
+           (c.kind == CharClass::mark && rule.letters == Letters::with_marks);
+}
+
+bool is_symbol(const WordRule& rule, const Char& c) {
+    switch (c.kind) {
+        case CharClass::other:
+        case CharClass::punctuation:
+            return true;
+        case CharClass::mark:
+            return rule.letters != Letters::with_marks;
+        default:
+            return false;
+    }
+}
+
+// Whether c may stand before the letters of a word.
+bool is_lead(const WordRule& rule, const Char& c) {
+    if (!rule.any_lead) return c.value == ' ';
+    return !is_newline(c) && c.kind != CharClass::letter && c.kind != CharClass::number;
 }
 
 template <class Wanted>
-size_t run_end(std::string_view text, size_t at, size_t end, Wanted wanted) {
-    for (Char c = char_at(text, at, end); at < end && wanted(c); c = char_at(text, at, end))
+size_t run_end(std::string_view piece, size_t at, Wanted wanted) {
+    for (Char c = char_at(piece, at); c.kind != CharClass::none && wanted(c);
+         c = char_at(piece, at)) {
         at = c.next;
+    }
     return at;
 }
 
-size_t class_run_end(std::string_view text, size_t at, size_t end, CharClass kind) {
-    return run_end(text, at, end, [kind](const Char& c) { return c.kind == kind; });
+// End of the longest run of characters that agree with the first about `wanted`.
+template <class Wanted>
+size_t alternating_end(std::string_view piece, size_t at, Wanted wanted) {
+    const bool first = wanted(char_at(piece, at));
+    return run_end(piece, at, [&](const Char& c) { return wanted(c) == first; });
 }
 
-// Bytes of 's 't 're 've 'm 'll 'd at an apostrophe, or 0.
-size_t contraction_bytes(std::string_view text, size_t at, size_t end, bool any_case) {
+// Bytes of a contraction at an apostrophe, or 0.
+size_t contraction_bytes(std::string_view piece, size_t at, bool any_case) {
     const auto letter = [&](size_t i) -> char {
-        if (at + i >= end) return '\0';
-        const char c = text[at + i];
+        if (at + i >= piece.size()) return '\0';
+        const char c = piece[at + i];
         return any_case && c >= 'A' && c <= 'Z' ? char(c | 0x20) : c;
     };
     if (letter(0) != '\'') return 0;
@@ -50,142 +182,130 @@ size_t contraction_bytes(std::string_view text, size_t at, size_t end, bool any_
     return 0;
 }
 
-// \s+(?!\S)|\s+ at a blank: a run that something follows leaves its last blank to it.
-size_t blanks_end(std::string_view text, size_t at, size_t end) {
-    size_t last = at, stop = at;
-    for (Char c = char_at(text, at, end); c.kind == CharClass::space;
-         c = char_at(text, stop, end)) {
+// [^a-z]*[^A-Z]+|[^a-z]+[^A-Z]* of letters, as a regular expression matches it: letters outside
+// ASCII belong to both sets, and the first alternative gives characters back to succeed.
+size_t by_case_end(std::string_view piece, size_t at) {
+    size_t after_caseless = at;  // after the last letter that is in both sets
+    for (Char c = char_at(piece, at); c.kind == CharClass::letter; c = char_at(piece, at)) {
+        if (is_lower_ascii(c)) {
+            return run_end(piece, at, [](const Char& l) {
+                return l.kind == CharClass::letter && !is_upper_ascii(l);
+            });
+        }
+        at = c.next;
+        if (!is_upper_ascii(c)) after_caseless = at;
+    }
+    return after_caseless;
+}
+
+size_t letters_end(const WordRule& rule, std::string_view piece, size_t at) {
+    if (rule.letters != Letters::by_case) {
+        return run_end(piece, at, [&](const Char& c) { return is_letter(rule, c); });
+    }
+    size_t end = by_case_end(piece, at);
+    if (end == at) end = run_end(piece, at, is_upper_ascii);
+    return rule.contraction == Contraction::ends_letters ? end + contraction_bytes(piece, end, true)
+                                                         : end;
+}
+
+size_t numbers_end(const WordRule& rule, std::string_view piece, size_t at) {
+    size_t n = 0;
+    return run_end(piece, at, [&](const Char& c) {
+        return is_number(c) && (rule.max_numbers == 0 || n++ < rule.max_numbers);
+    });
+}
+
+size_t symbols_end(const WordRule& rule, std::string_view piece, size_t at) {
+    const size_t end = run_end(piece, at, [&](const Char& c) { return is_symbol(rule, c); });
+    return run_end(piece, end, [&](const Char& c) {
+        for (const char allowed : rule.after_symbols) {
+            if (c.value == uint32_t(allowed)) return true;
+        }
+        return false;
+    });
+}
+
+// At white space. A run that something follows leaves its last character to it.
+size_t space_end(const WordRule& rule, std::string_view piece, size_t at) {
+    size_t last = at, stop = at, after_newline = at;
+    for (Char c = char_at(piece, at); c.kind == CharClass::space; c = char_at(piece, stop)) {
         last = stop;
         stop = c.next;
+        if (is_newline(c)) after_newline = stop;
     }
-    return stop < end && last > at ? last : stop;
+    if (rule.newlines && after_newline > at) return after_newline;
+    return stop < piece.size() && last > at ? last : stop;
 }
 
-// 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-size_t gpt2_end(std::string_view text, size_t at, size_t end) {
-    if (const size_t n = contraction_bytes(text, at, end, false)) return at + n;
-    const Char first = char_at(text, at, end);
-    const size_t start = first.value == ' ' ? first.next : at;
-    const Char c = char_at(text, start, end);
-    if (c.kind == CharClass::letter || c.kind == CharClass::number) {
-        return class_run_end(text, start, end, c.kind);
+size_t word_end(const WordRule& rule, std::string_view piece, size_t at) {
+    if (rule.contraction == Contraction::own || rule.contraction == Contraction::own_lower_case) {
+        const size_t n = contraction_bytes(piece, at, rule.contraction == Contraction::own);
+        if (n > 0) return at + n;
     }
-    if (is_symbol(c.kind)) {
-        return run_end(text, start, end, [](const Char& s) { return is_symbol(s.kind); });
-    }
-    return blanks_end(text, at, end);
+    const Char first = char_at(piece, at);
+    const size_t after_lead = is_lead(rule, first) ? first.next : at;
+    const size_t letters = is_letter(rule, first) ? at : after_lead;
+    if (is_letter(rule, char_at(piece, letters))) return letters_end(rule, piece, letters);
+
+    const size_t after_blank = first.value == ' ' ? first.next : at;
+    const size_t numbers = rule.max_numbers == 0 ? after_blank : at;
+    if (is_number(char_at(piece, numbers))) return numbers_end(rule, piece, numbers);
+    if (is_symbol(rule, char_at(piece, after_blank))) return symbols_end(rule, piece, after_blank);
+    return space_end(rule, piece, at);
 }
 
-// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*
-// |\s*[\r\n]+|\s+(?!\S)|\s+
-size_t llama_bpe_end(std::string_view text, size_t at, size_t end) {
-    if (const size_t n = contraction_bytes(text, at, end, true)) return at + n;
-    const auto is_newline = [](const Char& c) { return c.value == '\r' || c.value == '\n'; };
-    const Char first = char_at(text, at, end);
-    if (!is_newline(first) && first.kind != CharClass::number) {
-        const Char second = char_at(text, first.next, end);
-        if (first.kind == CharClass::letter || second.kind == CharClass::letter) {
-            return class_run_end(text, first.next, end, CharClass::letter);
-        }
-    }
-    if (first.kind == CharClass::number) {
-        size_t stop = first.next;
-        for (int n = 1; n < 3; n++) {
-            const Char c = char_at(text, stop, end);
-            if (c.kind != CharClass::number) break;
-            stop = c.next;
-        }
-        return stop;
-    }
-    const size_t start = first.value == ' ' ? first.next : at;
-    if (is_symbol(char_at(text, start, end).kind)) {
-        const size_t stop =
-            run_end(text, start, end, [](const Char& s) { return is_symbol(s.kind); });
-        return run_end(text, stop, end, is_newline);
-    }
-    size_t after_newline = at;
-    for (size_t i = at; i < end;) {
-        const Char c = char_at(text, i, end);
-        if (c.kind != CharClass::space) break;
-        i = c.next;
-        if (is_newline(c)) after_newline = i;
-    }
-    return after_newline > at ? after_newline : blanks_end(text, at, end);
-}
-
-// [\p{P}\$\+<=>\^~\|]
 bool is_default_punctuation(const Char& c) {
-    switch (c.value) {
-        case '$':
-        case '+':
-        case '<':
-        case '=':
-        case '>':
-        case '^':
-        case '~':
-        case '|':
-            return true;
-        default:
-            return c.kind == CharClass::punctuation;
+    constexpr std::string_view kMore = "$+<=>^~|";
+    for (const char more : kMore) {
+        if (c.value == uint32_t(more)) return true;
     }
+    return c.kind == CharClass::punctuation;
 }
 
-// End of the maximal run of characters that agree with the first about `wanted`.
-template <class Wanted>
-size_t alternating_end(std::string_view text, size_t at, size_t end, Wanted wanted) {
-    const bool first = wanted(char_at(text, at, end));
-    return run_end(text, at, end, [&](const Char& c) { return wanted(c) == first; });
-}
-
-bool is_number(const Char& c) {
-    return c.kind == CharClass::number;
-}
-
-// [0-9][0-9][0-9] isolated: the end of a match at `at`, or the start of the next one.
-size_t digit_triple_end(std::string_view text, size_t at, size_t end) {
+// The end of three digits at `at`, or else the start of the next three.
+size_t digit_triple_end(std::string_view piece, size_t at) {
     size_t n_digits = 0;
-    for (size_t i = at; i < end; i++) {
-        n_digits = text[i] >= '0' && text[i] <= '9' ? n_digits + 1 : 0;
+    for (size_t i = at; i < piece.size(); i++) {
+        n_digits = piece[i] >= '0' && piece[i] <= '9' ? n_digits + 1 : 0;
         if (n_digits == 3) return i - at == 2 ? i + 1 : i - 2;
     }
-    return end;
+    return piece.size();
+}
+
+size_t cut_end(const Kind& kind, Cut cut, std::string_view piece, size_t at) {
+    switch (cut) {
+        case Cut::words:
+            return word_end(kind.rule, piece, at);
+        case Cut::punctuation_runs:
+            return alternating_end(piece, at, is_default_punctuation);
+        case Cut::number_runs:
+            return alternating_end(piece, at, is_number);
+        case Cut::single_numbers: {
+            const Char first = char_at(piece, at);
+            return is_number(first) ? first.next : alternating_end(piece, at, is_number);
+        }
+        case Cut::digit_triples:
+            return digit_triple_end(piece, at);
+        case Cut::none:
+            break;
+    }
+    return piece.size();
 }
 
 }  // namespace
 
-// Four expressions in turn: punctuation runs; GPT-2's; number runs; triples of ASCII digits.
-size_t WordScanner::default_end() {
-    if (at_ == outer_end_)
-        outer_end_ = alternating_end(text_, at_, text_.size(), is_default_punctuation);
-    if (at_ == word_end_) word_end_ = gpt2_end(text_, at_, outer_end_);
-    if (at_ == run_end_) run_end_ = alternating_end(text_, at_, word_end_, is_number);
-    return digit_triple_end(text_, at_, run_end_);
+std::string_view pre_tokenizer_name(PreTokenizer kind) {
+    return size_t(kind) < std::size(kKinds) ? kKinds[size_t(kind)].name : "unknown";
 }
 
 bool WordScanner::next(std::string_view* word) {
     if (at_ >= text_.size()) return false;
-    size_t end = 0;
-    switch (kind_) {
-        case format::PreTokenizer::default_:
-            end = default_end();
-            break;
-        case format::PreTokenizer::gpt2:
-            end = gpt2_end(text_, at_, text_.size());
-            break;
-        case format::PreTokenizer::smollm: {  // \p{N} isolated, then GPT-2's
-            const Char c = char_at(text_, at_, text_.size());
-            if (is_number(c)) {
-                end = outer_end_ = c.next;
-            } else {
-                if (at_ == outer_end_)
-                    outer_end_ = alternating_end(text_, at_, text_.size(), is_number);
-                end = gpt2_end(text_, at_, outer_end_);
-            }
-            break;
-        }
-        case format::PreTokenizer::llama_bpe:
-            end = llama_bpe_end(text_, at_, text_.size());
-            break;
+    const Kind& kind = kKinds[size_t(kind_)];
+    size_t end = text_.size();
+    for (size_t i = 0; i < kMaxCuts; i++) {
+        // A cut whose piece goes on is not asked again.
+        if (at_ == end_[i]) end_[i] = cut_end(kind, kind.cuts[i], {text_.data(), end}, at_);
+        end = end_[i];
     }
     *word = {text_.data() + at_, end - at_};
     at_ = end;

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "model/text/encoder.h"
+#include "model/text/pretokenizer.h"
 #include "model/text/tokenizer_layout.h"
 #include "model/text/unicode.h"
 
@@ -42,6 +44,18 @@ int byte_of_piece(std::string_view piece) {
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+// Whether a blank follows something that is none.
+bool holds_word_end(std::string_view piece) {
+    bool blank = true;
+    for (size_t at = 0; at < piece.size();) {
+        const bool last = blank;
+        blank = is_spm_blank(piece, at);
+        if (blank && !last) return true;
+        at += utf8_lead_bytes(piece[at]);
+    }
+    return false;
+}
+
 bool is_finite(float f) {
     uint32_t bits;
     std::memcpy(&bits, &f, sizeof bits);
@@ -63,9 +77,11 @@ Status Tokenizer::check_header(std::string_view file, uint64_t at, size_t n_byte
     if (uint32_t(h.kind) > uint32_t(Vocab::none)) {
         return wrong("kind", &h.kind, uint32_t(h.kind), "0 (bpe), 1 (spm), 2 (none)");
     }
-    if (uint32_t(h.pre) > uint32_t(PreTokenizer::llama_bpe)) {
-        return wrong("pre", &h.pre, uint32_t(h.pre),
-                     "0 (default), 1 (gpt2), 2 (smollm), 3 (llama_bpe)");
+    if (uint32_t(h.pre) >= format::kPreTokenizers) {
+        const uint32_t last = format::kPreTokenizers - 1;
+        return wrong(
+            "pre", &h.pre, uint32_t(h.pre),
+            Text<64>("0 to ", last, " (", pre_tokenizer_name(PreTokenizer(last)), ")").view());
     }
     const uint32_t max_vocab = h.kind == Vocab::none ? 0 : format::kMaxVocab;
     const uint32_t max_merges = h.kind == Vocab::bpe ? format::kMaxMerges : 0;
@@ -103,16 +119,15 @@ Status Tokenizer::check_header(std::string_view file, uint64_t at, size_t n_byte
         uint32_t id;
     } flags[] = {{"add_bos", &h.add_bos, h.bos},
                  {"add_eos", &h.add_eos, h.eos},
-                 {"add_space_prefix", &h.add_space_prefix, 0}};
+                 {"add_space_prefix", &h.add_space_prefix, 0},
+                 {"ignore_merges", &h.ignore_merges, 0}};
     for (const auto& f : flags) {
         if (*f.flag > 1 || (*f.flag == 1 && f.id == kNoToken)) {
             return wrong(f.name, f.flag, *f.flag,
                          f.id == kNoToken ? "0, as there is no such token" : "0 or 1");
         }
     }
-    for (const uint32_t& word : h.reserved) {
-        if (word != 0) return wrong("reserved", &word, word, "0");
-    }
+    if (h.reserved != 0) return wrong("reserved", &h.reserved, h.reserved, "0");
     const uint64_t max_string_bytes = uint64_t{h.n_vocab} * format::kMaxTokenBytes;
     if (h.string_bytes > max_string_bytes || h.string_bytes > 0xffffffffu) {
         return wrong("string_bytes", &h.string_bytes, h.string_bytes,
@@ -143,19 +158,19 @@ Status Tokenizer::check_strings(std::string_view file, uint64_t at) const {
                                         " within ", h.string_bytes)
                                    .view());
         }
-        if (types_[id] < uint8_t(TokenType::normal) || types_[id] > uint8_t(TokenType::byte)) {
-            return field_error(file, Text<64>("tokenizer type[", id, "]").view(),
-                               at + layout.type + id, uint32_t{types_[id]}, "1 to 6");
-        }
         const TokenType kind = type(id);
+        const bool known = kind >= TokenType::normal && kind <= TokenType::byte;
+        if (!known || (strips_right(id) && !is_special(kind))) {
+            return field_error(file, Text<64>("tokenizer type[", id, "]").view(),
+                               at + layout.type + id, Hex{types_[id]},
+                               "1 to 6, and 0x80 added for special tokens that strip");
+        }
         const std::string_view text = piece(id);
         const auto wrong = [&](const auto& found, std::string_view allowed) {
             return field_error(file, Text<64>("tokenizer piece ", id).view(),
                                at + layout.strings + begin, found, allowed);
         };
-        if (text.empty() && kind != TokenType::control && kind != TokenType::unused) {
-            return wrong("no bytes", "at least one, except for control and unused tokens");
-        }
+        if (text.empty()) return wrong("no bytes", "at least one");
         if (is_special(kind) && text.size() > kMaxSpecialBytes) {
             return wrong(Text<32>(text.size(), " bytes").view(),
                          Text<64>("up to ", kMaxSpecialBytes, " bytes for a special token").view());
@@ -194,7 +209,7 @@ Status Tokenizer::check_arrays(std::string_view file, uint64_t at) const {
                 Text<64>("a piece after that of ", last, ", or the same and a higher id").view());
         }
         // One for a byte alphabet's word and one special: more would only slow look-ups down.
-        if (i >= 2 && !a.empty() && same(piece(by_text_[i - 2]), b)) {
+        if (i >= 2 && same(piece(by_text_[i - 2]), b)) {
             return wrong("at most two tokens of one text");
         }
     }
@@ -259,21 +274,17 @@ Result<Tokenizer> Tokenizer::open(std::string_view file, uint64_t extent_offset,
 
 void Tokenizer::index() {
     const TokenizerHeader& h = *header_;
-    uint32_t n_empty = 0;
+    words_stand_alone_ = h.kind == Vocab::spm;
     uint32_t count[256] = {};
     for (uint32_t id = 0; id < h.n_vocab; id++) {
         const std::string_view text = piece(id);
-        if (text.empty()) {
-            n_empty++;
-            continue;
-        }
+        words_stand_alone_ = words_stand_alone_ && !holds_word_end(text);
         count[uint8_t(text[0])]++;
         if (is_special(type(id))) {
             begins_special_[uint8_t(text[0])] = true;
             if (text.size() > max_special_bytes_) max_special_bytes_ = text.size();
         }
     }
-    by_first_byte_[0] = n_empty;
     for (size_t b = 0; b < 256; b++) by_first_byte_[b + 1] = by_first_byte_[b] + count[b];
 
     for (uint32_t b = 0; b < 256; b++) {
@@ -378,9 +389,9 @@ std::string_view Tokenizer::decode(TokenId id, std::span<char> buffer, bool show
     if (!spm) return text;
     size_t n = 0;
     for (size_t i = 0; i < text.size();) {
-        if (text.size() - i >= 3 && std::memcmp(text.data() + i, "\xe2\x96\x81", 3) == 0) {
+        if (is_spm_blank(text, i)) {
             buffer[n++] = ' ';
-            i += 3;
+            i += kSpmBlank.size();
         } else {
             buffer[n++] = text[i++];
         }

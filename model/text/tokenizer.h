@@ -24,16 +24,16 @@ struct TokenSink;
 class Tokenizer {
   public:
     // Validates counts, offsets, sortedness, ids and special ids; `file` and `extent_offset` are
-    // for messages. The bytes must be 8-byte aligned and outlive the tokenizer. Pieces of bpe need
-    // not be UTF-8 (single bytes are pieces); those of spm and special tokens must be. Empty pieces
-    // are refused unless unused/control. For Vocab::none everything is empty. In a bpe vocabulary
-    // TokenType::byte means a piece outside the byte alphabet: it stands for its own bytes and
-    // encode() never yields it.
+    // for messages. The bytes must be 8-byte aligned and outlive the tokenizer. Pieces are not
+    // empty. Those of bpe need not be UTF-8 (single bytes are pieces); those of spm and special
+    // tokens must be. For Vocab::none there are none. In a bpe vocabulary TokenType::byte means a
+    // piece outside the byte alphabet: it stands for its own bytes and encode() never yields it.
     static Result<Tokenizer> open(std::string_view file, uint64_t extent_offset,
                                   std::span<const uint8_t> bytes);
 
     // Where in a text special tokens (control, unknown) are recognised by their literal text. As in
-    // llama.cpp user-defined tokens are recognised everywhere, longer ones first.
+    // llama.cpp user-defined tokens are recognised everywhere, longer ones first. A token with
+    // format::kStripsRight drops the ASCII white space after it, whatever segment that lies in.
     enum class Specials { parse, literal };
     struct Segment {
         std::string_view text;
@@ -62,7 +62,10 @@ class Tokenizer {
     bool ends_generation(TokenId id) const;
     size_t n_vocab() const { return header_ ? header_->n_vocab : 0; }
     const format::TokenizerHeader& header() const { return *header_; }
-    format::TokenType type(TokenId id) const { return format::TokenType(types_[id]); }
+    format::TokenType type(TokenId id) const {
+        return format::TokenType(types_[id] & uint8_t(~format::kStripsRight));
+    }
+    bool strips_right(TokenId id) const { return types_[id] & format::kStripsRight; }
 
   private:
     const format::TokenizerHeader* header_ = nullptr;
@@ -77,6 +80,7 @@ class Tokenizer {
     uint32_t byte_token_[256] = {};     // bpe: the piece of one byte; spm: <0xNN>
     bool begins_special_[256] = {};
     size_t max_special_bytes_ = 0;
+    bool words_stand_alone_ = false;  // spm: in no piece a blank (U+2581) follows anything else
 
     struct TextRange {
         uint32_t begin, end;
@@ -96,6 +100,7 @@ class Tokenizer {
     void encode_bpe(std::string_view text, EncodeScratch& scratch, TokenSink& sink) const;
     void encode_spm(std::string_view text, bool prefix, EncodeScratch& scratch,
                     TokenSink& sink) const;
+    void merge_spm(std::string_view text, EncodeScratch& scratch, TokenSink& sink) const;
 };
 
 }  // namespace axiom

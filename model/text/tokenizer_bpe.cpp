@@ -39,13 +39,10 @@ void Tokenizer::encode_bpe(std::string_view text, EncodeScratch& scratch, TokenS
         n_bytes += encode_utf8(c.value, &scratch.fragment[n_bytes]);
         at += c.n_bytes;
     }
-    // Llama 3's vocabulary holds words that its merges do not reach: a whole word wins.
-    const bool ignore_merges = header_->pre == format::PreTokenizer::llama_bpe;
-
     WordScanner words(header_->pre, {scratch.fragment.data(), n_bytes});
     Merger merger(scratch.symbols, scratch.heap);
     for (std::string_view word; words.next(&word);) {
-        if (ignore_merges) {
+        if (header_->ignore_merges) {
             const TokenId id = find_word(word);
             if (id != format::kNoToken) {
                 sink.push(id);

@@ -16,6 +16,15 @@ size_t Tokenizer::scratch_bytes(size_t n_bytes) {
     return EncodeScratch::bytes_needed(n_bytes);
 }
 
+namespace {
+
+// As isspace() of the C locale.
+bool is_ascii_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+}  // namespace
+
 // The longest special token that begins at `begin`, is free and may stand there. Walks down by_text
 // one byte at a time, as down a trie.
 SpecialMatch Tokenizer::longest_special(const EncodeScratch& scratch, size_t begin,
@@ -62,8 +71,9 @@ SpecialMatch Tokenizer::longest_special(const EncodeScratch& scratch, size_t beg
 }
 
 // llama.cpp cuts a text at every occurrence of each special token, the longest token first (of
-// equals the lower id, as far as its sort is stable), each from left to right. The same by taking,
-// again and again, the first match in that order that is still free.
+// equals the lower id, as far as its sort is stable), each from left to right; white space after a
+// token that strips goes at once, as far as it is free. The same by taking, again and again, the
+// first match in that order that is still free.
 void Tokenizer::mark_specials(EncodeScratch& scratch) const {
     const size_t n_bytes = scratch.text.size();
     SpecialMatch* heap = scratch.matches.data();
@@ -87,6 +97,12 @@ void Tokenizer::mark_specials(EncodeScratch& scratch) const {
             uint8_t* marks = &scratch.marks[match.begin];
             for (size_t i = 0; i < match.n_bytes; i++) marks[i] |= kClaimed;
             marks[0] |= kSpecialBegin;
+            if (!strips_right(match.id)) continue;
+            for (size_t i = match.begin + match.n_bytes;
+                 i < n_bytes && !(scratch.marks[i] & kClaimed) && is_ascii_space(scratch.text[i]);
+                 i++) {
+                scratch.marks[i] |= kClaimed | kStripped;
+            }
         } else if (free.n_bytes > 0) {
             heap[n_heap++] = free;
             std::push_heap(heap, heap + n_heap, after);
@@ -128,13 +144,17 @@ Result<size_t> Tokenizer::encode(std::span<const Segment> segments, bool add_bos
     bool after_special = true;
     for (size_t begin = 0; begin < n_bytes;) {
         const uint8_t first = scratch.marks[begin];
+        if (first & kStripped) {
+            begin++;
+            continue;
+        }
         bool parse = true;
         size_t end = begin;
         do {
             parse = parse && (scratch.marks[end] & kParse);
             end++;
         } while (end < n_bytes && !(scratch.marks[end] & kSpecialBegin) &&
-                 (scratch.marks[end] & kClaimed) == (first & kClaimed));
+                 (scratch.marks[end] & (kClaimed | kStripped)) == (first & kClaimed));
         const std::string_view text(&scratch.text[begin], end - begin);
         if (first & kClaimed) {
             sink.push(find_special(text, parse));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Where the arrays of a tokenizer extent lie (model/format/tokenizer_section.h lists them), and limits beyond those
-// of format.h. Shared by Tokenizer::open, which checks, and the packer, which writes.
+// Where the arrays of a tokenizer extent lie (model/format/tokenizer_section.h lists them), and
+// limits beyond those of format.h. Shared by Tokenizer::open, which checks, and the packer, which
+// writes.
 #pragma once
 
 #include <cstdint>

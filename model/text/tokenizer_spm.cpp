@@ -18,14 +18,19 @@ uint32_t priority_of(float score) {
     return bits & 0x80000000u ? bits : 0x7fffffffu - bits;
 }
 
+// Characters as their lead bytes promise them, whatever follows.
+size_t character_end(std::string_view text, size_t at) {
+    const size_t n = utf8_lead_bytes(text[at]);
+    return n < text.size() - at ? at + n : text.size();
+}
+
 }  // namespace
 
 void Tokenizer::encode_spm(std::string_view text, bool prefix, EncodeScratch& scratch,
                            TokenSink& sink) const {
-    constexpr char kBlank[] = {'\xe2', '\x96', '\x81'};  // U+2581 stands for a blank
     size_t n_bytes = 0;
     const auto put_blank = [&] {
-        for (const char c : kBlank) scratch.fragment[n_bytes++] = c;
+        for (const char c : kSpmBlank) scratch.fragment[n_bytes++] = c;
     };
     if (prefix) put_blank();
     for (const char c : text) {
@@ -36,33 +41,51 @@ void Tokenizer::encode_spm(std::string_view text, bool prefix, EncodeScratch& sc
         }
     }
 
-    // Characters as their lead bytes promise them, whatever follows.
-    const char* fragment = scratch.fragment.data();
+    // Where no piece goes on past the end of a word, words can be merged one by one, which keeps
+    // rows and heaps short.
+    const std::string_view fragment(scratch.fragment.data(), n_bytes);
+    size_t begin = 0;
+    bool after_blank = true;
+    for (size_t at = 0; words_stand_alone_ && at < n_bytes;) {
+        const bool blank = is_spm_blank(fragment, at);
+        if (blank && !after_blank) {
+            merge_spm({fragment.data() + begin, at - begin}, scratch, sink);
+            begin = at;
+        }
+        after_blank = blank;
+        at = character_end(fragment, at);
+    }
+    merge_spm({fragment.data() + begin, n_bytes - begin}, scratch, sink);
+}
+
+void Tokenizer::merge_spm(std::string_view text, EncodeScratch& scratch, TokenSink& sink) const {
     Merger merger(scratch.symbols, scratch.heap);
     merger.clear();
-    for (size_t at = 0; at < n_bytes;) {
+    for (size_t at = 0; at < text.size();) {
         merger.append(uint32_t(at), format::kNoToken);
-        const size_t n = utf8_lead_bytes(fragment[at]);
-        at = n < n_bytes - at ? at + n : n_bytes;
+        at = character_end(text, at);
     }
     const auto end_of = [&](uint32_t i) {
-        return merger[i].next == Merger::kNone ? n_bytes : size_t{merger[i].next};
+        return merger[i].next == Merger::kNone ? text.size() : size_t{merger[i].next};
+    };
+    const auto find_between = [&](size_t from, size_t to) {
+        return find({text.data() + from, to - from});
     };
     merger.run([&](uint32_t left, uint32_t right) -> PairMerge {
-        const TokenId id = find({fragment + left, end_of(right) - left});
+        const TokenId id = find_between(left, end_of(right));
         if (id == format::kNoToken) return {};
         return {priority_of(score_[id]), id};
     });
 
     for (uint32_t i = 0; i != Merger::kNone; i = merger[i].next) {
         TokenId id = merger[i].token;
-        if (id == format::kNoToken) id = find({fragment + i, end_of(i) - i});
+        if (id == format::kNoToken) id = find_between(i, end_of(i));
         if (id != format::kNoToken) {
             sink.push(id);
             continue;
         }
         for (size_t at = i; at < end_of(i); at++) {
-            id = byte_token_[uint8_t(fragment[at])];
+            id = byte_token_[uint8_t(text[at])];
             if (id == format::kNoToken) id = header_->unk;
             if (id != format::kNoToken) sink.push(id);
         }

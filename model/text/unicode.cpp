@@ -3,6 +3,7 @@
 #include "model/text/unicode.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 namespace axiom {
@@ -12,6 +13,18 @@ namespace {
 constexpr uint32_t kClassStarts[] = {
 #include "model/text/unicode_tables.inc"
 };
+
+constexpr CharClass class_in_table(uint32_t code_point) {
+    const uint32_t key = code_point << 3 | 7;
+    const uint32_t* after = std::upper_bound(std::begin(kClassStarts), std::end(kClassStarts), key);
+    return CharClass(after[-1] & 7);
+}
+
+constexpr std::array<CharClass, 128> kAsciiClasses = [] {
+    std::array<CharClass, 128> classes{};
+    for (uint32_t c = 0; c < classes.size(); c++) classes[c] = class_in_table(c);
+    return classes;
+}();
 
 bool continues(std::string_view text, size_t at, size_t n) {
     if (text.size() - at <= n) return false;
@@ -24,10 +37,8 @@ bool continues(std::string_view text, size_t at, size_t n) {
 }  // namespace
 
 CharClass char_class(uint32_t code_point) {
-    if (code_point > 0x10ffff) return CharClass::other;
-    const uint32_t key = code_point << 3 | 7;
-    const uint32_t* after = std::upper_bound(std::begin(kClassStarts), std::end(kClassStarts), key);
-    return CharClass(after[-1] & 7);
+    if (code_point < kAsciiClasses.size()) return kAsciiClasses[code_point];
+    return code_point > 0x10ffff ? CharClass::other : class_in_table(code_point);
 }
 
 size_t utf8_lead_bytes(char lead) {

@@ -9,14 +9,16 @@
 
 namespace axiom {
 
-// space: White_Space. The classes are disjoint; whatever is not one of the named is `other`,
-// unassigned code points and those past U+10FFFF included. `none` is the class past a text's end.
+// Unicode's general categories L, N, P and M; space: White_Space. The classes are disjoint;
+// whatever is not one of the named is `other`, unassigned code points and those past U+10FFFF
+// included. `none` is the class past a text's end.
 enum class CharClass : uint8_t {
     other = 0,
     letter = 1,
     number = 2,
     punctuation = 3,
     space = 4,
+    mark = 5,
     none
 };
 
@@ -31,7 +33,7 @@ struct CodePoint {
 
 // The code point at text[at], at < text.size(), as lenient as llama.cpp is: overlong forms and
 // surrogates are taken as they stand. A byte that starts no complete sequence, or one past
-// U+10FFFF, is U+FFFD of one byte (llama.cpp since pull request 11729).
+// U+10FFFF (where llama.cpp stops the program), is U+FFFD of one byte.
 CodePoint decode_utf8(std::string_view text, size_t at);
 // out holds 4 bytes; returns how many were written. code_point <= 0x10ffff.
 size_t encode_utf8(uint32_t code_point, char* out);

@@ -7,6 +7,7 @@ void ResidentWeights::bind(const Weights& weights, std::span<LayerWeights> layer
     AXIOM_CHECK(layers.size() == weights.config.n_layer);
     for (size_t i = 0; i < layers.size(); i++) layers[i] = weights.layer(i);
     layers_ = layers;
+    weights_ = &weights;
 }
 
 Status ResidentWeights::acquire(size_t i_layer, const LayerWeights** layer) {
@@ -16,5 +17,11 @@ Status ResidentWeights::acquire(size_t i_layer, const LayerWeights** layer) {
 }
 
 void ResidentWeights::release(size_t) {}
+
+Status ResidentWeights::acquire_experts(size_t i_layer, std::span<const uint32_t> experts,
+                                        ExpertWeights* out) {
+    for (size_t i = 0; i < experts.size(); i++) out[i] = weights_->expert(i_layer, experts[i]);
+    return {};
+}
 
 }  // namespace axiom

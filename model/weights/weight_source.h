@@ -25,9 +25,10 @@ class WeightSource {
     virtual void release(size_t i_layer) = 0;
 
     // Inside an acquired layer, at a barrier, once the routes of this batch are known: makes these
-    // experts (ascending, each once) readable until release(i). The default is for sources that
-    // have all experts with acquire().
-    virtual Status acquire_experts(size_t, std::span<const uint32_t>) { return {}; }
+    // experts (ascending, each once) readable until release(i), and says where: out[j] is of
+    // experts[j].
+    virtual Status acquire_experts(size_t i_layer, std::span<const uint32_t> experts,
+                                   ExpertWeights* out) = 0;
 
     // At the barriers between the stages of a layer, if polls(): a few hundred nanoseconds at most,
     // for handing the next read to a disk. Never waits.
@@ -41,13 +42,17 @@ class WeightSource {
 // Weights in memory: every layer is bound once.
 class ResidentWeights final : public WeightSource {
   public:
-    // `layers` [n_layer] receives the views; it and the weights' bytes outlive this.
+    // `layers` [n_layer] receives the views; it and the weights' bytes outlive this, and so do the
+    // weights.
     void bind(const Weights& weights, std::span<LayerWeights> layers);
 
     Status acquire(size_t i_layer, const LayerWeights** layer) override;
     void release(size_t i_layer) override;
+    Status acquire_experts(size_t i_layer, std::span<const uint32_t> experts,
+                           ExpertWeights* out) override;
 
   private:
+    const Weights* weights_ = nullptr;
     std::span<const LayerWeights> layers_;
 };
 

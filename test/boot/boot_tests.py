@@ -402,7 +402,7 @@ class BadInput:
 def returns_to_firmware(suite):
     """Started by the firmware with a bad file: the error stays on the console and the next boot
     option (the shell, with our startup.nsh) gets its turn."""
-    bad = next(b for b in badfiles.all_files(suite.tiny.read_bytes()) if b.field == "config.n_head")
+    bad = next(b for b in badfiles.all_files(suite.tiny.read_bytes()) if b.field == "config.layer[0].n_head")
     files = {
         "EFI/BOOT/BOOTX64.EFI": suite.efi,
         "axiom/model.axm": suite.source("n_head.axm", bad.data),

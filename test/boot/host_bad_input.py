@@ -39,6 +39,14 @@ def problem(host, path, bad):
     return messages.problem(lines[0], bad, path.name)
 
 
+def forged_problem(pack, path, bad):
+    path.write_bytes(bad.data)
+    done = subprocess.run([pack, "--verify", str(path)], capture_output=True, timeout=60)
+    if done.returncode != 1:
+        return f"exit status: found {done.returncode}, allowed 1"
+    return messages.problem(done.stderr.decode(errors="replace").strip(), bad, path.name)
+
+
 def missing_problem(host, folder):
     done = run(host, folder / "missing.axm")
     text = done.stderr.decode(errors="replace")
@@ -142,11 +150,21 @@ def main():
         done = run(host, tiny)
         return None if done.returncode == 0 else done.stderr.decode(errors="replace")
 
+    def written_problem():
+        valid = badfiles.Packed(tiny.read_bytes())
+        again = badfiles.build([valid.part(i) for i in range(valid.n_extents)])
+        return None if again.data == valid.data else "found other bytes"
+
     check("axiom-host accepts the file that the bad ones are made from", valid_problem)
+    check("that file's own parts give its bytes again, checksums and root", written_problem)
     for bad in badfiles.all_files(tiny.read_bytes()):
         path = folder / (bad.name + ".axm")
         path.write_bytes(bad.data)
         check(f"axiom-host refuses {bad.title}", lambda: problem(host, path, bad))
+    pack = str(arguments.build / "axiom-pack")
+    for bad in badfiles.forged_files(tiny.read_bytes()):
+        path = folder / (bad.name + ".axm")
+        check(f"axiom-pack --verify refuses {bad.title}", lambda: forged_problem(pack, path, bad))
     check("axiom-host names a model that is not there", lambda: missing_problem(host, folder))
     check(
         "axiom-host refuses a model larger than memory",

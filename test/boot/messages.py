@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# What an error message about a bad packed file must hold, for both programs that print one.
+# What an error message about a bad packed file must hold, for the programs that print one.
 import re
 
 FORM = re.compile(
-    r"axiom(-host)?: error: (?P<file>.*?): (?P<field>\S.*?) at offset "
+    r"axiom(-pack|(-host)?: error): (?P<file>.*?): (?P<field>\S.*?) at offset "
     r"(?P<offset>0x[0-9a-f]+): found (?P<found>.+), allowed (?P<allowed>.+)$"
 )
 
@@ -16,6 +16,7 @@ def problem(message, bad, file_name):
     for what, found, allowed, good in (
         ("file", match["file"], file_name, re.split(r"[/\\]", match["file"])[-1] == file_name),
         ("field", match["field"], bad.field, bad.field in match["field"]),
+        ("what is allowed", match["allowed"], bad.allowed, bad.allowed in match["allowed"]),
         ("offset", match["offset"], hex(bad.offset), int(match["offset"], 16) == bad.offset),
     ):
         if not good:

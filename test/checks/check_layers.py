@@ -16,14 +16,25 @@ MAY_INCLUDE = {
     "bench": {"core", "model", "bench"},
     "test": {"core", "model", "efi", "packer", "bench", "test"},
 }
-# Inside model/, a room may include from these and itself: format <- text <- weights, report <- engine <- run.
-MODEL_MAY_INCLUDE = {
-    "format": set(),
-    "text": {"format"},
-    "weights": {"format", "text"},
-    "report": {"format"},
-    "engine": {"format", "text", "weights", "report"},
-    "run": {"format", "text", "weights", "report", "engine"},
+# Inside a folder with rooms, a room may include from these and itself. Files above the rooms may
+# include from all of them.
+ROOM_MAY_INCLUDE = {
+    # format <- text <- weights, report <- engine <- run
+    "model": {
+        "format": set(),
+        "text": {"format"},
+        "weights": {"format", "text"},
+        "report": {"format"},
+        "engine": {"format", "text", "weights", "report"},
+        "run": {"format", "text", "weights", "report", "engine"},
+    },
+    # memory <- dev <- cpu <- boot <- main.cpp
+    "efi": {
+        "memory": set(),
+        "dev": {"memory"},
+        "cpu": {"memory", "dev"},
+        "boot": {"memory", "dev", "cpu"},
+    },
 }
 # Headers that compile freestanding and call nothing that firmware lacks.
 FREESTANDING = {
@@ -37,7 +48,8 @@ EFI_HEADER = re.compile(r"efi\w*\.h$")
 
 RULES = {
     "one-way": "includes point one way: core <- model <- { efi, packer, bench, test }",
-    "rooms": "inside model/: format <- text <- weights, report <- engine <- run",
+    "rooms": "inside model/: format <- text <- weights, report <- engine <- run; "
+             "inside efi/: memory <- dev <- cpu <- boot <- main",
     "rooted": "quoted includes are paths from the top of the tree to files that exist",
     "freestanding": "core, model and efi include freestanding headers only",
     "firmware": "firmware headers are included by efi only",
@@ -75,12 +87,13 @@ def line_violations(root, folder, file, line):
         elif top not in MAY_INCLUDE[folder]:
             allowed = ", ".join(sorted(MAY_INCLUDE[folder]))
             yield "one-way", f'found "{ours}" in {folder}/, allowed includes from {allowed}'
-        elif folder == top == "model":
+        elif folder == top and file.count("/") > 1:
             room, other = file.split("/")[1], ours.split("/")[1]
-            allowed = MODEL_MAY_INCLUDE.get(room, set()) | {room}
-            if other not in allowed:
+            rooms = ROOM_MAY_INCLUDE.get(folder, {})
+            allowed = rooms.get(room, set()) | {room}
+            if rooms and other not in allowed:
                 names = ", ".join(sorted(allowed))
-                yield "rooms", f'found "{ours}" in model/{room}/, allowed includes from {names}'
+                yield "rooms", f'found "{ours}" in {folder}/{room}/, allowed includes from {names}'
         return
     if EFI_HEADER.match(system):
         if folder != "efi":

@@ -59,11 +59,15 @@ def _(tmp):
 LAYER_VIOLATIONS = [
     ("core that includes model", "core/fmt.cpp", '#include "model/format/config.h"\n'),
     ("model that includes packer", "model/format/config.h", '#include "packer/gguf.h"\n'),
-    ("model that includes efi, with blanks", "model/text/chat.h", '  #  include   "efi/acpi.h"\n'),
+    ("model that includes efi, with blanks", "model/text/chat.h", '  #  include   "efi/dev/acpi.h"\n'),
     ("text that includes the engine", "model/text/chat.h", '#include "model/engine/sampler.h"\n'),
     ("the engine that includes a run", "model/engine/sampler.h", '#include "model/run/run.h"\n'),
+    ("memory that includes a device", "efi/memory/paging.h", '#include "efi/dev/serial.h"\n'),
+    ("a device that includes the CPU", "efi/dev/keys.cpp", '#include "efi/cpu/crash.h"\n'),
+    ("the CPU that includes boot services", "efi/cpu/smp.cpp", '#include "efi/boot/firmware.h"\n'),
+    ("a room of efi that includes what is above the rooms", "efi/boot/exit.cpp", '#include "efi/fault.h"\n'),
     ("packer that includes bench", "packer/gguf.cpp", '#include "bench/host_machine.h"\n'),
-    ("efi that includes packer", "efi/acpi.cpp", '#include "packer/gguf.h"\n'),
+    ("efi that includes packer", "efi/dev/acpi.cpp", '#include "packer/gguf.h"\n'),
     ("core that includes a firmware header", "core/slab.h", "#include <efi.h>\n"),
     ("packer that includes a firmware header", "packer/gguf.h", "#include <efilib.h>\n"),
     ("core that includes a Linux header", "core/team.cpp", "#include <unistd.h>\n"),
@@ -72,7 +76,7 @@ LAYER_VIOLATIONS = [
     ("model that includes cmath", "model/engine/sampler.cpp", "#include <cmath>\n"),
     ("model that includes intrinsics", "model/engine/sampler.cpp", "#include <immintrin.h>\n"),
     ("core outside kernels that includes AVX intrinsics", "core/mathf.cpp", "#include <immintrin.h>\n"),
-    ("efi that includes a Linux header", "efi/acpi.cpp", "#include <cstdio>\n"),
+    ("efi that includes a Linux header", "efi/dev/acpi.cpp", "#include <cstdio>\n"),
     ("core with a platform conditional", "core/clock.h", "#ifdef __linux__\n#endif\n"),
     ("model with a platform conditional", "model/weights/weights.h", "#if defined(_WIN32)\n#endif\n"),
     ("an include that is not from the top of the tree", "core/fmt.cpp", '#include "fmt.h"\n'),
@@ -239,6 +243,16 @@ def _(tmp):
 def _(tmp):
     objects, _ = isa_with(tmp, {"core/kernels/avx2.cpp": (KERNEL + INLINE, ["-mavx2"])})
     expect(objects[0] == 1 and "shared(int) (W)" in objects[1], objects[1])
+
+
+@test("check-isa finds a shared inline function that the optimizer hides, in an object made without it")
+def _(tmp):
+    called = KERNEL.replace("namespace {", INLINE.splitlines()[0] + "\nnamespace {", 1).replace(
+        "void run(float* x) {", "void run(float* x) { x[0] = float(shared(int(x[0])));")
+    hidden, _ = isa_with(os.path.join(tmp, "optimized"), {"core/kernels/avx2.cpp": (called, ["-mavx2"])})
+    expect(hidden[0] == 0, hidden[1])
+    found, _ = isa_with(os.path.join(tmp, "plain"), {"core/kernels/avx2.cpp": (called, ["-mavx2", "-O0"])})
+    expect(found[0] == 1 and "shared(int) (W)" in found[1], found[1])
 
 
 @test("check-isa refuses a kernel object that exports a function")

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/weights/weights.h"
 #include "packer/convert.h"
 #include "packer/gguf.h"
 #include "packer/sections.h"
@@ -60,6 +61,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
     static_cast<void>(packer::build_tokenizer_section(file).ok());
     static_cast<void>(packer::build_chat_section(file, &note).ok());
     const Result<packer::Plan> plan = packer::plan_from_gguf(file, {});
-    if (plan.ok()) convert(plan.value());
+    if (!plan.ok()) return 0;
+    // What is packed can be opened again.
+    require(check_config("fuzz.axm", 0, plan.value().config, plan.value().layers).ok());
+    convert(plan.value());
     return 0;
 }

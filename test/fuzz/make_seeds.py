@@ -29,6 +29,21 @@ COMMAND_LINES = [
     b"-p \"open",
 ]
 
+CHAT_TEMPLATES = [
+    "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+    "{{- bos_token }}{%- for m in messages if m.role != 'system' %}{% if m.role == 'user' %}[I]{{ m.content | trim }}"
+    "[/I]{% else %}{{ m.content.split('</think>')[-1].lstrip('\\n') ~ eos_token }}{% endif %}{%- endfor -%}",
+    "{% macro turn(role, text='x') %}<{{ role | upper }}>{{ text }}{% endmacro %}{% set n = namespace(i=0) %}"
+    "{% for m in messages %}{{ turn(m.role, text=m.content) }}{% set n.i = n.i + 1 %}{% endfor %}<ASSISTANT>",
+    "{{ strftime_now('%d %b %Y') }}{% if messages[0].role == 'system' %}{{ messages[0].content.replace('/no_think', '')"
+    ".strip() }}{% set messages = messages[1:] %}{% endif %}{% for m in messages[::-1] %}{{ loop.index0 }}{% endfor %}"
+    "{% for m in messages %}\n{{ m['role'] }}: {{ m.content }}{% endfor %}\nassistant:",
+    "{% if messages[0].role == 'system' %}{{ raise_exception('none') }}{% elif messages | length is divisibleby 2 %}"
+    "{# x #}{% endif %}{% for k, v in {'a': 1}.items() %}{{ k in ['a', \"b\"] and not v == 2 or -1 }}{% endfor %}"
+    "{% for i in range(messages|length) %}{{ messages[i].content if true else 'x' }};{% endfor %}",
+]
+
 
 def options_seeds():
     for words in ARGUMENTS:
@@ -88,9 +103,9 @@ def gguf_seeds():
             yield head + bytes(-len(head) % 32) + data
 
 
-def pack(arguments, shape, *more):
+def pack(arguments, *source):
     path = os.path.join(arguments.out, "seed.axm")
-    subprocess.run([arguments.pack, "--synthetic", shape, "-o", path, *more], check=True, capture_output=True)
+    subprocess.run([arguments.pack, *source, "-o", path], check=True, capture_output=True)
     with open(path, "rb") as f:
         data = f.read()
     os.remove(path)
@@ -98,13 +113,42 @@ def pack(arguments, shape, *more):
 
 
 def extent(data, kind):
-    """The first extent of a kind (model/format/format.h: header of 64 bytes, extents of 32)."""
+    """The first extent of a kind (model/format/format.h: header of 128 bytes, extents of 32)."""
     n_extents = struct.unpack_from("<I", data, 12)[0]
     for i in range(n_extents):
-        offset, n_bytes, _, k, _ = struct.unpack_from("<QQQII", data, 64 + 32 * i)
+        offset, n_bytes, k = struct.unpack_from("<QQI", data, 128 + 32 * i)
         if k == kind:
             return data[offset:offset + n_bytes]
     raise ValueError(f"no extent of kind {kind}")
+
+
+def experts_gguf():
+    """A llama of two layers of three experts, Q8_0 zeros: no synthetic shape has experts."""
+    tensors = [("token_embd.weight", [32, 4]), ("output_norm.weight", [32])]
+    for i in range(2):
+        blk = f"blk.{i}."
+        tensors += [(blk + "attn_norm.weight", [32]), (blk + "ffn_norm.weight", [32])]
+        tensors += [(blk + f"attn_{x}.weight", [32, 32]) for x in ("q", "k", "v", "output")]
+        tensors += [(blk + "ffn_gate_inp.weight", [32, 3])]
+        tensors += [(blk + f"ffn_{x}_exps.weight", [32, 32, 3]) for x in ("gate", "up", "down")]
+    keys = [gguf_string("general.architecture") + struct.pack("<I", 8) + gguf_string("llama")]
+    for key, value in (("block_count", 2), ("context_length", 64), ("embedding_length", 32),
+                       ("feed_forward_length", 32), ("attention.head_count", 2),
+                       ("expert_count", 3), ("expert_used_count", 2)):
+        keys.append(gguf_string("llama." + key) + struct.pack("<II", 4, value))
+    keys.append(gguf_string("llama.attention.layer_norm_rms_epsilon") + struct.pack("<If", 6, 1e-5))
+    infos, data = b"", b""
+    for name, shape in tensors:
+        plain = len(shape) == 1 or "gate_inp" in name
+        n = 1
+        for side in shape:
+            n *= side
+        infos += gguf_string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape,
+                                                 0 if plain else 8, len(data))
+        n_bytes = n * 4 if plain else n // 32 * 34
+        data += bytes(n_bytes) + bytes(-n_bytes % 32)
+    head = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(keys)) + b"".join(keys) + infos
+    return head + bytes(-len(head) % 32) + data
 
 
 def main():
@@ -114,13 +158,20 @@ def main():
     arguments = parser.parse_args()
     shutil.rmtree(arguments.out, ignore_errors=True)
     os.makedirs(arguments.out)
-    tiny = pack(arguments, "tiny")
-    small = [pack(arguments, "16,1,1,1,16,300,tied", "--type", t) for t in ("q4", "q4m", "q8", "q5")]
-    small += [pack(arguments, "256,1,4,1,256,16,tied", "--type", t, "--output-type", t) for t in ("q4k", "q5k", "q6k")]
+    tiny = pack(arguments, "--synthetic", "tiny")
+    small = [pack(arguments, "--synthetic", "16,1,1,1,16,300,tied", "--type", t) for t in ("q4", "q4m", "q8", "q5")]
+    small += [pack(arguments, "--synthetic", "256,1,4,1,256,16,tied", "--type", t, "--output-type", t)
+              for t in ("q4k", "q5k", "q6k")]
+    path = os.path.join(arguments.out, "experts.gguf")
+    with open(path, "wb") as f:
+        f.write(experts_gguf())
+    small.append(pack(arguments, path))
+    os.remove(path)
     seeds = {
         "options_fuzz": list(options_seeds()),
-        "gguf_fuzz": list(gguf_seeds()),
+        "gguf_fuzz": [*gguf_seeds(), experts_gguf()],
         "axm_fuzz": [tiny, tiny[:4096], tiny[:-4096], *small],
+        "chat_fuzz": [b"\1" + bytes(range(9)), *[b"\2" + t.encode() for t in CHAT_TEMPLATES]],
         "tokenizer_fuzz": [extent(tiny, 1), extent(tiny, 1) + b" Hello world 123", b"Hello \xe4\xbd\xa0 <|im_end|>"],
     }
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "seeds")

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/round.h"
 #include "model/text/tokenizer.h"
 #include "model/text/tokenizer_layout.h"
 
@@ -25,9 +26,8 @@ void require(bool condition) {
 
 // Exactly n bytes at an 8-byte aligned address, so that a byte too far is seen.
 struct Aligned {
-    explicit Aligned(size_t n)
-        : data(static_cast<uint8_t*>(aligned_alloc(64, (n + 63) / 64 * 64))) {
-        start = data + (n + 63) / 64 * 64 - (n + 7) / 8 * 8;
+    explicit Aligned(size_t n) : data(static_cast<uint8_t*>(aligned_alloc(64, round_up(n, 64)))) {
+        start = data + round_up(n, 64) - round_up(n, 8);
     }
     ~Aligned() { free(data); }
     Aligned(const Aligned&) = delete;
@@ -44,7 +44,7 @@ void encode_and_decode(const Tokenizer& t, std::string_view text) {
     const size_t half = text.size() / 2;
     const Tokenizer::Segment segments[] = {{text.substr(0, half), parse},
                                            {text.substr(half), literal}};
-    Aligned scratch((Tokenizer::scratch_bytes(text.size()) + 63) / 64 * 64);
+    Aligned scratch(round_up(Tokenizer::scratch_bytes(text.size()), 64));
     const std::span<uint8_t> scratch_bytes(scratch.start, Tokenizer::scratch_bytes(text.size()));
 
     std::vector<TokenId> ids(4 * text.size() + 5);
@@ -66,6 +66,8 @@ void encode_and_decode(const Tokenizer& t, std::string_view text) {
     require(!t.encode(segments, true, fewer, scratch_bytes).ok());
     require(std::equal(fewer.begin(), fewer.end(), ids.begin()));
 }
+
+constexpr TokenType kStripping = TokenType(uint8_t(TokenType::control) | format::kStripsRight);
 
 struct Piece {
     std::string_view text;
@@ -114,8 +116,8 @@ Tokenizer open_valid(const std::vector<uint64_t>& words) {
 }
 
 const Tokenizer& small_bpe(format::PreTokenizer pre) {
-    static std::vector<uint64_t> words[4];
-    static Tokenizer tokenizers[4];
+    static std::vector<uint64_t> words[format::kPreTokenizers];
+    static Tokenizer tokenizers[format::kPreTokenizers];
     const size_t i = size_t(pre);
     if (words[i].empty()) {
         TokenizerHeader h{};
@@ -123,6 +125,7 @@ const Tokenizer& small_bpe(format::PreTokenizer pre) {
         h.pre = pre;
         h.bos = h.eos = 0;
         h.unk = format::kNoToken;
+        h.ignore_merges = i % 2;
         constexpr TokenType normal = TokenType::normal;
         words[i] = make_extent(h,
                                {{"<|im_end|>", TokenType::control, 0},
@@ -156,7 +159,7 @@ const Tokenizer& small_spm() {
         words = make_extent(h,
                             {{"<unk>", TokenType::unknown, 0},
                              {"<s>", TokenType::control, 0},
-                             {"</s>", TokenType::control, 0},
+                             {"</s>", kStripping, 0},
                              {"<0xFF>", TokenType::byte, 0},
                              {"\xe2\x96\x81", normal, -3},
                              {"a", normal, -4},
@@ -195,8 +198,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         }
     }
     const std::string_view text(reinterpret_cast<const char*>(data), size);
-    for (uint32_t pre = 0; pre < 4; pre++)
+    for (uint32_t pre = 0; pre < format::kPreTokenizers; pre++) {
         encode_and_decode(small_bpe(format::PreTokenizer(pre)), text);
+    }
     encode_and_decode(small_spm(), text);
     return 0;
 }

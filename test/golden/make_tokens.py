@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# Makes tokens/: the ids llama.cpp gives for the strings below, by the installed llama_cpp package.
-#   make_tokens.py smollm2=MODEL.gguf llama-spm=V.gguf llama-bpe=V.gguf gpt-2=V.gguf
-# `default` is made from gpt-2 by hiding its key tokenizer.ggml.pre. See README.md beside this file.
+# Makes tokens/: what llama.cpp makes of the strings below and of mixed_text.py's text, by the installed
+# llama_cpp package (llama-cpp-python 0.3.36).
+#   make_tokens.py smollm2=MODEL.gguf llama-spm=V.gguf ...
+# README.md beside this file describes the vocabularies and the format.
 import ctypes
 import random
+import struct
 import sys
-import tempfile
 from pathlib import Path
 
 import llama_cpp
 
+from mixed_text import CHUNK_BYTES, mixed_text
+
 HERE = Path(__file__).parent
-PRE_KEY, HIDDEN_KEY = b"tokenizer.ggml.pre", b"tokenizer.ggml.prx"
+sys.path.append(str(HERE.parent / "boot"))
+from xxh64 import xxh64  # noqa: E402
 
 PROSE = """
 Hello world
@@ -240,20 +244,16 @@ def all_strings():
     return list(dict.fromkeys(strings))
 
 
-def without_invalid(text):
-    """What llama.cpp's BPE reads: one U+FFFD for each byte that starts no sequence. The release of
-    February 2025 aborts instead; its pull request 11729, merged that month, does this. Sequences
-    past U+10FFFF, which abort in both, are taken as invalid bytes."""
+def without_too_high(text):
+    """Sequences past U+10FFFF stop llama.cpp's program where it reads UTF-8, that is for BPE: each byte of one
+    is taken as U+FFFD, which is what llama.cpp makes of every other byte that begins no sequence."""
     out, i = b"", 0
     while i < len(text):
-        lead = text[i]
-        n = 1 if lead < 0x80 else 0 if lead < 0xC0 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4 if lead < 0xF8 else 0
-        sequence = text[i:i + n]
-        good = n > 0 and len(sequence) == n and all(b & 0xC0 == 0x80 for b in sequence[1:])
-        if good and n == 4 and (lead & 7) << 18 | (sequence[1] & 0x3F) << 12 > 0x10FFFF:
-            good = False
-        out += sequence if good else "\ufffd".encode()
-        i += n if good else 1
+        sequence = text[i:i + 4]
+        too_high = (len(sequence) == 4 and 0xF0 <= sequence[0] < 0xF8 and all(b & 0xC0 == 0x80 for b in sequence[1:]) and
+                    (sequence[0] & 7) << 18 | (sequence[1] & 0x3F) << 12 > 0x10FFFF)
+        out += "\ufffd".encode() * 4 if too_high else text[i:i + 1]
+        i += 4 if too_high else 1
     return out
 
 
@@ -261,47 +261,62 @@ class Vocabulary:
     def __init__(self, path):
         params = llama_cpp.llama_model_default_params()
         params.vocab_only = True
-        self.model = llama_cpp.llama_load_model_from_file(str(path).encode(), params)
+        self.model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self.model:
             sys.exit(f"{path}: llama.cpp cannot load it")
         self.vocab = llama_cpp.llama_model_get_vocab(self.model)
         self.is_bpe = llama_cpp.llama_vocab_type(self.vocab) == llama_cpp.LLAMA_VOCAB_TYPE_BPE
 
     def ids(self, text, parse_special):
-        if self.is_bpe:
-            text = without_invalid(text)
         room = 4 * len(text) + 16
         ids = (llama_cpp.llama_token * room)()
         n = llama_cpp.llama_tokenize(self.vocab, text, len(text), ids, room, False, parse_special)
         if n < 0:
             sys.exit("more tokens than expected")
-        return ids[:n]
+        return bytes(ids)[:4 * n]
+
+    def line(self, text):
+        """Count and XXH64 of the ids with special tokens parsed, and without where that differs."""
+        if self.is_bpe:
+            text = without_too_high(text)
+        parsed, literal = (self.ids(text, parse) for parse in (True, False))
+        return " ".join(f"{len(ids) // 4} {xxh64(ids):016x}" for ids in dict.fromkeys([parsed, literal]))
+
+    def facts(self):
+        lib, vocab = llama_cpp, self.vocab
+        n = lib.llama_vocab_n_tokens(vocab)
+        buffer = ctypes.create_string_buffer(4096)
+
+        def pieces(special):
+            every = []
+            for token in range(n):
+                n_bytes = lib.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, special)
+                every.append(struct.pack("<I", n_bytes) + buffer.raw[:n_bytes])
+            return f"{xxh64(b''.join(every)):016x}"
+
+        ends = [str(token) for token in range(n) if lib.llama_vocab_is_eog(vocab, token)]
+        return [f"bos {lib.llama_vocab_bos(vocab)} eos {lib.llama_vocab_eos(vocab)} "
+                f"add_bos {int(lib.llama_vocab_get_add_bos(vocab))} add_eos {int(lib.llama_vocab_get_add_eos(vocab))}",
+                f"eog {' '.join(ends)}",
+                f"pieces {pieces(True)} {pieces(False)}"]
 
 
-def write(name, path, strings):
+def write(name, path, strings, chunks):
     vocabulary = Vocabulary(path)
-    lines = []
-    for text in strings:
-        parsed, literal = (" ".join(map(str, vocabulary.ids(text, p))) for p in (True, False))
-        lines.append(parsed if parsed == literal else f"{parsed} | {literal}")
-    (HERE / "tokens" / f"{name}.ids").write_text("\n".join(lines) + "\n")
-    print(f"{name}: {len(lines)} strings")
+    lines = vocabulary.facts() + [vocabulary.line(text) for text in strings + chunks]
+    (HERE / "tokens" / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    print(f"{name}: {len(strings)} strings, {len(chunks)} chunks", flush=True)
 
 
 def main():
-    strings = all_strings()
+    strings, mixed = all_strings(), mixed_text()
+    chunks = [mixed[i:i + CHUNK_BYTES] for i in range(0, len(mixed), CHUNK_BYTES)]
     (HERE / "tokens").mkdir(exist_ok=True)
     (HERE / "tokens" / "strings.hex").write_text("\n".join(s.hex() or "-" for s in strings) + "\n")
+    (HERE / "tokens" / "mixed_text.xxh64").write_text(f"{xxh64(mixed):016x}\n")
     for argument in sys.argv[1:]:
         name, path = argument.split("=", 1)
-        write(name, path, strings)
-        if name == "gpt-2":
-            data = Path(path).read_bytes()
-            assert data.count(PRE_KEY) == 1
-            with tempfile.NamedTemporaryFile(suffix=".gguf") as hidden:
-                hidden.write(data.replace(PRE_KEY, HIDDEN_KEY))
-                hidden.flush()
-                write("default", hidden.name, strings)
+        write(name, path, strings, chunks)
 
 
 if __name__ == "__main__":

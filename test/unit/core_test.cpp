@@ -11,6 +11,7 @@
 #include "core/fmt.h"
 #include "core/hash.h"
 #include "core/kernels.h"
+#include "core/kernels/balance.h"
 #include "core/layer_loop.h"
 #include "core/mathf.h"
 #include "core/quant.h"
@@ -130,11 +131,13 @@ TEST_CASE("every half survives the way to float and back, and floats round to th
     REQUIRE(f32_to_f16(std::nextafterf(0x1p-25f, 1.0f)) == 1);  // just above
 }
 
-TEST_CASE("blocks and heads of every type unpack to what was packed, to every bit and no further") {
+TEST_CASE(
+    "blocks and super-block scales of every type unpack to what was packed, to every bit and no "
+    "further") {
     for (const StoredType type : kQuantizedTypes) {
         CAPTURE(stored_type_name(type));
         BlockSource in{}, out;
-        HeadSource head_in{}, head_out;
+        SuperScales super_in{}, super_out;
         const int n_values = type == StoredType::q8                              ? 256
                              : type == StoredType::q6k                           ? 64
                              : type == StoredType::q5 || type == StoredType::q5k ? 32
@@ -148,8 +151,8 @@ TEST_CASE("blocks and heads of every type unpack to what was packed, to every bi
                 in.scale[r] = uint16_t(0x3000 + r);
             }
             if (type == StoredType::q4m) in.minimum[r] = uint16_t(0xb000 + r);
-            head_in.d[r] = uint16_t(0x1234 + r);
-            if (type != StoredType::q6k) head_in.dmin[r] = uint16_t(0x8765 - r);
+            super_in.d[r] = uint16_t(0x1234 + r);
+            if (type != StoredType::q6k) super_in.dmin[r] = uint16_t(0x8765 - r);
             for (size_t c = 0; c < kBlockCols; c++) {
                 const int value = int(r * 71 + c * 29) % n_values;
                 in.q[r][c] = int16_t(type == StoredType::q8 ? value - 128 : value);
@@ -161,11 +164,11 @@ TEST_CASE("blocks and heads of every type unpack to what was packed, to every bi
         unpack_block(type, block.data(), &out);
         REQUIRE(memcmp(&in, &out, sizeof in) == 0);
         if (!is_k_quant(type)) continue;
-        std::vector<uint8_t> head(head_bytes(type) + 1, 0xa5);
-        pack_head(type, head_in, head.data());
-        REQUIRE(head.back() == 0xa5);
-        unpack_head(type, head.data(), &head_out);
-        REQUIRE(memcmp(&head_in, &head_out, sizeof head_in) == 0);
+        std::vector<uint8_t> super(super_scale_bytes(type) + 1, 0xa5);
+        pack_super_scales(type, super_in, super.data());
+        REQUIRE(super.back() == 0xa5);
+        unpack_super_scales(type, super.data(), &super_out);
+        REQUIRE(memcmp(&super_in, &super_out, sizeof super_in) == 0);
     }
 }
 
@@ -179,9 +182,9 @@ TEST_CASE("stored sizes count heads, refuse to overflow, and K formats take whol
     for (const StoredType type : {StoredType::q4k, StoredType::q5k, StoredType::q6k}) {
         for (const uint64_t n_cols : {uint64_t{16}, uint64_t{32}, uint64_t{255}, uint64_t{288}})
             REQUIRE_FALSE(stored_bytes(type, 16, n_cols, &n));
-        REQUIRE(block_offset(type, 0) == head_bytes(type));
-        REQUIRE(block_offset(type, 9) == 2 * head_bytes(type) + 9 * block_bytes(type));
-        REQUIRE(head_offset(type, 9) == head_bytes(type) + 8 * block_bytes(type));
+        REQUIRE(block_offset(type, 0) == super_scale_bytes(type));
+        REQUIRE(block_offset(type, 9) == 2 * super_scale_bytes(type) + 9 * block_bytes(type));
+        REQUIRE(super_block_offset(type, 9) == super_scale_bytes(type) + 8 * block_bytes(type));
     }
     REQUIRE(block_offset(StoredType::q5, 9) == 9 * 352);
     REQUIRE_FALSE(stored_bytes(StoredType::f64, uint64_t{1} << 62, 2, &n));
@@ -696,6 +699,18 @@ TEST_CASE("a UTF-8 stream holds unfinished characters back and replaces impossib
     REQUIRE(stream({"\xe2", "x"}) == "\xef\xbf\xbd|x|#");
     REQUIRE(stream({"\xed\xa0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|\xef\xbf\xbd|#");  // a surrogate
     REQUIRE(stream({"\xc0\x80"}) == "\xef\xbf\xbd|\xef\xbf\xbd|#");                   // overlong
+    // After the second byte exactly 0x80 to 0xbf continue.
+    for (const std::string begun : {"\xe2\x82", "\xf0\x9f\x98"}) {
+        for (int last = 0; last < 256; last++) {
+            const std::string text = begun + char(last);
+            INFO(last);
+            REQUIRE((stream({text}) == text + "|#") == (last >= 0x80 && last <= 0xbf));
+        }
+    }
+    for (int third = 0x80; third <= 0xbf; third++) {
+        const std::string text = std::string("\xf0\x9f") + char(third) + "\x80";
+        REQUIRE(stream({text}) == text + "|#");
+    }
 }
 
 TEST_CASE("an error from hostile bytes names file, field, offset, found and allowed") {

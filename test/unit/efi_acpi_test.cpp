@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ACPI tables as bytes, right ones and hostile ones.
-#include "efi/acpi.h"
+#include "efi/dev/acpi.h"
 
 #include <cstring>
 #include <map>
@@ -168,6 +168,10 @@ TEST_CASE("a revision 0 RSDP leads through the RSDT") {
     CHECK(facts.found);
     CHECK(facts.pm_timer.address == 0x608);
     CHECK(facts.cpus.n_found == 0);
+    t.at[0x1000].resize(20);
+    CHECK(t.facts().found);
+    t.at[0x1000].resize(19);
+    CHECK(!t.facts().found);
 }
 
 TEST_CASE("a broken XSDT is noted and the RSDT is used") {
@@ -182,6 +186,10 @@ TEST_CASE("wrong signatures, checksums and addresses give no facts and no crash"
     Tables t;
     t.at[0x1000][0] = 'X';
     CHECK(!t.facts().found);
+    t.fix();
+    CHECK(!t.facts().found);  // the signature alone
+    t.at[0x1000][0] = 'R';
+    CHECK(!t.facts().found);  // the checksum alone
     CHECK(!read_acpi({Tables::read, &t}, 0x77777777).found);
     CHECK(!read_acpi({Tables::read, &t}, 0).found);
 }
@@ -219,6 +227,7 @@ TEST_CASE("a MADT entry of length zero or past the end ends the count") {
         const AcpiFacts facts = t.facts();
         CHECK(facts.cpus.n_found == 1);
         CHECK(notes(facts, "MADT: entry at offset 0x34"));
+        CHECK(notes(facts, ", allowed 2..36"));
     }
 }
 
@@ -331,4 +340,128 @@ TEST_CASE("a second MADT is noted and left out") {
     t.fix();
     CHECK(ids(t.facts()) == std::vector<uint32_t>{3});
     CHECK(notes(t.facts(), "MADT: found a second one"));
+}
+
+TEST_CASE("a serial console's rate is one of those that the table can name, or left alone") {
+    const std::pair<uint8_t, uint32_t> rates[] = {{0, 0},     {1, 0},  {2, 0},     {3, 9600},
+                                                  {4, 19200}, {5, 0},  {6, 57600}, {7, 115200},
+                                                  {8, 0},     {255, 0}};
+    for (const auto& [code, baud] : rates) {
+        Tables t;
+        gas(t.at[0x6000], 40, 1, 8, 1, 0x2f8);
+        t.at[0x6000][58] = code;
+        t.fix();
+        INFO(int(code));
+        CHECK(t.facts().uart_baud == baud);
+    }
+}
+
+TEST_CASE("tables that end right behind what is read are read, one byte less is not") {
+    const auto cut = [](uint64_t address, size_t n_bytes) {
+        Tables t;
+        t.at[address].resize(n_bytes);
+        store<uint32_t>(t.at[address], 4, uint32_t(n_bytes));
+        t.fix();
+        return t.facts();
+    };
+    CHECK(cut(0x6000, 59).uart.address != 0);
+    CHECK(cut(0x6000, 58).uart.address == 0);
+    CHECK(cut(0x4000, 116).pm_timer.address == 0x608);
+    CHECK(cut(0x4000, 115).pm_timer.address == 0);
+    CHECK(cut(0x4000, 129).reset.address == 0xcf9);
+    CHECK(cut(0x4000, 129).reset_value == 0x0f);
+    CHECK(cut(0x4000, 128).reset.address == 0);
+    CHECK(cut(0x4000, 128).pm_timer.address == 0x608);
+    CHECK(cut(0x3000, 44).pm_timer.address == 0x608);  // a root with one entry, with none
+    CHECK(cut(0x3000, 43).pm_timer.address == 0);
+    CHECK(cut(0x3000, 36).found);
+}
+
+TEST_CASE("the largest table is read, a larger one is not") {
+    for (const uint32_t n_bytes : {1u << 20, (1u << 20) + 1}) {
+        Tables t;
+        t.at[0x5000].resize(n_bytes);
+        store<uint32_t>(t.at[0x5000], 4, n_bytes);
+        t.at[0x200000] = t.at[0x5000];  // where nothing else is
+        t.at.erase(0x5000);
+        store<uint64_t>(t.at[0x3000], 44, 0x200000);
+        t.fix();
+        CHECK((t.facts().cpus.n_found != 0) == (n_bytes == 1u << 20));
+    }
+}
+
+TEST_CASE("a register's width, access size and space are those of the table") {
+    const std::pair<uint8_t, uint8_t> sizes[] = {{0, 0}, {1, 1}, {2, 2}, {3, 4}, {4, 8}, {5, 0}};
+    for (const auto& [code, bytes] : sizes) {
+        Tables t;
+        gas(t.at[0x4000], 116, 0, 16, code, 0xfe000000);
+        t.fix();
+        INFO(int(code));
+        CHECK(t.facts().reset.access_bytes == bytes);
+        CHECK(t.facts().reset.bits == 16);
+        CHECK(!t.facts().reset.io);
+    }
+    const auto reset_at = [](uint8_t space, uint64_t address) {
+        Tables t;
+        gas(t.at[0x4000], 116, space, 8, 1, address);
+        t.fix();
+        return t.facts().reset.address;
+    };
+    CHECK(reset_at(1, 0xffff) == 0xffff);
+    CHECK(reset_at(1, 0x10000) == 0);
+    CHECK(reset_at(0, 0x10000) == 0x10000);
+    CHECK(reset_at(2, 0x1000) == 0);  // PCI configuration space
+}
+
+TEST_CASE("a reset register and a timer count only where their flags say so") {
+    Tables t;
+    store<uint32_t>(t.at[0x4000], 112, 0);
+    t.fix();
+    CHECK(t.facts().reset.address == 0);
+    CHECK(t.facts().pm_timer.address == 0x608);
+    CHECK(!t.facts().pm_timer_32bit);
+    t.at[0x4000][91] = 3;
+    t.fix();
+    CHECK(t.facts().pm_timer.address == 0);
+    t.at[0x4000][91] = 4;
+    store<uint32_t>(t.at[0x4000], 76, 0x10000);
+    t.fix();
+    CHECK(t.facts().pm_timer.address == 0);
+    store<uint32_t>(t.at[0x4000], 76, 0xffff);
+    t.fix();
+    CHECK(t.facts().pm_timer.address == 0xffff);
+}
+
+TEST_CASE("16450 and 16550 consoles are taken, the next interface type is not") {
+    for (const unsigned type : {0u, 1u, 2u, 0x11u, 0x12u, 0x13u}) {
+        Tables t;
+        t.at[0x6000][36] = uint8_t(type);
+        t.fix();
+        INFO(type);
+        CHECK((t.facts().uart.address != 0) == (type <= 1 || type == 0x12));
+    }
+}
+
+TEST_CASE("MADT entries of other kinds, or too short for their kind, are no processors") {
+    Tables t;
+    Blob madt = table("APIC", 44 + 20 + 14 + 6 + 2);
+    madt[44] = 4, madt[45] = 20, madt[44 + 4] = 5, madt[44 + 8] = 1;  // an NMI, long enough for one
+    madt[64] = 9, madt[65] = 14, madt[64 + 4] = 6, madt[64 + 8] = 1;
+    madt[78] = 0, madt[79] = 6, madt[78 + 3] = 7, madt[78 + 4] = 1;
+    madt[84] = 0, madt[85] = 2;  // ends with the table
+    t.at[0x5000] = madt;
+    t.fix();
+    CHECK(t.facts().cpus.n_found == 0);
+    CHECK(t.facts().note.view().empty());
+}
+
+TEST_CASE("registers that are not there are nothing to note") {
+    const MemoryRegion ram{0x100000, 0x80000000, MemoryType::conventional, kAttributeWriteBack};
+    AcpiFacts facts;
+    drop_impossible_registers({&ram, 1}, &facts);
+    CHECK(facts.note.view().empty());
+    facts.reset = {1, false, 8, 1};
+    drop_impossible_registers({&ram, 1}, &facts);
+    CHECK(facts.reset.address == 0);
+    CHECK(notes(facts, "reset register: address: found 0x1"));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Which cores are started, and what they have in common.
-#include "efi/smp_plan.h"
+#include "efi/cpu/smp_plan.h"
 
 #include <string>
 #include <vector>
@@ -71,6 +71,9 @@ TEST_CASE("ids beyond what the APIC reaches are left out and said") {
     CHECK(ids(plan_cores(cpus, 0, 0, 0xfe)) == std::vector<uint32_t>{9});
     CHECK(notes(plan_cores(cpus, 0, 0, 0xfe)).find("found 2 above 254") != std::string::npos);
     CHECK(ids(plan_cores(cpus, 0, 0, kAnyId)) == std::vector<uint32_t>{255, 256, 9});
+    CHECK(ids(plan_cores(cpus, 0, 0, 255)) == std::vector<uint32_t>{255, 9});
+    // They still have their numbers.
+    CHECK(plan_cores(cpus, 0, 0, 0xfe).others[0].number == 3);
 }
 
 TEST_CASE("more cores than the image has room for are said, and the rest is not used") {
@@ -81,6 +84,11 @@ TEST_CASE("more cores than the image has room for are said, and the rest is not 
     CHECK(plan.n_found == 300);
     CHECK(notes(plan) == "CPUs: found 300, allowed 256 in this image; the rest is not used");
     CHECK(notes(plan_cores(list_of(all), 0, 200, kAnyId)).empty());
+    CHECK(notes(plan_cores(list_of(all), 0, uint32_t(kMaxCores), kAnyId)).empty());
+    CHECK(!notes(plan_cores(list_of(all), 0, uint32_t(kMaxCores) + 1, kAnyId)).empty());
+    std::vector<uint32_t> fitting(all.begin(), all.begin() + kMaxCores);
+    CHECK(notes(plan_cores(list_of(fitting), 0, 0, kAnyId)).empty());
+    CHECK(plan_cores(list_of(fitting), 0, 0, kAnyId).n_cores() == kMaxCores);
     // A boot processor beyond the list is one of those counted.
     CHECK(plan_cores(list_of(all), 299, 0, kAnyId).n_found == 300);
     CHECK(plan_cores(list_of(all), 299, 0, kAnyId).n_cores() == kMaxCores);

@@ -218,6 +218,9 @@ class SlowSource final : public WeightSource {
         return {};
     }
     void release(size_t) override {}
+    Status acquire_experts(size_t, std::span<const uint32_t>, ExpertWeights*) override {
+        return {};
+    }
 
     static constexpr uint64_t kTicks = 100000;
     size_t n_acquired = 0, fails_at = SIZE_MAX;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/round.h"
 #include "test/unit/catch.h"
 
 using namespace axiom;
@@ -51,7 +52,7 @@ struct Raw {
     }
     // Padding to the alignment, then tensor data.
     Raw& data(size_t n_bytes, size_t alignment = 32) {
-        bytes.resize((bytes.size() + alignment - 1) / alignment * alignment);
+        bytes.resize(round_up(bytes.size(), alignment));
         bytes.resize(bytes.size() + n_bytes, 0x11);
         return *this;
     }

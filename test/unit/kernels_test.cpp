@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -51,6 +52,23 @@ struct Bytes64 {
     uint8_t* data;
 };
 
+// n floats that begin at no multiple of 8 bytes, with a mark on either side that must stay.
+class Odd {
+  public:
+    explicit Odd(const std::vector<float>& values) : n_(values.size()), memory_(n_ + 34, kMark) {
+        data =
+            reinterpret_cast<float*>(round_up(reinterpret_cast<uintptr_t>(memory_.data()), 64)) + 1;
+        std::copy(values.begin(), values.end(), data);
+    }
+    bool marks_stand() const { return data[-1] == kMark && data[n_] == kMark; }
+    float* data;
+
+  private:
+    static constexpr float kMark = 12345.5f;
+    size_t n_;
+    std::vector<float> memory_;
+};
+
 std::vector<const Kernels*> usable_sets() {
     std::vector<const Kernels*> sets;
     const CpuFeatures features = decode_features(read_cpu_words());
@@ -60,6 +78,19 @@ std::vector<const Kernels*> usable_sets() {
     // The AVX-VNNI set's text in the encoding of AVX-512VL.
     if (features.avx512_vnni) sets.push_back(&kAvxVnniEvexKernels);
     return sets;
+}
+
+// The canonical sum of core/kernels.h over term(0) ... term(n - 1).
+template <class Term>
+float sum_of_lanes(size_t n, Term term) {
+    float lane[16] = {};
+    for (size_t j = 0; j < 16; j++) {
+        for (size_t i = j; i < n; i += 16) lane[j] += term(i);
+    }
+    for (const size_t half : {8u, 4u, 2u, 1u}) {
+        for (size_t j = 0; j < half; j++) lane[j] += lane[j + half];
+    }
+    return lane[0];
 }
 
 bool same_bits(const float* a, const float* b, size_t n) {
@@ -106,8 +137,8 @@ struct Matrix {
                 uint8_t* halves = block + l.scales_at;
                 size_t n_halves = l.minimum ? 32 : 16;
                 if (is_k_quant(l.type)) {
-                    halves = head_at(group, b);
-                    n_halves = head_bytes(l.type) / 2;
+                    halves = super_at(group, b);
+                    n_halves = super_scale_bytes(l.type) / 2;
                 }
                 for (size_t i = 0; i < n_halves; i++) {
                     const uint16_t half = random_half(source);
@@ -116,14 +147,15 @@ struct Matrix {
             }
         }
     }
-    uint8_t* head_at(size_t group, size_t b) const {
+    uint8_t* super_at(size_t group, size_t b) const {
         return bytes.data + group * group_bytes(layout.type, n_blocks) +
-               group_bytes(layout.type, b / kHeadBlocks * kHeadBlocks);
+               group_bytes(layout.type, b / kSuperBlocks * kSuperBlocks);
     }
     uint8_t* block_at(size_t group, size_t b) const {
         return bytes.data + group * group_bytes(layout.type, n_blocks) +
                b * block_bytes(layout.type) +
-               (head_bytes(layout.type) != 0 ? b / kHeadBlocks + 1 : 0) * head_bytes(layout.type);
+               (super_scale_bytes(layout.type) != 0 ? b / kSuperBlocks + 1 : 0) *
+                   super_scale_bytes(layout.type);
     }
     int q(size_t row, size_t col) const {  // as stored: unsigned but for q8
         const uint8_t* const block = block_at(row / 16, col / 32);
@@ -158,14 +190,14 @@ struct Matrix {
             if (layout.type == StoredType::q6k) {
                 const int32_t n = int8_t(scales[r]) * (idot[0] - 32 * sum[0]) +
                                   int8_t(scales[16 + r]) * (idot[1] - 32 * sum[1]);
-                acc += float(n) * (half(head_at(row / 16, b), r) * scale_x);
+                acc += float(n) * (half(super_at(row / 16, b), r) * scale_x);
                 continue;
             }
             const int32_t n = idot[0] + idot[1] - layout.offset * (sum[0] + sum[1]);
             if (is_k_quant(layout.type)) {
-                const uint8_t* const head = head_at(row / 16, b);
-                acc += float(n) * ((half(head, r) * float(scales[r])) * scale_x);
-                acc -= (half(head, 16 + r) * float(scales[16 + r])) * scaled_sum;
+                const uint8_t* const super = super_at(row / 16, b);
+                acc += float(n) * ((half(super, r) * float(scales[r])) * scale_x);
+                acc -= (half(super, 16 + r) * float(scales[16 + r])) * scaled_sum;
                 continue;
             }
             acc += float(n) * (half(scales, r) * scale_x);
@@ -374,32 +406,165 @@ TEST_CASE("activations quantized by ranges of blocks are those quantized at once
     }
 }
 
-TEST_CASE("every kernel set's norm, SiLU, add and f16 conversion have the scalar set's bits") {
+TEST_CASE("every kernel set's norm has the bits of the contract, for any length and alignment") {
     for (const Kernels* set : usable_sets()) {
-        for (const size_t n : {16u, 48u, 576u, 2048u}) {
+        for (const size_t n :
+             {1u, 2u, 15u, 16u, 17u, 33u, 40u, 48u, 72u, 80u, 96u, 100u, 576u, 2048u}) {
+            INFO(set->name << " n " << n);
             const std::vector<float> x = activations(n, n + 1), w = activations(n, n + 2);
-            Floats a(n), b(n);
-            kScalarKernels.rms_norm(x.data(), w.data(), n, 1e-5f, a.data);
-            set->rms_norm(x.data(), w.data(), n, 1e-5f, b.data);
-            INFO(set->name << " n " << n);
-            REQUIRE(same_bits(a.data, b.data, n));
+            const float mean = sum_of_lanes(n, [&](size_t i) { return x[i] * x[i]; }) / float(n);
+            const float s = 1.0f / std::sqrt(mean + 1e-5f);
+            std::vector<float> expected(n);
+            for (size_t i = 0; i < n; i++) expected[i] = (x[i] * s) * w[i];
+            Odd odd_x(x), odd_w(w), out{std::vector<float>(n)};
+            set->rms_norm(odd_x.data, odd_w.data, n, 1e-5f, out.data);
+            REQUIRE(same_bits(out.data, expected.data(), n));
+            REQUIRE(out.marks_stand());
+            set->rms_norm(odd_x.data, odd_w.data, n, 1e-5f, odd_x.data);
+            REQUIRE(same_bits(odd_x.data, expected.data(), n));
+            REQUIRE(odd_x.marks_stand());
         }
-        for (const size_t n : {1u, 7u, 8u, 19u, 1536u}) {
-            INFO(set->name << " n " << n);
-            std::vector<float> gate = activations(n, n + 3), gate2 = gate;
+    }
+}
+
+TEST_CASE("every kernel set's activations and sums of two arrays have the bits of the contract") {
+    for (const Kernels* set : usable_sets()) {
+        for (const size_t n : {1u, 3u, 7u, 8u, 16u, 19u, 37u, 1536u}) {
             const std::vector<float> up = activations(n, n + 4);
-            gate[0] = gate2[0] = n > 7 ? -200.0f : 95.0f;
-            kScalarKernels.silu_mul(gate.data(), up.data(), n);
-            set->silu_mul(gate2.data(), up.data(), n);
-            REQUIRE(same_bits(gate.data(), gate2.data(), n));
-            kScalarKernels.add(gate.data(), up.data(), n);
-            set->add(gate2.data(), up.data(), n);
-            REQUIRE(same_bits(gate.data(), gate2.data(), n));
-            std::vector<uint16_t> h(n), h2(n);
-            kScalarKernels.to_f16(gate.data(), h.data(), n);
-            set->to_f16(gate2.data(), h2.data(), n);
-            REQUIRE(h == h2);
+            std::vector<float> x = activations(n, n + 3);
+            x[0] = n > 7 ? -200.0f : 95.0f;
+            if (n > 16) x[5] = 0, x[6] = 1e-30f, x[7] = -3e38f, x[8] = 3e38f, x[9] = -0.0f;
+            // each(i) is the contract for element i, run(x) the operation.
+            const auto check = [&](const char* name, auto each, auto run) {
+                INFO(set->name << " " << name << " n " << n);
+                Odd odd(x);
+                run(odd.data);
+                for (size_t i = 0; i < n; i++) {
+                    INFO("element " << i << ": " << x[i]);
+                    const float expected = each(i);
+                    REQUIRE(same_bits(&odd.data[i], &expected, 1));
+                }
+                REQUIRE(odd.marks_stand());
+            };
+            const Odd odd_up(up);
+            const float* const y = odd_up.data;
+            check(
+                "silu_mul", [&](size_t i) { return x[i] / (1.0f + exp_f32(-x[i])) * y[i]; },
+                [&](float* a) { set->silu_mul(a, y, n); });
+            check(
+                "gelu_mul",
+                [&](size_t i) {
+                    const float v = x[i] * (x[i] * x[i] * kGelu.cubic + kGelu.linear);
+                    return x[i] / (1.0f + exp_f32(v)) * y[i];
+                },
+                [&](float* a) { set->gelu_mul(a, y, n); });
+            check(
+                "softcap", [&](size_t i) { return tanh_f32(x[i] * (1.0f / 30.0f)) * 30.0f; },
+                [&](float* a) { set->softcap(a, n, 30.0f); });
+            check(
+                "scale", [&](size_t i) { return x[i] * 0.3f; },
+                [&](float* a) { set->scale(a, 0.3f, n); });
+            check(
+                "add", [&](size_t i) { return x[i] + y[i]; }, [&](float* a) { set->add(a, y, n); });
+            check(
+                "add_scaled",
+                [&](size_t i) {
+                    const float scaled = y[i] * 0.3f;
+                    return x[i] + scaled;
+                },
+                [&](float* a) { set->add_scaled(a, y, 0.3f, n); });
+            std::vector<uint16_t> half(n + 1, 0x1234);
+            set->to_f16(x.data(), half.data(), n);
+            for (size_t i = 0; i < n; i++) REQUIRE(half[i] == f32_to_f16(x[i]));
+            REQUIRE(half[n] == 0x1234);
         }
+    }
+}
+
+TEST_CASE(
+    "every kernel set's f32 product has the bits of the contract, for any number of rows and "
+    "columns") {
+    for (const Kernels* set : usable_sets()) {
+        for (const size_t n_rows : {1u, 3u, 4u, 8u, 11u}) {
+            for (const size_t n_cols : {1u, 5u, 16u, 31u, 40u, 64u, 577u, 2048u}) {
+                INFO(set->name << " " << n_rows << " x " << n_cols);
+                const Odd w(activations(n_rows * n_cols, n_cols)), x(activations(n_cols, 9));
+                Odd out{std::vector<float>(n_rows, -1.0f)};
+                set->matvec_f32(w.data, n_rows, n_cols, x.data, out.data);
+                for (size_t r = 0; r < n_rows; r++) {
+                    const float expected = sum_of_lanes(
+                        n_cols, [&](size_t i) { return w.data[r * n_cols + i] * x.data[i]; });
+                    REQUIRE(same_bits(&out.data[r], &expected, 1));
+                }
+                REQUIRE(out.marks_stand());
+            }
+        }
+    }
+}
+
+TEST_CASE("tanh_f32 errs by less than 2^-21 of the result, everywhere") {
+    // The bound, in units u = 2^-24, for e = 2^n * m + s with m = r * q(r), s = 2^n - 1 (exact for
+    // |n| <= 24). m errs by 3.7 u of itself: r's rounding 1, the series 0.3, q's last step and what comes
+    // into it 1.4, the product 1. 2^n * m is at most 1.42 times e (n = 1, r = -0.347), and the addition
+    // rounds once: e errs by 6.2 u. t = e / (e + 2) passes on 2 / (e + 2) of that, 0.83 in that case, and
+    // rounds twice: 7.2 u. With n = 0 and n = -1 it passes on up to 1.17 of 3.7 u: 6.4 u.
+    double worst = 0;
+    for (uint32_t bits = 0x00800000; bits < 0x7f800000;
+         bits += 1009) {  // 1.2 million normal numbers
+        float x;
+        memcpy(&x, &bits, sizeof x);
+        for (const float signed_x : {x, -x}) {
+            const double exact = std::tanh(double(signed_x));
+            worst =
+                std::max(worst, std::fabs(double(tanh_f32(signed_x)) - exact) / std::fabs(exact));
+        }
+    }
+    CHECK(worst < 0x1p-21);
+    CHECK(worst > 0x1p-25);  // a bound of nothing would be no bound
+    CHECK(tanh_f32(0.0f) == 0.0f);
+    CHECK(tanh_f32(INFINITY) == 1.0f);
+    CHECK(tanh_f32(-INFINITY) == -1.0f);
+    CHECK(std::isnan(tanh_f32(NAN)));
+    CHECK(tanh_f32(1e-40f) == 1e-40f);  // subnormal
+}
+
+TEST_CASE("a soft cap keeps small numbers to 2^-20 of themselves and stays within the cap") {
+    for (const float cap : {30.0f, 50.0f, 1.0f}) {
+        for (float x = 1e-30f; x < 1e30f; x *= 1.37f) {
+            float capped = x;
+            kScalarKernels.softcap(&capped, 1, cap);
+            const double exact = double(cap) * std::tanh(double(x) / double(cap));
+            INFO("cap " << cap << " x " << x);
+            REQUIRE(std::fabs(double(capped) - exact) < 0x1p-20 * exact);
+            REQUIRE(capped <= cap);
+        }
+        float masked = -INFINITY;
+        kScalarKernels.softcap(&masked, 1, cap);
+        REQUIRE(masked == -cap);
+    }
+}
+
+TEST_CASE("gelu_mul is ggml's GELU by tanh, and finite for every finite gate") {
+    for (float x = -12.0f; x < 12.0f; x += 0.0037f) {
+        float gate = x;
+        const float one = 1.0f;
+        kScalarKernels.gelu_mul(&gate, &one, 1);
+        const double xd = double(x);
+        const double u = std::sqrt(2 / std::acos(-1.0)) * xd * (1 + 0.044715 * xd * xd);
+        // 0.5 * x * (1 + tanh(u)) without its cancellation.
+        const double exact = xd / (1 + std::exp(-2 * u));
+        // exp's argument is off by 5 roundings and exp by 2 ulp, a quotient and a sum by one each; what the
+        // argument is off by counts as often as it is large, up to the 87 at which exp_f32 stops.
+        const double bound =
+            0x1p-24 * (5 * std::min(std::fabs(2 * u), 90.0) + 8) * std::fabs(exact);
+        INFO("x " << x);
+        REQUIRE(std::fabs(double(gate) - exact) <= bound + 1e-36);
+    }
+    for (const float x : {3.4e38f, -3.4e38f, 1e30f, -1e30f, 1e-45f, -1e-45f, 0.0f}) {
+        float gate = x;
+        const float one = 1.0f;
+        kScalarKernels.gelu_mul(&gate, &one, 1);
+        REQUIRE(std::isfinite(gate));
     }
 }
 
@@ -424,9 +589,11 @@ TEST_CASE("every kernel set rotates to the scalar set's bits, which are those of
     }
 }
 
-TEST_CASE("every kernel set's attention has the bits of the contract, one to four queries") {
+TEST_CASE(
+    "every kernel set's attention has the bits of the contract, for any head size, one to four "
+    "queries") {
     for (const Kernels* set : usable_sets()) {
-        for (const size_t head_dim : {16u, 64u, 80u, 128u}) {
+        for (const size_t head_dim : {1u, 2u, 6u, 16u, 34u, 40u, 64u, 72u, 80u, 100u, 128u, 256u}) {
             for (const size_t n_positions : {1u, 2u, 15u, 17u, 32u}) {
                 Source source(head_dim + n_positions);
                 std::vector<uint16_t> keys(head_dim * kKvPositions), values(keys.size());
@@ -480,20 +647,86 @@ TEST_CASE("every kernel set's attention has the bits of the contract, one to fou
     }
 }
 
-TEST_CASE("every kernel set's softmax has the scalar set's bits and sums to one") {
+TEST_CASE("every kernel set's softmax has the bits of the contract and sums to one") {
     for (const Kernels* set : usable_sets()) {
-        for (const size_t n : {1u, 2u, 15u, 16u, 17u, 32u, 33u, 500u}) {
-            Floats a(round_up(n, 16)), b(round_up(n, 16));
-            std::copy_n(activations(n, n).data(), n, a.data);
-            std::copy_n(a.data, n, b.data);
-            kScalarKernels.softmax(a.data, n);
-            set->softmax(b.data, n);
+        for (const size_t n : {1u, 2u, 15u, 16u, 17u, 32u, 33u, 63u, 500u}) {
             INFO(set->name << " n " << n);
-            REQUIRE(same_bits(a.data, b.data, n));
+            std::vector<float> x = activations(n, n);
+            Odd odd(x);
+            set->softmax(odd.data, n);
+            const float max = *std::max_element(x.begin(), x.end());
+            for (float& v : x) v = exp_f32(v - max);
+            const float inverse = 1.0f / sum_of_lanes(n, [&](size_t i) { return x[i]; });
             double total = 0;
-            for (size_t i = 0; i < n; i++) total += double(a.data[i]);
+            for (float& v : x) v *= inverse, total += double(v);
+            REQUIRE(same_bits(odd.data, x.data(), n));
+            REQUIRE(odd.marks_stand());
             REQUIRE(total == Approx(1.0).epsilon(1e-6));
         }
+    }
+}
+
+TEST_CASE("a masked position has probability +0 and changes nobody else's, in every kernel set") {
+    for (const Kernels* set : usable_sets()) {
+        for (const size_t n : {3u, 16u, 33u, 100u}) {
+            for (const size_t n_masked : {size_t{1}, n / 2, n - 1}) {
+                INFO(set->name << " n " << n << " masked " << n_masked);
+                std::vector<float> x = activations(n, n);
+                std::fill_n(x.begin(), n_masked, -INFINITY);
+                Odd odd(x);
+                set->softmax(odd.data, n);
+                const float max = *std::max_element(x.begin(), x.end());
+                // The sum of the others alone, each in its own lane.
+                const float inverse = 1.0f / sum_of_lanes(n, [&](size_t i) {
+                                          return i < n_masked ? 0.0f : exp_f32(x[i] - max);
+                                      });
+                const float zero = 0;
+                for (size_t i = 0; i < n; i++) {
+                    const float expected = i < n_masked ? zero : exp_f32(x[i] - max) * inverse;
+                    REQUIRE(same_bits(&odd.data[i], &expected, 1));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("the lowest finite score is not masked: it has exp's least value, in every kernel set") {
+    for (const Kernels* set : usable_sets()) {
+        INFO(set->name);
+        float x[] = {0, std::numeric_limits<float>::lowest(), -INFINITY, -1000};
+        set->softmax(x, 4);
+        const float least = exp_f32(-1000);
+        REQUIRE(least > 0);
+        REQUIRE(x[0] == 1);
+        REQUIRE(x[1] == least);
+        REQUIRE(x[2] == 0);
+        REQUIRE(x[3] == least);
+    }
+}
+
+TEST_CASE("values of positions with probability 0 leave no trace, whatever their finite value") {
+    const size_t head_dim = 72;
+    std::vector<uint16_t> values(head_dim * kKvPositions), others;
+    Source source(3);
+    for (uint16_t& h : values) h = random_half(source);
+    std::vector<float> p(kKvPositions);
+    for (size_t i = 9; i < kKvPositions; i++) p[i] = source.uniform();
+    others = values;
+    for (size_t i = 0; i < 9 * head_dim; i++)
+        others[i] = uint16_t(i % 2 ? 0xfbff : 0x7bff);  // -+65504
+    for (const Kernels* set : usable_sets()) {
+        INFO(set->name);
+        const float* const p_at[] = {p.data()};
+        Floats with(head_dim), without(head_dim);
+        std::fill_n(with.data, head_dim, 0.0f);
+        std::fill_n(without.data, head_dim, 0.0f);
+        float* with_at[] = {with.data};
+        float* without_at[] = {without.data};
+        const float* const rest_at[] = {p.data() + 9};
+        set->attention_values(p_at, 1, others.data(), head_dim, kKvPositions, with_at);
+        set->attention_values(rest_at, 1, values.data() + 9 * head_dim, head_dim, kKvPositions - 9,
+                              without_at);
+        REQUIRE(same_bits(with.data, without.data, head_dim));
     }
 }
 

@@ -129,6 +129,23 @@ TEST_CASE("llama.cpp's spellings reach their fields") {
     CHECK(o.isa == "scalar");
 }
 
+TEST_CASE("reasoning and the date of chat templates") {
+    const Parsed by_default = parse({});
+    CHECK(by_default.options.reasoning == format::Reasoning::by_template);
+    CHECK_FALSE(by_default.options.date.known());
+    const Parsed on = parse({"--reasoning", "on", "--date", "2026-02-03"});
+    REQUIRE(on.status.ok());
+    CHECK(on.options.reasoning == format::Reasoning::on);
+    CHECK((on.options.date.year == 2026 && on.options.date.month == 2 && on.options.date.day == 3));
+    CHECK(parse({"--reasoning=off"}).options.reasoning == format::Reasoning::off);
+    const Parsed wrong = parse({"--reasoning", "auto"});
+    CHECK(wrong.status.text() == "option --reasoning: found \"auto\", allowed on or off");
+    for (const char* date : {"", "today", "2026-02-30", "2026-02-03T12:00:00Z"}) {
+        const Parsed p = parse({"--date", date});
+        CHECK(p.status.text().starts_with("option --date: found \""));
+    }
+}
+
 TEST_CASE("long names mean what short names mean") {
     const Parsed p =
         parse({"--model",   "b",       "--prompt",     "P",        "--system-prompt", "S",

@@ -344,7 +344,7 @@ TEST_CASE("a windowed sequence has the bits of one that keeps everything and mas
             for (LayerConfig& layer : model.layers) layer.window = 0;
             const uint64_t expected = reference.hash(tokens, 150);
             REQUIRE((expected == unlimited) == (window == 150));
-            for (LayerConfig& layer : model.layers) layer.window = window;
+            for (LayerConfig& layer : model.layers) layer.window = uint32_t(window);
             on_every_set([&](const Kernels& kernels) {
                 for (const size_t n_return : {0u, 30u}) {
                     const size_t n_workers = n_return == 0 ? 1 : 3;
@@ -467,13 +467,13 @@ TEST_CASE("layers of other heads, windows, ropes and shared keys give one hash e
         return expected;
     };
     std::vector<uint64_t> hashes = {hash_everywhere()};
-    layers[1].rope = LayerConfig::kNoRope;
+    layers[1].rope = format::kNone;
     hashes.push_back(hash_everywhere());
     layers[1].n_head = 2, layers[1].n_head_kv = 1, layers[1].head_dim = 48;
     hashes.push_back(hash_everywhere());
     layers[0].window = 40;
     hashes.push_back(hash_everywhere());
-    layers[2].kv_of = 0;
+    layers[2].kv_layer = 0;
     hashes.push_back(hash_everywhere());
     layers[2].window = 20;
     hashes.push_back(hash_everywhere());
@@ -519,12 +519,14 @@ TEST_CASE("layers of more sizes than the pool has classes share the largest") {
     Model model("96,6,4,4,64,64");
     std::vector<LayerConfig>& layers = model.layers;
     // Six ways to see 96 rows of queries and at most 96 of keys.
-    const auto heads = [&](size_t i, size_t n, size_t n_kv, size_t dim) {
+    const auto heads = [&](size_t i, uint32_t n, uint32_t n_kv, uint32_t dim) {
         layers[i].n_head = n, layers[i].n_head_kv = n_kv, layers[i].head_dim = dim;
     };
     heads(0, 6, 1, 16), heads(1, 6, 2, 16), heads(2, 6, 3, 16), heads(3, 6, 6, 16);
     heads(4, 4, 4, 24), heads(5, 2, 1, 48);
-    model.weights.config.rope_dim = 16;
+    format::RopeTable rope = model.weights.config.rope[0];
+    rope.n_dims = 16;
+    model.weights.config.rope = {&rope, 1};
     const Tokens tokens = some_tokens(40, model.n_vocab(), 1);
     Engine engine(model.weights, kScalarKernels, 1, 40, 40);
     const uint64_t hash = engine.hash(tokens, 40);
@@ -554,6 +556,9 @@ class FakeSource final : public WeightSource {
     void release(size_t i) override {
         text += std::to_string(i) + ">";
         layer_ = {};
+    }
+    Status acquire_experts(size_t, std::span<const uint32_t>, ExpertWeights*) override {
+        return {};
     }
     bool polls() const override { return true; }
     void poll() override { n_polls++; }

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+// Products with quantized weights, the same text for every vector width. Lane i of an accumulator is a
+// row, and adds its blocks in order (law 2). Here: blocks of weights times a few tokens, and the
+// product of one token; those of more are in tiles.h and panels.h.
+#pragma once
+
+#include "core/kernels/lanes.h"
+
+namespace axiom::kernels {
+
+template <WeightLanes V>
+constexpr int max_weight(StoredType t) {
+    return t == StoredType::q8                           ? 128 + V::kQ8Bias
+           : t == StoredType::q6k                        ? 63
+           : t == StoredType::q5 || t == StoredType::q5k ? 31
+                                                         : 15;
+}
+// What every weight, as dot() sees it, is too large by.
+template <WeightLanes V>
+constexpr int32_t bias(StoredType t) {
+    return t == StoredType::q8    ? V::kQ8Bias
+           : t == StoredType::q6k ? 32
+           : t == StoredType::q5  ? 16
+           : t == StoredType::q4  ? 8
+                                  : 0;
+}
+[[gnu::always_inline]] constexpr bool has_minimum(StoredType t) {
+    return t == StoredType::q4m || t == StoredType::q4k || t == StoredType::q5k;
+}
+
+// Bit 4 (and 5) of register k out of a byte that holds `width` bits for each register.
+template <WeightLanes V, size_t k, size_t width>
+Ints<V> high_bits(Ints<V> high) {
+    const Ints<V> mask = V::set1_ints(width == 1 ? 0x10101010 : 0x30303030);
+    if constexpr (width * k <= 4)
+        return V::and_ints(V::template shift_left<4 - width * k>(high), mask);
+    else
+        return V::and_ints(V::template shift_right<width * k - 4>(high), mask);
+}
+
+// The weights of the V::kWidth rows of part `part` of a group, 4 columns a register, columns in order.
+template <WeightLanes V, StoredType type>
+[[gnu::always_inline]] inline void unpack(const uint8_t* block, size_t part, Ints<V> (&w)[8]) {
+    const uint8_t* const p = block + part * 4 * V::kWidth;
+    if constexpr (type == StoredType::q8) {
+#pragma GCC unroll 8
+        for (size_t k = 0; k < 8; k++) {
+            w[k] = V::load_ints(p + 64 * k);
+            if constexpr (V::kQ8Bias != 0) w[k] = V::flip_signs(w[k]);
+        }
+    } else {
+        const Ints<V> low_nibble = V::set1_ints(0x0f0f0f0f);
+#pragma GCC unroll 4
+        for (size_t k = 0; k < 4; k++) {
+            const Ints<V> both = V::load_ints(p + 64 * k);
+            w[k] = V::and_ints(both, low_nibble);
+            w[4 + k] = V::and_ints(V::template shift_right<4>(both), low_nibble);
+        }
+        if constexpr (max_weight<V>(type) == 31) {
+            const Ints<V> high = V::load_ints(p + 256);
+            w[0] = V::or_ints(w[0], high_bits<V, 0, 1>(high));
+            w[1] = V::or_ints(w[1], high_bits<V, 1, 1>(high));
+            w[2] = V::or_ints(w[2], high_bits<V, 2, 1>(high));
+            w[3] = V::or_ints(w[3], high_bits<V, 3, 1>(high));
+            w[4] = V::or_ints(w[4], high_bits<V, 4, 1>(high));
+            w[5] = V::or_ints(w[5], high_bits<V, 5, 1>(high));
+            w[6] = V::or_ints(w[6], high_bits<V, 6, 1>(high));
+            w[7] = V::or_ints(w[7], high_bits<V, 7, 1>(high));
+        } else if constexpr (max_weight<V>(type) == 63) {
+#pragma GCC unroll 2
+            for (size_t h = 0; h < 2; h++) {
+                const Ints<V> high = V::load_ints(p + 256 + 64 * h);
+                w[4 * h] = V::or_ints(w[4 * h], high_bits<V, 0, 2>(high));
+                w[4 * h + 1] = V::or_ints(w[4 * h + 1], high_bits<V, 1, 2>(high));
+                w[4 * h + 2] = V::or_ints(w[4 * h + 2], high_bits<V, 2, 2>(high));
+                w[4 * h + 3] = V::or_ints(w[4 * h + 3], high_bits<V, 3, 2>(high));
+            }
+        }
+    }
+}
+
+// A tile's activations of one block: T tokens out of W interleaved ones, at x.
+template <size_t W>
+[[gnu::always_inline]] inline float act_float(const uint8_t* x, QuantizedActs::Field field,
+                                              size_t t) {
+    float v;
+    __builtin_memcpy(&v, x + QuantizedActs::field_at(field, t, W), sizeof v);
+    return v;
+}
+template <WeightLanes V, size_t W>
+Ints<V> act_int(const uint8_t* x, QuantizedActs::Field field, size_t t) {
+    int32_t v;
+    __builtin_memcpy(&v, x + QuantizedActs::field_at(field, t, W), sizeof v);
+    return V::set1_ints(v);
+}
+// What dot() starts from, so that it ends with the offset taken off.
+template <WeightLanes V, StoredType type, size_t W>
+Ints<V> start(const uint8_t* x, size_t t) {
+    if constexpr (bias<V>(type) == 8)
+        return act_int<V, W>(x, QuantizedActs::minus_8_sum, t);
+    else if constexpr (bias<V>(type) == 16)
+        return act_int<V, W>(x, QuantizedActs::minus_16_sum, t);
+    else if constexpr (bias<V>(type) == 128)
+        return act_int<V, W>(x, QuantizedActs::minus_128_sum, t);
+    else
+        return V::set1_ints(0);
+}
+
+// How far ahead of a single token's stream of weights.
+inline constexpr size_t kPrefetchBytes = 2048;
+
+// The scales of the super-block (K formats) that is being read.
+template <WeightLanes V>
+struct SuperScale {
+    Reg<V> d, dmin;
+};
+template <WeightLanes V, StoredType type>
+SuperScale<V> read_super_scale(const uint8_t* p, size_t part) {
+    const uint16_t* const d = reinterpret_cast<const uint16_t*>(p) + part * V::kWidth;
+    return {V::load_half(d), type == StoredType::q6k ? V::set1(0) : V::load_half(d + kGroupRows)};
+}
+
+// What a block of V::kWidth rows is multiplied by, unpacked.
+template <WeightLanes V, StoredType type>
+struct Rows {
+    Ints<V> w[8];
+    Reg<V> scale, minimum;
+    Reg<V> scale_low, scale_high;  // q6k: whole numbers, whose products with whole sums are exact
+
+    [[gnu::always_inline]] void read(const uint8_t* block, size_t part,
+                                     const SuperScale<V>& super) {
+        kernels::unpack<V, type>(block, part, w);
+        const uint8_t* const scales = block + quant_bytes(type);
+        if constexpr (type == StoredType::q6k) {
+            scale = super.d;
+            scale_low = V::to_floats(V::signed_bytes_to_ints(scales + part * V::kWidth));
+            scale_high =
+                V::to_floats(V::signed_bytes_to_ints(scales + kGroupRows + part * V::kWidth));
+        } else if constexpr (is_k_quant(type)) {
+            scale = V::mul(super.d, V::to_floats(V::bytes_to_ints(scales + part * V::kWidth)));
+            minimum = V::mul(
+                super.dmin, V::to_floats(V::bytes_to_ints(scales + kGroupRows + part * V::kWidth)));
+        } else {
+            const uint16_t* const halves =
+                reinterpret_cast<const uint16_t*>(scales) + part * V::kWidth;
+            scale = V::load_half(halves);
+            if constexpr (has_minimum(type)) minimum = V::load_half(halves + kGroupRows);
+        }
+    }
+};
+
+// Adds one block of a register of rows times T tokens to acc.
+template <WeightLanes V, StoredType type, size_t T, size_t W>
+[[gnu::always_inline]] inline void add_block(const Rows<V, type>& rows, const uint8_t* x,
+                                             size_t lane, Reg<V> (&acc)[T]) {
+    using A = QuantizedActs;
+#pragma GCC unroll 16
+    for (size_t t = 0; t < T; t++) {
+        const int8_t* const q = reinterpret_cast<const int8_t*>(x) + A::q_at(lane + t);
+        const Reg<V> scale = V::mul(rows.scale, V::set1(act_float<W>(x, A::scale, lane + t)));
+        Reg<V> product;  // whole numbers
+        if constexpr (type == StoredType::q6k) {
+            const Ints<V> low = V::template dot<max_weight<V>(type), 4>(
+                act_int<V, W>(x, A::minus_32_low_sum, lane + t), rows.w, q);
+            const Ints<V> high = V::template dot<max_weight<V>(type), 4>(
+                act_int<V, W>(x, A::minus_32_high_sum, lane + t), rows.w + 4, q + 16);
+            product = V::add(V::mul(V::to_floats(low), rows.scale_low),
+                             V::mul(V::to_floats(high), rows.scale_high));
+        } else {
+            product = V::to_floats(
+                V::template dot<max_weight<V>(type), 8>(start<V, type, W>(x, lane + t), rows.w, q));
+        }
+        acc[t] = V::add(acc[t], V::mul(product, scale));
+        if constexpr (has_minimum(type)) {
+            const Reg<V> m =
+                V::mul(rows.minimum, V::set1(act_float<W>(x, A::scaled_sum, lane + t)));
+            acc[t] = is_k_quant(type) ? V::sub(acc[t], m) : V::add(acc[t], m);
+        }
+    }
+}
+
+// y[t, rows] = n_groups groups, of each the parts [part, part + n_parts), times T tokens of W
+// interleaved at x.
+template <WeightLanes V, StoredType type, size_t T, size_t W, size_t n_groups, size_t n_parts>
+[[gnu::always_inline]] inline void multiply_rows(const uint8_t* p, const uint8_t* x, size_t lane,
+                                                 size_t n_blocks, size_t part, float* y,
+                                                 size_t y_stride) {
+    constexpr size_t R = n_groups * n_parts;
+    const size_t group_stride = group_bytes(type, n_blocks);
+    if constexpr (T == W) lane = 0;
+    Reg<V> acc[R][T];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < R; i++) {
+#pragma GCC unroll 16
+        for (size_t t = 0; t < T; t++) acc[i][t] = V::set1(0);
+    }
+    SuperScale<V> super[R] = {};
+    const size_t n_ahead = least(kPrefetchBytes / block_bytes(type), n_blocks);
+    size_t ahead = kPrefetchBytes;
+    for (size_t b = 0; b < n_blocks; b++) {
+        if constexpr (is_k_quant(type)) {
+            if (b % kSuperBlocks == 0) {
+                for (size_t i = 0; i < R; i++)
+                    super[i] = read_super_scale<V, type>(p + i / n_parts * group_stride,
+                                                         part + i % n_parts);
+                p += super_scale_bytes(type);
+            }
+        }
+        // A group's end is followed by the group that takes its place, not by its neighbour's start.
+        if (b == n_blocks - n_ahead) ahead += (n_groups - 1) * group_stride;
+        for (size_t g = 0; g < n_groups; g++) {
+            const uint8_t* const next = p + g * group_stride + ahead;
+            for (size_t line = 0; line < block_bytes(type); line += 64)
+                __builtin_prefetch(next + line);
+        }
+#pragma GCC unroll 8
+        for (size_t i = 0; i < R; i++) {
+            Rows<V, type> rows;
+            rows.read(p + i / n_parts * group_stride, part + i % n_parts, super[i]);
+            add_block<V, type, T, W>(rows, x, lane, acc[i]);
+        }
+        p += block_bytes(type);
+        x += QuantizedActs::block_stride(W);
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < R; i++) {
+#pragma GCC unroll 16
+        for (size_t t = 0; t < T; t++) {
+            V::store(y + t * y_stride + i / n_parts * kGroupRows + (part + i % n_parts) * V::kWidth,
+                     acc[i][t]);
+        }
+    }
+}
+
+// y = w x, one token. Its weights come from memory, V::kStreams row groups side by side: the more
+// streams, the more requests are under way.
+template <WeightLanes V, StoredType type>
+void multiply_one(const uint8_t* weights, const QuantizedActs& x, float* y, size_t row_begin,
+                  size_t row_end) {
+    const size_t n_blocks = x.n_cols / kBlockCols;
+    size_t row = row_begin;
+    const auto multiply = [&]<size_t n_groups>() {
+        for (; row + n_groups * kGroupRows <= row_end; row += n_groups * kGroupRows) {
+            multiply_rows<V, type, 1, 1, n_groups, kRegs<V>>(
+                weights + row / kGroupRows * group_bytes(type, n_blocks), x.block(0, 0), 0,
+                n_blocks, 0, y + row, 0);
+        }
+    };
+    if constexpr (V::kStreams >= 4) multiply.template operator()<4>();
+    if constexpr (V::kStreams >= 2) multiply.template operator()<2>();
+    multiply.template operator()<1>();
+}
+
+}  // namespace axiom::kernels

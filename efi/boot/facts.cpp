@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#include "efi/boot/facts.h"
+
+#include "efi/cpu/calibrate.h"
+#include "efi/cpu/cpu.h"
+#include "efi/cpu/crash.h"
+
+namespace axiom::efi {
+
+Result<Facts> gather_facts(const Firmware& firmware, MemoryMap* map) {
+    Status status = map->read(firmware);
+    if (!status.ok()) return status;
+    Facts facts;
+    facts.acpi = read_acpi(readable_memory(&map->regions), acpi_rsdp(firmware));
+    drop_impossible_registers(map->regions, &facts.acpi);
+    facts.apic = local_apic();
+    facts.firmware_name = firmware_name(firmware);
+    facts.test_time = utc_now(firmware);
+
+    // Nothing may come between readings.
+    const EFI_TPL level = firmware.boot->RaiseTPL(TPL_HIGH_LEVEL);
+    const Result<TscRate> rate = calibrate_tsc(facts.acpi);
+    firmware.boot->RestoreTPL(level);
+    if (!rate.ok()) return rate.status();
+    facts.rate = rate.value();
+    facts.clock.ticks_per_second = facts.rate.hz;
+    return facts;
+}
+
+void say_facts(const Facts& facts) {
+    const TscRate& rate = facts.rate;
+    const AcpiFacts& acpi = facts.acpi;
+    say("firmware  ", facts.firmware_name.view());
+    say("tsc       ", Fixed{double(rate.hz) / 1e6, 3}, " MHz against the ", rate.reference,
+        ", spread ", Fixed{rate.spread * 100, 3}, " %",
+        has_invariant_tsc() ? ", invariant" : ", not invariant",
+        rate.spread > kMaxSpread ? " (unsteady: times are less exact than usual)" : "");
+    say("acpi      ", acpi.found ? "found, " : "none, ", acpi.cpus.n_found, " CPUs, console ",
+        acpi.uart.address != 0 ? "by SPCR" : "COM1");
+    if (!acpi.note.view().empty()) say("note      ", acpi.note.view());
+}
+
+}  // namespace axiom::efi

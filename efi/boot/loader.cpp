@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+#include "efi/boot/loader.h"
+
+#include <algorithm>
+
+#include "core/round.h"
+#include "efi/cpu/cpu.h"
+#include "efi/cpu/crash.h"
+#include "efi/dev/text.h"
+#include "model/weights/weights.h"
+
+namespace axiom::efi {
+namespace {
+
+constexpr size_t kMaxPath = 512;
+
+// A file open for reading; closed with the object.
+class File : public ByteSource {
+  public:
+    File() = default;
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
+    ~File() {
+        if (file_ != nullptr) file_->Close(file_);
+        if (root_ != nullptr) root_->Close(root_);
+    }
+
+    Status open(const Firmware& firmware, std::string_view path);
+    uint64_t size() const { return size_; }
+    // Exactly bytes.size() bytes from where the last read ended.
+    Status read(std::span<uint8_t> bytes) override;
+
+  private:
+    std::string_view path_;
+    EFI_FILE_PROTOCOL* root_ = nullptr;
+    EFI_FILE_PROTOCOL* file_ = nullptr;
+    uint64_t size_ = 0;
+    uint64_t position_ = 0;
+};
+
+Status File::open(const Firmware& firmware, std::string_view path) {
+    path_ = path;
+    if (path.find(':') != path.npos) {
+        return error(Code::bad_option, path,
+                     ": file name: found a volume name, allowed a path on the "
+                     "volume axiom.efi was started from, such as \\axiom\\model.axm");
+    }
+    uint16_t name[kMaxPath];
+    const Result<size_t> n = utf8_to_utf16("file name", path, name);
+    if (!n.ok()) return n.status();
+    for (size_t i = 0; i < n.value(); i++) {
+        if (name[i] == '/') name[i] = '\\';
+    }
+
+    EFI_GUID guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
+    void* protocol = nullptr;
+    EFI_STATUS status =
+        firmware.loaded->DeviceHandle == nullptr
+            ? EFI_NOT_FOUND
+            : firmware.boot->HandleProtocol(firmware.loaded->DeviceHandle, &guid, &protocol);
+    if (EFI_ERROR(status)) {
+        return error(Code::not_found, path,
+                     ": the device axiom.efi was started from has no file "
+                     "system the firmware can read: ",
+                     status_name(status).view());
+    }
+    auto* volume = static_cast<EFI_SIMPLE_FILE_SYSTEM_PROTOCOL*>(protocol);
+    status = volume->OpenVolume(volume, &root_);
+    if (EFI_ERROR(status)) {
+        root_ = nullptr;
+        return error(Code::io, path, ": opening the volume: ", status_name(status).view());
+    }
+    status = root_->Open(root_, &file_, reinterpret_cast<CHAR16*>(name), EFI_FILE_MODE_READ, 0);
+    if (EFI_ERROR(status)) {
+        file_ = nullptr;
+        return error(status == EFI_NOT_FOUND ? Code::not_found : Code::io, path,
+                     ": opening: ", status_name(status).view(),
+                     " on the volume axiom.efi was started from");
+    }
+
+    EFI_GUID info_guid = EFI_FILE_INFO_ID;
+    alignas(8) uint8_t info[sizeof(EFI_FILE_INFO) + 2 * kMaxPath];
+    UINTN info_bytes = sizeof info;
+    status = file_->GetInfo(file_, &info_guid, &info_bytes, info);
+    if (EFI_ERROR(status)) {
+        return error(Code::io, path, ": reading its size: ", status_name(status).view());
+    }
+    const auto* facts = reinterpret_cast<const EFI_FILE_INFO*>(info);
+    if ((facts->Attribute & EFI_FILE_DIRECTORY) != 0) {
+        return error(Code::io, path, ": found a directory, allowed a file");
+    }
+    size_ = facts->FileSize;
+    return {};
+}
+
+Status File::read(std::span<uint8_t> bytes) {
+    AXIOM_CHECK(file_ != nullptr);
+    UINTN n = bytes.size();
+    const EFI_STATUS status = file_->Read(file_, &n, bytes.data());
+    if (EFI_ERROR(status)) {
+        return error(Code::io, path_, ": reading at offset ", Hex{position_}, ": ",
+                     status_name(status).view());
+    }
+    if (n != bytes.size()) {
+        return error(Code::io, path_, ": reading at offset ", Hex{position_}, ": found ", n,
+                     " bytes, allowed ", bytes.size());
+    }
+    position_ += n;
+    return {};
+}
+
+// One line that is drawn over itself, but only when loading takes long enough to wonder.
+class Progress {
+  public:
+    Progress(const Clock& clock, std::string_view path, uint64_t total, bool quiet)
+        : clock_(clock), path_(path), total_(total), quiet_(quiet), begin_(ticks_now()) {}
+
+    void update(uint64_t done) {
+        if (quiet_) return;
+        const uint64_t now = ticks_now();
+        if (clock_.seconds(now - begin_) < 1.0 || clock_.seconds(now - last_) < 0.25) return;
+        last_ = now;
+        draw(done, now);
+    }
+    void finish() {
+        if (last_ != 0) draw(total_, ticks_now()), crash.console.write("\n");
+    }
+    void abandon() {
+        if (last_ != 0) crash.console.write("\n");
+    }
+
+  private:
+    void draw(uint64_t done, uint64_t now) {
+        constexpr size_t kWidth = 30;
+        char bar[kWidth];
+        const size_t filled = total_ == 0 ? kWidth : size_t(done * kWidth / total_);
+        for (size_t i = 0; i < kWidth; i++) bar[i] = i < filled ? '#' : '.';
+        crash.console.write(
+            Text<200>("\r", path_, " [", std::string_view(bar, kWidth), "] ",
+                      PadLeft{Text<24>(total_ == 0 ? 100 : done * 100 / total_), 3}, "% ",
+                      Fixed{double(done) / 1e6 / clock_.seconds(now - begin_), 0}, " MB/s "));
+    }
+
+    const Clock& clock_;
+    std::string_view path_;
+    uint64_t total_;
+    bool quiet_;
+    uint64_t begin_;
+    uint64_t last_ = 0;
+};
+
+// For the largest pages that the CPU has and the model fills, if memory has room to align for them.
+Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint64_t bytes) {
+    if (bytes >= kHugePageBytes && bytes < kMaxPhysicalAddress && paging_features().gib_pages) {
+        const Result<uint64_t> aligned =
+            pages->take({.what = path, .bytes = bytes, .alignment = kHugePageBytes});
+        if (aligned.ok()) return aligned;
+    }
+    return pages->take({.what = path, .bytes = bytes, .alignment = kLargePageBytes});
+}
+
+}  // namespace
+
+Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock, std::string_view path,
+                               bool quiet, OwnedPages* pages) {
+    const uint64_t begin = ticks_now();
+    File file;
+    Status status = file.open(firmware, path);
+    if (!status.ok()) return status;
+    if (file.size() == 0) return FileLayout::head_bytes(path, {}, 0).status();
+
+    const uint64_t reserved =
+        file.size() > kMaxPhysicalAddress ? file.size() : round_up(file.size(), kLargePageBytes);
+    const Result<uint64_t> address = take_model_pages(pages, path, reserved);
+    if (!address.ok()) return address.status();
+    auto* bytes = reinterpret_cast<uint8_t*>(address.value());
+    Progress progress(clock, path, file.size(), quiet);
+    status = load_packed(
+        path, file.size(), file, {bytes, size_t(file.size())},
+        [](void* context, uint64_t done) { static_cast<Progress*>(context)->update(done); },
+        &progress);
+    if (!status.ok()) {
+        progress.abandon();
+        return status;
+    }
+    progress.finish();
+    return LoadedModel{address.value(), file.size(), reserved, ticks_now() - begin};
+}
+
+Result<size_t> read_small_file(const Firmware& firmware, std::string_view path,
+                               std::span<char> out) {
+    File file;
+    Status status = file.open(firmware, path);
+    if (!status.ok()) return status;
+    if (file.size() > out.size()) {
+        return error(Code::no_memory, path, ": size: found ", file.size(), " bytes, allowed ",
+                     out.size());
+    }
+    status = file.read({reinterpret_cast<uint8_t*>(out.data()), file.size()});
+    if (!status.ok()) return status;
+    return size_t(file.size());
+}
+
+}  // namespace axiom::efi

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Which cores to start, of those that firmware lists.
+// Must not know: how they are started.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/fmt.h"
+#include "core/team.h"
+#include "efi/dev/acpi.h"
+
+// Test images are built with fewer.
+#ifndef AXIOM_MAX_CORES
+#define AXIOM_MAX_CORES 256
+#endif
+
+namespace axiom::efi {
+
+inline constexpr size_t kMaxCores = AXIOM_MAX_CORES;
+static_assert(kMaxCores >= 1 && kMaxCores <= Team::kMaxWorkers && kMaxCores <= CpuList::kMaxListed);
+
+struct CorePlan {
+    // A core to be started, and its number for people: its place in the list, where the boot
+    // processor is 0 and does not count again.
+    struct Entry {
+        uint32_t apic_id = 0;
+        uint32_t number = 0;
+    };
+    Entry others[kMaxCores] = {};
+    size_t n_others = 0;
+    uint32_t n_found = 1;  // all that could have been started, the boot processor among them
+    // For people: -t above what there is, ids that cannot be reached, more cores than kMaxCores.
+    Text<192> notes[3] = {Text<192>(), Text<192>(), Text<192>()};
+
+    std::span<const Entry> entries() const { return {others, n_others}; }
+    size_t n_cores() const { return n_others + 1; }
+};
+
+// `own_id`: the boot processor's. `n_wanted`: cores in all, 0 = every one. `max_apic_id`: the
+// highest that this machine's APIC mode reaches.
+CorePlan plan_cores(const CpuList& cpus, uint32_t own_id, uint32_t n_wanted, uint32_t max_apic_id);
+
+}  // namespace axiom::efi

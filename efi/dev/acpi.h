@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The few ACPI facts AXIOM uses, read from tables that firmware wrote (ACPI 6.5, section 5.2).
+// Lengths, addresses and checksums are hostile: a bad table is left out, never followed.
+// Must not know: what the facts are used for, or how registers are mapped.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "core/fmt.h"
+#include "efi/dev/device.h"
+#include "efi/memory/memory_map.h"
+
+namespace axiom::efi {
+
+// Processors of the MADT that firmware has enabled, in its order, each APIC id once.
+struct CpuList {
+    static constexpr uint32_t kMaxListed = 256;
+    uint32_t n_found = 0;                // those beyond kMaxListed are counted as they come
+    uint32_t n_offline = 0;              // could be brought online, which is not ours to do
+    uint32_t apic_ids[kMaxListed] = {};  // of the first min(n_found, kMaxListed)
+
+    std::span<const uint32_t> listed() const {
+        return {apic_ids, n_found < kMaxListed ? n_found : kMaxListed};
+    }
+};
+
+struct AcpiFacts {
+    bool found = false;  // an RSDP with a valid checksum and a readable root table
+    Register pm_timer;   // 3.579545 MHz counter
+    bool pm_timer_32bit = false;
+    Register reset;
+    uint8_t reset_value = 0;
+    Register uart;           // SPCR: a 16550-compatible console
+    uint32_t uart_baud = 0;  // 0 = leave as firmware set it; always so for one in memory
+    CpuList cpus;            // empty without a MADT
+    Text<192> note{""};      // the first thing that was wrong, for people; empty if nothing was
+};
+
+// `rsdp_address` 0: no ACPI. Never fails: what cannot be read is missing from the facts.
+AcpiFacts read_acpi(const PhysicalView& memory, uint64_t rsdp_address);
+
+// Removes the registers in memory that cannot be ones, and notes it: in the first page, within
+// kRegisterBytes of the end of mappable addresses, or over RAM of the map.
+void drop_impossible_registers(std::span<const MemoryRegion> regions, AcpiFacts* facts);
+
+}  // namespace axiom::efi

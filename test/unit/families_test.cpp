@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+// Every model family against llama.cpp: random-weight GGUFs of awkward shapes, and the logits that
+// llama.cpp computes from the same weights in F32 (test/golden/families).
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "packer/convert.h"
+#include "packer/files.h"
+#include "packer/rope.h"
+#include "packer/writer.h"
+#include "test/unit/catch.h"
+#include "test/unit/engine.h"
+#include "test/unit/families.h"
+
+using namespace axiom;
+using test::build_path;
+using test::FamilyCase;
+using test::FamilyGolden;
+
+namespace {
+
+// A case's GGUF, planned; the plan may be changed before it is packed.
+struct Model {
+    explicit Model(const FamilyCase& c)
+        : n_ctx(c.n_ctx), gguf(test::AlignedBytes::read(build_path(c.gguf()))) {
+        Result<gguf::File> parsed = gguf::File::parse(c.stem(), gguf.span());
+        INFO(parsed.status().text());
+        REQUIRE(parsed.ok());
+        file = std::move(parsed.value());
+        Result<packer::Plan> planned = packer::plan_from_gguf(file, {});
+        INFO(planned.status().text());
+        REQUIRE(planned.ok());
+        plan = std::move(planned.value());
+    }
+    size_t n_ctx;
+    test::AlignedBytes gguf;
+    gguf::File file;
+    packer::Plan plan;
+};
+
+struct Packed {
+    explicit Packed(const packer::Plan& plan) {
+        const std::string path = (std::filesystem::temp_directory_path() /
+                                  ("axiom-family-" + std::to_string(getpid()) + ".axm"))
+                                     .string();
+        const Status written = packer::write_packed(plan, path, {}, nullptr);
+        INFO(written.text());
+        REQUIRE(written.ok());
+        bytes = test::AlignedBytes::read(path);
+        std::filesystem::remove(path);
+        Result<Weights> opened = Weights::open("family.axm", bytes.span());
+        INFO(opened.status().text());
+        REQUIRE(opened.ok());
+        weights = opened.value();
+    }
+    test::AlignedBytes bytes;
+    Weights weights;
+};
+
+const Kernels& fastest_kernels();
+
+std::vector<float> logits_of(const Weights& weights, const FamilyGolden& g, size_t n_ctx) {
+    constexpr size_t kAtOnce = 64;
+    test::Engine engine(weights, fastest_kernels(), 2, n_ctx, kAtOnce);
+    std::vector<float> all;
+    engine.run(g.tokens, kAtOnce, [&](size_t, std::span<const float> logits) {
+        all.insert(all.end(), logits.begin(), logits.end());
+    });
+    return all;
+}
+
+// ---- features switched off, in the plan that is packed ---------------------------------------
+
+void drop(packer::Plan& plan, uint64_t roles) {
+    for (LayerConfig& layer : plan.layers) layer.tensors &= ~roles;
+    std::erase_if(plan.tensors, [&](const packer::PlannedTensor& tensor) {
+        return (roles & format::role_bit(tensor.role)) != 0;
+    });
+}
+
+// Rotary table i turns by `freqs` (as many pairs as it has, or more: then it is wider).
+void set_freqs(packer::Plan& plan, size_t i_table, const std::vector<double>& freqs) {
+    plan.config.rope[i_table].n_dims = uint32_t(2 * freqs.size());
+    const size_t n_pairs = plan.model().rope_pairs();
+    for (packer::PlannedTensor& tensor : plan.tensors) {
+        if (tensor.role != Role::rope_freqs) continue;
+        const size_t n_old = size_t(tensor.n_cols);
+        tensor.n_cols = n_pairs;
+        plan.fill = [=, fill = plan.fill](const packer::PlannedTensor& t, uint64_t begin,
+                                          uint64_t end, uint8_t* out,
+                                          packer::ErrorStats* errors) -> Status {
+            if (t.role != Role::rope_freqs) return fill(t, begin, end, out, errors);
+            std::vector<double> old(t.n_rows * n_old), now(t.n_rows * n_pairs);
+            Status status = fill(t, begin, end, reinterpret_cast<uint8_t*>(old.data()), errors);
+            for (size_t row = 0; row < t.n_rows; row++)
+                std::copy_n(&old[row * n_old], n_old, &now[row * n_pairs]);
+            std::copy(freqs.begin(), freqs.end(), now.begin() + ptrdiff_t(i_table * n_pairs));
+            memcpy(out, now.data(), now.size() * sizeof(double));
+            return status;
+        };
+    }
+}
+
+double key_number(const Model& model, const std::string& stem, double fallback) {
+    const std::string key = std::string(model.plan.architecture()) + "." + stem;
+    const Result<double> value = model.file.f64(key, fallback);
+    REQUIRE(value.ok());
+    return value.value();
+}
+
+// Frequencies by the base alone, or with linear scaling.
+std::vector<double> plain_freqs(const Model& model, size_t i_table, double factor = 1) {
+    packer::RopeScaling scaling;
+    scaling.factor = factor;
+    return packer::rope_frequencies(key_number(model, "rope.freq_base", 10000),
+                                    model.plan.config.rope[i_table].n_dims, scaling, {});
+}
+
+using SwitchOff = void (*)(Model& model);
+const std::map<std::string, SwitchOff> kSwitches = {
+    {"attn_norm", [](Model& m) { drop(m.plan, format::role_bit(Role::attn_norm)); }},
+    {"ffn_norm", [](Model& m) { drop(m.plan, format::role_bit(Role::ffn_norm)); }},
+    {"q_norm", [](Model& m) { drop(m.plan, format::role_bit(Role::attn_q_norm)); }},
+    {"k_norm", [](Model& m) { drop(m.plan, format::role_bit(Role::attn_k_norm)); }},
+    {"attn_post_norm", [](Model& m) { drop(m.plan, format::role_bit(Role::attn_post_norm)); }},
+    {"ffn_post_norm", [](Model& m) { drop(m.plan, format::role_bit(Role::ffn_post_norm)); }},
+    {"q_bias", [](Model& m) { drop(m.plan, format::role_bit(Role::attn_q_bias)); }},
+    {"k_bias", [](Model& m) { drop(m.plan, format::role_bit(Role::attn_k_bias)); }},
+    {"v_bias", [](Model& m) { drop(m.plan, format::role_bit(Role::attn_v_bias)); }},
+    {"attn_output_bias", [](Model& m) { drop(m.plan, format::role_bit(Role::attn_output_bias)); }},
+    {"gate_bias", [](Model& m) { drop(m.plan, format::role_bit(Role::ffn_gate_bias)); }},
+    {"up_bias", [](Model& m) { drop(m.plan, format::role_bit(Role::ffn_up_bias)); }},
+    {"down_bias", [](Model& m) { drop(m.plan, format::role_bit(Role::ffn_down_bias)); }},
+    {"shared_expert",
+     [](Model& m) {
+         drop(m.plan, format::kDenseRoles);
+         for (LayerConfig& l : m.plan.layers) l.n_ff = 0;
+     }},
+    {"rope",
+     [](Model& m) {
+         for (LayerConfig& l : m.plan.layers) l.rope = format::kNone;
+     }},
+    {"layers_without_rope",
+     [](Model& m) {
+         for (LayerConfig& l : m.plan.layers) l.rope = 0;
+     }},
+    {"rope_freqs", [](Model& m) { set_freqs(m.plan, 0, plain_freqs(m, 0)); }},
+    {"rope_scaling", [](Model& m) { set_freqs(m.plan, 0, plain_freqs(m, 0)); }},
+    {"global_rope_scaling", [](Model& m) { set_freqs(m.plan, 0, plain_freqs(m, 0)); }},
+    {"longrope",
+     [](Model& m) {
+         set_freqs(m.plan, 0, plain_freqs(m, 0));
+         set_freqs(m.plan, 1, plain_freqs(m, 1));
+     }},
+    {"yarn_ramp",
+     [](Model& m) {
+         set_freqs(m.plan, 0, plain_freqs(m, 0, key_number(m, "rope.scaling.factor", 1)));
+     }},
+    {"rope_magnitude",
+     [](Model& m) {
+         for (format::RopeTable& table : m.plan.config.rope) table.magnitude = 1;
+     }},
+    {"partial_rotation",  // the other pairs turn like the last of those that should
+     [](Model& m) {
+         for (size_t i = 0; i < m.plan.config.n_rope_tables; i++) {
+             std::vector<double> freqs = plain_freqs(m, i);
+             freqs.resize(m.plan.layers[0].head_dim / 2, freqs.back());
+             set_freqs(m.plan, i, freqs);
+         }
+     }},
+    {"other_longrope",
+     [](Model& m) {
+         m.plan.config.rope[0].max_ctx = m.n_ctx > m.plan.config.rope[0].max_ctx ? 1u << 20 : 1;
+     }},
+    {"local_rope",  // the other layers' table in layers with a window
+     [](Model& m) {
+         for (LayerConfig& l : m.plan.layers) l.rope = 0;
+     }},
+    {"global_rope",  // and the other way round
+     [](Model& m) {
+         for (LayerConfig& l : m.plan.layers) l.rope = 1;
+     }},
+    {"window",
+     [](Model& m) {
+         for (LayerConfig& l : m.plan.layers) l.window = 0;
+     }},
+    {"window_pattern",  // a window in every layer
+     [](Model& m) {
+         uint32_t n = 0;
+         for (const LayerConfig& l : m.plan.layers) n = std::max(n, l.window);
+         for (LayerConfig& l : m.plan.layers) l.window = n;
+     }},
+    {"ignored_window",  // applied although llama.cpp does not
+     [](Model& m) {
+         const std::string key = std::string(m.plan.architecture()) + ".attention.sliding_window";
+         for (LayerConfig& l : m.plan.layers) l.window = uint32_t(m.file.u64(key).value());
+     }},
+    {"attn_softcap",
+     [](Model& m) {
+         for (LayerConfig& l : m.plan.layers) l.attn_softcap = 0;
+     }},
+    {"final_softcap", [](Model& m) { m.plan.config.final_softcap = 0; }},
+    {"embedding_scale", [](Model& m) { m.plan.config.embedding_scale = 1; }},
+    {"residual_scale", [](Model& m) { m.plan.config.residual_scale = 1; }},
+    {"logit_scale", [](Model& m) { m.plan.config.logit_scale = 1; }},
+    {"attention_scale",
+     [](Model& m) {
+         for (LayerConfig& l : m.plan.layers) l.attn_scale = 1 / std::sqrt(float(l.head_dim));
+     }},
+    {"gelu",
+     [](Model& m) {
+         for (LayerConfig& l : m.plan.layers) l.activation = format::Activation::silu;
+     }},
+    {"normalized_routes", [](Model& m) { m.plan.config.expert_normalize = 0; }},
+    {"output_bias",
+     [](Model& m) {
+         m.plan.config.output_bias = 0;
+         drop(m.plan, format::role_bit(Role::output_bias));
+     }},
+};
+
+const Kernels& fastest_kernels() {
+    const Kernels* fastest = &kScalarKernels;
+    for (const KernelSet& set : kernel_sets(decode_features(read_cpu_words()))) {
+        if (set.usable) fastest = set.kernels;
+    }
+    return *fastest;
+}
+
+// Weights in memory, and which experts each pass asked for.
+class Watched final : public WeightSource {
+  public:
+    explicit Watched(const Weights& weights) : layers_(weights.config.n_layer) {
+        resident_.bind(weights, layers_);
+    }
+    Status acquire(size_t i, const LayerWeights** layer) override {
+        return resident_.acquire(i, layer);
+    }
+    void release(size_t i) override { resident_.release(i); }
+    Status acquire_experts(size_t i, std::span<const uint32_t> experts,
+                           ExpertWeights* out) override {
+        chosen.emplace_back(experts.begin(), experts.end());
+        return resident_.acquire_experts(i, experts, out);
+    }
+
+    std::vector<std::vector<uint32_t>> chosen;  // by pass and layer
+
+  private:
+    std::vector<LayerWeights> layers_;
+    ResidentWeights resident_;
+};
+
+}  // namespace
+
+TEST_CASE("every family's logits are as near to F32 as llama.cpp's own", "[families]") {
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        const FamilyGolden g = FamilyGolden::read(c);
+        const Model model(c);
+        const Packed packed(model.plan);
+        const double error = g.error(c, logits_of(packed.weights, g, c.n_ctx));
+        INFO(c.stem() << ": error " << error << ", llama.cpp's own " << c.own_error);
+        CHECK(error <= 1.15 * c.own_error);
+        CHECK(error >= 0.1 * c.own_error);  // activations of 8 bits cost something
+    }
+}
+
+TEST_CASE("a family without one of its features is wrong", "[families]") {
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        if (c.format != "q8_0") continue;  // the features are the same in the other
+        const FamilyGolden g = FamilyGolden::read(c);
+        const Model whole(c);
+        const double error = g.error(c, logits_of(Packed(whole.plan).weights, g, c.n_ctx));
+        for (const auto& [feature, expected] : c.without) {
+            if (feature == "output_norm") continue;  // no family is without
+            INFO(c.stem() << " without " << feature);
+            REQUIRE(kSwitches.contains(feature));
+            Model model(c);
+            kSwitches.at(feature)(model);
+            const double without = g.error(c, logits_of(Packed(model.plan).weights, g, c.n_ctx));
+            INFO("error " << without << ", with it " << error << ", expected about " << expected);
+            CHECK(without >= 3 * error);
+            CHECK(without >= 0.8 * expected);
+            CHECK(without <= 1.25 * expected);
+        }
+    }
+}
+
+TEST_CASE("one hash for every family, whatever computes it", "[families]") {
+    const struct { size_t n_workers, n_at_once; } ways[] = {{1, 161}, {2, 7}, {3, 64}, {4, 1}};
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        const FamilyGolden g = FamilyGolden::read(c);
+        const Model model(c);
+        const Packed packed(model.plan);
+        test::Engine reference(packed.weights, kScalarKernels, 1, c.n_ctx, 33);
+        const uint64_t hash = reference.hash(g.tokens, 33);
+        size_t i_way = 0;
+        for (const KernelSet& set : kernel_sets(decode_features(read_cpu_words()))) {
+            if (!set.usable) continue;
+            const auto& way = ways[i_way++ % std::size(ways)];
+            test::Engine engine(packed.weights, *set.kernels, way.n_workers, c.n_ctx,
+                                way.n_at_once);
+            INFO(c.stem() << ", " << set.kernels->name << ", " << way.n_workers << " workers, "
+                          << way.n_at_once << " at once");
+            CHECK(engine.hash(g.tokens, way.n_at_once) == hash);
+        }
+    }
+}
+
+TEST_CASE("the router chooses the experts that the reference chooses", "[families]") {
+    size_t n_cases = 0;
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        const FamilyGolden g = FamilyGolden::read(c);
+        if (g.n_used == 0) continue;
+        n_cases++;
+        const Model model(c);
+        const Packed packed(model.plan);
+        Watched source(packed.weights);
+        test::Engine engine(packed.weights, fastest_kernels(),
+                            {.n_ctx = c.n_ctx, .n_workers = 2, .n_return = c.n_ctx}, &source);
+        engine.run(g.tokens, 1, [](size_t, std::span<const float>) {});
+        REQUIRE(source.chosen.size() == g.tokens.size() * g.n_layer);
+        std::vector<uint8_t> chosen;
+        std::vector<bool> used(packed.weights.config.layer(0).n_expert);
+        for (const std::vector<uint32_t>& experts : source.chosen) {
+            chosen.insert(chosen.end(), experts.begin(), experts.end());
+            for (const uint32_t id : experts) used[id] = true;
+        }
+        INFO(c.stem());
+        CHECK(g.same_routes(chosen) >= 0.97);
+        CHECK(std::count(used.begin(), used.end(), false) == 0);
+    }
+    CHECK(n_cases >= 6);
+}
