@@ -496,7 +496,8 @@ TEST_CASE("each layer turns by its own table of frequencies") {
     const auto hash = [&] {
         return Engine(model.weights, kScalarKernels, 2, 20, 20).hash(tokens, 20);
     };
-    const size_t n = model.weights.config.rope_dim / 2;
+    const size_t n = model.weights.config.rope_pairs();
+    const std::vector<format::RopeTable> two(2, model.weights.config.rope[0]);
     const double* const own = model.weights.rope_freqs.f64();
     std::vector<double> tables(own, own + n), other;
     for (size_t i = 0; i < n; i++) other.push_back(own[i] / 8);
@@ -506,7 +507,7 @@ TEST_CASE("each layer turns by its own table of frequencies") {
     REQUIRE(of_own != of_other);
     tables.insert(tables.end(), other.begin(), other.end());
     model.weights.rope_freqs.data = tables.data();
-    model.weights.config.n_rope = 2;
+    model.weights.config.rope = two;
     REQUIRE(hash() == of_own);
     model.layers[1].rope = 1;
     const uint64_t of_both = hash();
