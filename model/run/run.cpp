@@ -75,8 +75,7 @@ Status RunBase::choose_kernels() {
     void* const scratch = memory_.trial.data();
     r_->kernel_choice = o_.isa.empty() ? "timed" : "forced";
     if (o_.isa.empty()) {
-        uint64_t ticks[8];
-        kernels_ = select_kernels(m_.features, scratch, ticks);
+        kernels_ = select_kernels(m_.features, scratch);
     } else {
         const Result<const Kernels*> kernels = forced_kernels(o_, m_.features);
         if (!kernels.ok()) return kernels.status();

@@ -110,6 +110,10 @@ TEST_CASE("a bench's logits hashes do not depend on repetitions, warm-up or batc
         CHECK(once.records.at(i)["logits_hash"] == sevens.records.at(i)["logits_hash"]);
     }
     CHECK(once.records[0]["logits_hash"] != once.records[1]["logits_hash"]);
+    for (const json& j : once.records) {
+        CHECK(j["boundary_share"] > 0);
+        CHECK(j["boundary_share"] < 1);
+    }
 }
 
 TEST_CASE("a depth is as if its tokens had been generated before") {

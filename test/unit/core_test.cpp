@@ -296,6 +296,19 @@ TEST_CASE("a slab that is initialised again knows nothing of its former ranges")
     REQUIRE(slab.create_class("x", 1024, 3).ok());
 }
 
+TEST_CASE("of more ranges than a slab can keep the smallest are left out") {
+    std::vector<AddressRange> ranges;
+    size_t largest = 0;  // the 64 largest of 70
+    for (size_t i = 0; i < 70; i++) {
+        const size_t size = 4096 + (i * 37 % 70) * 64;
+        ranges.push_back({(i + 1) << 20, ((i + 1) << 20) + size});
+        if (i * 37 % 70 >= 6) largest += size;
+    }
+    Slab slab;
+    slab.init(ranges);
+    REQUIRE(slab.free_bytes() == largest);
+}
+
 TEST_CASE("a plan's sum is what its creation takes, to the byte") {
     std::vector<uint8_t> memory(1 << 20);
     const uintptr_t base = (reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64;
@@ -532,7 +545,13 @@ TEST_CASE("the layer loop runs layers in order and its tasks once at every bound
     };
     REQUIRE(loop.run(team, job, {layer_ticks, boundary_ticks, stall_ticks}).ok());
     REQUIRE(trace.text == "0.1.2.3.");
-    REQUIRE(loop.task(0).n_runs == 4);
+    const Task& task = loop.task(0);
+    REQUIRE(task.n_runs == 4);
+    REQUIRE(task.total_ticks >= task.max_ticks);
+    REQUIRE(task.total_ticks <= 4 * task.max_ticks);
+    uint64_t all_boundaries = 0;
+    for (const uint64_t ticks : boundary_ticks) all_boundaries += ticks;
+    REQUIRE(task.total_ticks <= all_boundaries);
     for (int i = 0; i < 4; i++)
         REQUIRE((layer_ticks[i] > 0 && boundary_ticks[i] > 0 && stall_ticks[i] == 0));
 }

@@ -2,12 +2,14 @@
 // Whole runs on a small random model: what the record says of them, and what memory they take.
 #include "model/run/generate.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "core/hash.h"
 #include "model/run/perplexity.h"
+#include "model/run/prompt.h"
 #include "test/unit/machine.h"
 #include "test/unit/synthetic.h"
 
@@ -52,6 +54,7 @@ struct Run {
     json j;
     std::string table, text;
     size_t n_hashed = 0;
+    uint64_t took_ticks = 0;
 
     Run(const Model& model, std::vector<std::string_view> words, size_t stop_at = ~size_t{0},
         WeightSource* source = nullptr) {
@@ -65,7 +68,9 @@ struct Run {
         m.machine.source = source;
         m.machine.on_logits = [](void* c, std::span<const float>) { ++*static_cast<size_t*>(c); };
         m.machine.on_logits_context = &n_hashed;
+        const uint64_t begin = ticks_now();
         status = generate(m.machine, model.weights, options, &record);
+        took_ticks = ticks_now() - begin;
         j = json_of(record);
         table = table_of(record);
         text = m.text;
@@ -103,6 +108,10 @@ TEST_CASE("a run's record counts its tokens and its rates follow from its times"
     for (const json& ns : j["samples_ns"]) sum += ns.get<double>();
     CHECK(sum == Approx(run.record.decode_ns).margin(4));
     CHECK(contains(run.table, "4 tokens"));
+    // Parts of the whole; the machine's clock ticks once a nanosecond.
+    CHECK(run.record.sample_ns > 0);
+    CHECK(run.record.prefill_ns + run.record.decode_ns + 5 * run.record.sample_ns <=
+          double(run.took_ticks));
     CHECK(run.text.starts_with("abc"));  // --raw shows the prompt
     CHECK(run.text.ends_with("\n"));
 }
@@ -142,6 +151,18 @@ TEST_CASE("batches, contexts and quiet runs do not change the logits hash") {
     CHECK(hash({"-b", "7", "-c", "100"}) == expected);
     CHECK(hash({"--quiet"}) == expected);
     CHECK(hash({"-p", "tell me less, please"}) != expected);
+}
+
+TEST_CASE("a system message given wins over the template's own") {
+    const Model model;
+    const auto n_prompt = [&](std::vector<std::string_view> more) {
+        std::vector<std::string_view> words = {"-p", "abc", "-n", "0", "-c", "256"};
+        words.insert(words.end(), more.begin(), more.end());
+        return Run(model, words).record.n_prompt;
+    };
+    const uint32_t given = n_prompt({"-sys", "hello"});
+    CHECK(given > n_prompt({}));
+    CHECK(n_prompt({"-sys", "hello", "--default-system"}) == given);
 }
 
 TEST_CASE("a run ends when its context is full") {
@@ -294,6 +315,65 @@ TEST_CASE("perplexity takes the memory that its plan says and does not depend on
     }
 }
 
+TEST_CASE(
+    "perplexity is of the second half of each chunk, from a first token if the model wants one") {
+    const Model model;
+    const std::span<const uint8_t> section = model.weights.tokenizer;
+    auto& header =
+        *reinterpret_cast<format::TokenizerHeader*>(const_cast<uint8_t*>(section.data()));
+    std::string text;
+    for (int i = 0; i < 80; i++) text += char('a' + i * 11 % 26);
+    for (const bool add_bos : {false, true}) {
+        header.add_bos = add_bos;
+        header.bos = 256;
+        const Tokenizer tokenizer = Tokenizer::open("test.axm", 0, section).value();
+        std::vector<TokenId> tokens(max_tokens(text.size()));
+        AlignedBytes scratch(Tokenizer::scratch_bytes(text.size()));
+        const Tokenizer::Segment segment{text, Tokenizer::Specials::literal};
+        const size_t n = tokenizer.encode({&segment, 1}, true, tokens, scratch.span()).value();
+        REQUIRE(n >= 80);
+        double nll = 0;
+        for (const size_t at : {0u, 40u}) {
+            std::vector<TokenId> chunk(tokens.begin() + at, tokens.begin() + at + 40);
+            if (add_bos) chunk[0] = 256;
+            Engine engine(model.weights, kScalarKernels, 1, 40, 40);
+            engine.run(chunk, 40, [&](size_t i, std::span<const float> logits) {
+                if (i < 20 || i == 39) return;
+                double sum = 0;
+                for (const float l : logits) sum += std::exp(double(l));
+                nll += std::log(sum) - double(logits[chunk[i + 1]]);
+            });
+        }
+        const Options options = options_of({"--perplexity", "x", "-c", "40"});
+        TestMachine m(memory_needed(model.weights, options, 1, text.size()).value().least);
+        Record record;
+        double value = 0;
+        REQUIRE(perplexity(m.machine, model.weights, options, text, &record, &value).ok());
+        CHECK(value == Approx(std::exp(nll / 38)).epsilon(1e-5));
+        CHECK(contains(m.text, "over 38 tokens"));
+    }
+}
+
+TEST_CASE("perplexity's chunks are of 512 tokens by default, and at least of three") {
+    const Model model;
+    const auto run = [&](std::vector<std::string_view> words, size_t n_bytes) {
+        words.insert(words.end(), {"--perplexity", "x"});
+        const Options options = options_of(words);
+        const std::string text(n_bytes, 'z');
+        TestMachine m(memory_needed(model.weights, options, 1, n_bytes).value().least);
+        Record record;
+        double value = 0;
+        const Status status = perplexity(m.machine, model.weights, options, text, &record, &value);
+        return status.ok() ? std::to_string(record.n_prompt) : std::string(status.text());
+    };
+    CHECK(run({}, 512) == "512");
+    CHECK(run({}, 511) ==
+          "option --perplexity: the text has 511 tokens, allowed at least one chunk of 512 "
+          "(option -c)");
+    CHECK(run({"-c", "3"}, 5) == "3");
+    CHECK(run({"-c", "2"}, 5).starts_with("option -c: found 2, allowed at least 3"));
+}
+
 TEST_CASE("a stopped perplexity says so") {
     const Model model;
     const std::string text(200, 'a');
@@ -319,5 +399,6 @@ TEST_CASE("check_run finds a prompt that does not fit before anything is taken")
     CHECK(status.code() == Code::bad_option);
     CHECK(contains(std::string(status.text()), "the prompt has 4 tokens, allowed at most 3"));
     const std::string too_long = std::to_string(model.weights.config.n_ctx_train + 1);
+    CHECK(check({"--perplexity", "x"}).ok());  // needs no prompt
     CHECK(check({"-p", "abc", "-c", too_long}).code() == Code::bad_option);
 }

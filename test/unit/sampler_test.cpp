@@ -207,6 +207,14 @@ TEST_CASE("the penalty holds when drawing as well as when greedy") {
     CHECK(double(n[0]) / 20000 == Approx(0.75).margin(0.018));
 }
 
+TEST_CASE("random numbers are xoshiro256** seeded by SplitMix64") {
+    Random random(0);
+    // Of an implementation of both papers in Python.
+    for (const uint64_t expected : {0x99ec5f36cb75f2b4u, 0xbf6e1f784956452au, 0x1a5f849d4933e6e0u,
+                                    0x6aa594f1262d2d2cu, 0xbba5ad4a1f842e59u})
+        CHECK(random.next() == expected);
+}
+
 TEST_CASE("the same seed draws the same tokens and another seed others") {
     const std::vector<float> logits(50, 0.0f);
     const auto sequence = [&](uint64_t seed) {

@@ -150,6 +150,15 @@ TEST_CASE("only the rows that want logits get them, in the order of the rows") {
             REQUIRE(engine.transformer().forward(rows).ok());
             for (size_t i = 0; i < wanted.size(); i++)
                 REQUIRE(hash_of(engine.workspace().logits_row(i)) == expected[wanted[i]]);
+            // Nobody wants any: those of the last pass stand.
+            Sequence& sequence = engine.sequence();
+            sequence.truncate(10);
+            const uint64_t before = hash_of(engine.workspace().logits_row(0));
+            REQUIRE(engine.transformer().feed(sequence, std::span(tokens).subspan(10), false).ok());
+            REQUIRE(hash_of(engine.workspace().logits_row(0)) == before);
+            sequence.truncate(10);
+            REQUIRE(engine.transformer().feed(sequence, std::span(tokens).subspan(10), true).ok());
+            REQUIRE(hash_of(engine.workspace().logits_row(0)) == expected[19]);
         }
     }
 }
@@ -479,6 +488,32 @@ TEST_CASE("layers of other heads, windows, ropes and shared keys give one hash e
     REQUIRE(engine.pool().layers()[0].window == 40);
     REQUIRE(engine.in_use("kv") == 3);  // of 100 positions the last 40 touch blocks 1 to 3
     REQUIRE(engine.in_use("kv 2") == 4);
+}
+
+TEST_CASE("each layer turns by its own table of frequencies") {
+    Model model(kOddHeads);
+    const Tokens tokens = some_tokens(20, model.n_vocab(), 1);
+    const auto hash = [&] {
+        return Engine(model.weights, kScalarKernels, 2, 20, 20).hash(tokens, 20);
+    };
+    const size_t n = model.weights.config.rope_pairs();
+    const std::vector<format::RopeTable> two(2, model.weights.config.rope[0]);
+    const double* const own = model.weights.rope_freqs.f64();
+    std::vector<double> tables(own, own + n), other;
+    for (size_t i = 0; i < n; i++) other.push_back(own[i] / 8);
+    const uint64_t of_own = hash();
+    model.weights.rope_freqs.data = other.data();
+    const uint64_t of_other = hash();
+    REQUIRE(of_own != of_other);
+    tables.insert(tables.end(), other.begin(), other.end());
+    model.weights.rope_freqs.data = tables.data();
+    model.weights.config.rope = two;
+    REQUIRE(hash() == of_own);
+    model.layers[1].rope = 1;
+    const uint64_t of_both = hash();
+    REQUIRE((of_both != of_own && of_both != of_other));
+    for (LayerConfig& layer : model.layers) layer.rope = 1;
+    REQUIRE(hash() == of_other);
 }
 
 TEST_CASE("layers of more sizes than the pool has classes share the largest") {
