@@ -883,6 +883,10 @@ TEST_CASE("words are those of each kind's regular expression") {
           "fooBAR| HTTPServer| ÉAB| ABÉCD| aÉb|", "fooBAR| HTTPServer| ÉAB| ABÉCD| aÉb|",
           "fooBAR| HTTPServer| ÉAB| ABÉCD| aÉb|", "fooBAR| HTTPServer| ÉAB| ABÉCD| aÉb|",
           "foo|BAR| HTTPServer| É|AB| ABÉ|CD| aÉb|", "foo|BAR| HTTPServer| É|AB| ABÉ|CD| aÉb|"}},
+        {"aBé zBé aA aZ",
+         {"aBé| zBé| aA| aZ|", "aBé| zBé| aA| aZ|", "aBé| zBé| aA| aZ|", "aBé| zBé| aA| aZ|",
+          "aBé| zBé| aA| aZ|", "aBé| zBé| aA| aZ|", "a|Bé| z|Bé| a|A| a|Z|",
+          "a|Bé| z|Bé| a|A| a|Z|"}},
     };
     for (const auto& c : cases) {
         for (uint32_t kind = 0; kind < format::kPreTokenizers; kind++) {
@@ -930,6 +934,12 @@ TEST_CASE("UTF-8 is decoded as leniently as llama.cpp does, and judged strictly"
         CHECK_FALSE(is_utf8(bad));
     }
     CHECK(decode_utf8("\xc1\x81", 0).value == 'A');  // overlong
+    // What lies behind the text is not looked at.
+    for (const std::string_view whole : {"xé", "x€", "x😀"}) {
+        for (size_t n = 2; n < whole.size(); n++) {
+            CHECK(decode_utf8({whole.data(), n}, 1).value == kReplacementChar);
+        }
+    }
     CHECK_FALSE(is_utf8("\xc1\x81"));
     CHECK_FALSE(is_utf8("\xe0\x80\x80"));
     CHECK(is_utf8(""));
