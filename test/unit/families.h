@@ -64,6 +64,7 @@ struct FamilyGolden {
         size_t at = 0;
         const auto take = [&](auto* to, size_t count) {
             REQUIRE(count * sizeof *to <= bytes.size() - at);
+            if (count == 0) return;  // an empty vector has no address to copy to
             memcpy(to, &bytes[at], count * sizeof *to);
             at += count * sizeof *to;
         };
