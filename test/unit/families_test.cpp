@@ -29,8 +29,8 @@ namespace {
 // A case's GGUF, planned; the plan may be changed before it is packed.
 struct Model {
     explicit Model(const FamilyCase& c)
-        : n_ctx(c.n_ctx), gguf(test::AlignedBytes::read(build_path(c.gguf()))) {
-        Result<gguf::File> parsed = gguf::File::parse(c.stem(), gguf.span());
+        : n_ctx(c.n_ctx), name(c.stem()), gguf(test::AlignedBytes::read(build_path(c.gguf()))) {
+        Result<gguf::File> parsed = gguf::File::parse(name, gguf.span());
         INFO(parsed.status().text());
         REQUIRE(parsed.ok());
         file = std::move(parsed.value());
@@ -40,6 +40,7 @@ struct Model {
         plan = std::move(planned.value());
     }
     size_t n_ctx;
+    std::string name;  // which the file views
     test::AlignedBytes gguf;
     gguf::File file;
     packer::Plan plan;
