@@ -79,29 +79,47 @@ template <WeightLanes V, StoredType type>
     }
 }
 
-// A tile's activations of one block: T tokens out of W interleaved ones, at x.
+// Tokens out of W interleaved ones, from one of them on, in one block: two pointers, from which all
+// else is at constant distances.
 template <size_t W>
-[[gnu::always_inline]] inline float act_float(const uint8_t* x, QuantizedActs::Field field,
-                                              size_t t) {
-    float v;
-    __builtin_memcpy(&v, x + QuantizedActs::field_at(field, t, W), sizeof v);
-    return v;
-}
-template <WeightLanes V, size_t W>
-Ints<V> act_int(const uint8_t* x, QuantizedActs::Field field, size_t t) {
-    int32_t v;
-    __builtin_memcpy(&v, x + QuantizedActs::field_at(field, t, W), sizeof v);
-    return V::set1_ints(v);
-}
+struct Acts {
+    const uint8_t* q;
+    const uint8_t* fields;
+
+    [[gnu::always_inline]] static Acts of(const QuantizedActs& x, size_t token, size_t b = 0) {
+        const uint8_t* const block = x.block(token, b);
+        const size_t lane = W == 1 ? 0 : token % W;
+        return {block + QuantizedActs::q_at(lane),
+                block + QuantizedActs::field_at(QuantizedActs::scale, lane, W)};
+    }
+    [[gnu::always_inline]] void to_next_block() {
+        q += QuantizedActs::block_stride(W);
+        fields += QuantizedActs::block_stride(W);
+    }
+    // Of token t from the first on.
+    [[gnu::always_inline]] const int8_t* columns(size_t t) const {
+        return reinterpret_cast<const int8_t*>(q) + QuantizedActs::q_at(t);
+    }
+    [[gnu::always_inline]] float float_field(QuantizedActs::Field field, size_t t) const {
+        float v;
+        __builtin_memcpy(&v, fields + (field * W + t) * sizeof v, sizeof v);
+        return v;
+    }
+    [[gnu::always_inline]] int32_t int_field(QuantizedActs::Field field, size_t t) const {
+        int32_t v;
+        __builtin_memcpy(&v, fields + (field * W + t) * sizeof v, sizeof v);
+        return v;
+    }
+};
 // What dot() starts from, so that it ends with the offset taken off.
 template <WeightLanes V, StoredType type, size_t W>
-Ints<V> start(const uint8_t* x, size_t t) {
+[[gnu::always_inline]] inline Ints<V> start(const Acts<W>& x, size_t t) {
     if constexpr (bias<V>(type) == 8)
-        return act_int<V, W>(x, QuantizedActs::minus_8_sum, t);
+        return V::set1_ints(x.int_field(QuantizedActs::minus_8_sum, t));
     else if constexpr (bias<V>(type) == 16)
-        return act_int<V, W>(x, QuantizedActs::minus_16_sum, t);
+        return V::set1_ints(x.int_field(QuantizedActs::minus_16_sum, t));
     else if constexpr (bias<V>(type) == 128)
-        return act_int<V, W>(x, QuantizedActs::minus_128_sum, t);
+        return V::set1_ints(x.int_field(QuantizedActs::minus_128_sum, t));
     else
         return V::set1_ints(0);
 }
@@ -151,43 +169,39 @@ struct Rows {
 
 // Adds one block of a register of rows times T tokens to acc.
 template <WeightLanes V, StoredType type, size_t T, size_t W>
-[[gnu::always_inline]] inline void add_block(const Rows<V, type>& rows, const uint8_t* x,
-                                             size_t lane, Reg<V> (&acc)[T]) {
+[[gnu::always_inline]] inline void add_block(const Rows<V, type>& rows, const Acts<W>& x,
+                                             Reg<V> (&acc)[T]) {
     using A = QuantizedActs;
 #pragma GCC unroll 16
     for (size_t t = 0; t < T; t++) {
-        const int8_t* const q = reinterpret_cast<const int8_t*>(x) + A::q_at(lane + t);
-        const Reg<V> scale = V::mul(rows.scale, V::set1(act_float<W>(x, A::scale, lane + t)));
+        const int8_t* const q = x.columns(t);
+        const Reg<V> scale = V::mul(rows.scale, V::set1(x.float_field(A::scale, t)));
         Reg<V> product;  // whole numbers
         if constexpr (type == StoredType::q6k) {
             const Ints<V> low = V::template dot<max_weight<V>(type), 4>(
-                act_int<V, W>(x, A::minus_32_low_sum, lane + t), rows.w, q);
+                V::set1_ints(x.int_field(A::minus_32_low_sum, t)), rows.w, q);
             const Ints<V> high = V::template dot<max_weight<V>(type), 4>(
-                act_int<V, W>(x, A::minus_32_high_sum, lane + t), rows.w + 4, q + 16);
+                V::set1_ints(x.int_field(A::minus_32_high_sum, t)), rows.w + 4, q + 16);
             product = V::add(V::mul(V::to_floats(low), rows.scale_low),
                              V::mul(V::to_floats(high), rows.scale_high));
         } else {
             product = V::to_floats(
-                V::template dot<max_weight<V>(type), 8>(start<V, type, W>(x, lane + t), rows.w, q));
+                V::template dot<max_weight<V>(type), 8>(start<V, type>(x, t), rows.w, q));
         }
         acc[t] = V::add(acc[t], V::mul(product, scale));
         if constexpr (has_minimum(type)) {
-            const Reg<V> m =
-                V::mul(rows.minimum, V::set1(act_float<W>(x, A::scaled_sum, lane + t)));
+            const Reg<V> m = V::mul(rows.minimum, V::set1(x.float_field(A::scaled_sum, t)));
             acc[t] = is_k_quant(type) ? V::sub(acc[t], m) : V::add(acc[t], m);
         }
     }
 }
 
-// y[t, rows] = n_groups groups, of each the parts [part, part + n_parts), times T tokens of W
-// interleaved at x.
+// y[t, rows] = n_groups groups, of each the parts [part, part + n_parts), times T tokens.
 template <WeightLanes V, StoredType type, size_t T, size_t W, size_t n_groups, size_t n_parts>
-[[gnu::always_inline]] inline void multiply_rows(const uint8_t* p, const uint8_t* x, size_t lane,
-                                                 size_t n_blocks, size_t part, float* y,
-                                                 size_t y_stride) {
+[[gnu::always_inline]] inline void multiply_rows(const uint8_t* p, Acts<W> x, size_t n_blocks,
+                                                 size_t part, float* y, size_t y_stride) {
     constexpr size_t R = n_groups * n_parts;
     const size_t group_stride = group_bytes(type, n_blocks);
-    if constexpr (T == W) lane = 0;
     Reg<V> acc[R][T];
 #pragma GCC unroll 8
     for (size_t i = 0; i < R; i++) {
@@ -217,10 +231,10 @@ template <WeightLanes V, StoredType type, size_t T, size_t W, size_t n_groups, s
         for (size_t i = 0; i < R; i++) {
             Rows<V, type> rows;
             rows.read(p + i / n_parts * group_stride, part + i % n_parts, super[i]);
-            add_block<V, type, T, W>(rows, x, lane, acc[i]);
+            add_block<V, type>(rows, x, acc[i]);
         }
         p += block_bytes(type);
-        x += QuantizedActs::block_stride(W);
+        x.to_next_block();
     }
 #pragma GCC unroll 8
     for (size_t i = 0; i < R; i++) {
@@ -242,7 +256,7 @@ void multiply_one(const uint8_t* weights, const QuantizedActs& x, float* y, size
     const auto multiply = [&]<size_t n_groups>() {
         for (; row + n_groups * kGroupRows <= row_end; row += n_groups * kGroupRows) {
             multiply_rows<V, type, 1, 1, n_groups, kRegs<V>>(
-                weights + row / kGroupRows * group_bytes(type, n_blocks), x.block(0, 0), 0,
+                weights + row / kGroupRows * group_bytes(type, n_blocks), Acts<1>::of(x, 0),
                 n_blocks, 0, y + row, 0);
         }
     };

@@ -7,6 +7,9 @@
 // ACM TOMS 34 (2008).
 #pragma once
 
+#include <array>
+#include <utility>
+
 #include "core/kernels/matmul.h"
 
 namespace axiom::kernels {
@@ -69,7 +72,7 @@ template <PanelLanes V, size_t first, size_t n, class Row, size_t R, size_t T>
                                                     Ints<V> (&sums)[R][T]) {
 #pragma GCC unroll 8
     for (size_t k = first; k < first + n; k++) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (size_t t = 0; t < T; t++) {
             const Ints<V> columns = V::broadcast4(q + QuantizedActs::q_at(t) + 4 * k);
 #pragma GCC unroll 4
@@ -81,63 +84,64 @@ template <PanelLanes V, size_t first, size_t n, class Row, size_t R, size_t T>
 // f(i, t) for every register of a tile.
 template <size_t R, size_t T, class F>
 [[gnu::always_inline]] inline void for_tile(F f) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (size_t t = 0; t < T; t++) {
 #pragma GCC unroll 4
         for (size_t i = 0; i < R; i++) f(i, t);
     }
 }
 
-// y[t, rows] += panel x, or = panel x if it is the row's first. q and fields: of the tile's first
-// token, in the panel's first block.
+// Adds one block of R groups times T tokens to acc, all of them at once: so many sums are under way
+// that none waits for the one before it.
+template <PanelLanes V, StoredType type, size_t R, size_t T>
+[[gnu::always_inline]] inline void add_tile(const Rows<V, type> (&rows)[R],
+                                            const Acts<QuantizedActs::kTileWidth>& x,
+                                            Reg<V> (&acc)[R][T]) {
+    using A = QuantizedActs;
+    Ints<V> sums[R][T];
+    Reg<V> products[R][T];  // whole numbers
+    if constexpr (type == StoredType::q6k) {
+        for_tile<R, T>([&](size_t i, size_t t) {
+            sums[i][t] = V::set1_ints(x.int_field(A::minus_32_low_sum, t));
+        });
+        multiply_columns<V, 0, 4>(rows, x.q, sums);
+        for_tile<R, T>([&](size_t i, size_t t) {
+            products[i][t] = V::mul(V::to_floats(sums[i][t]), rows[i].scale_low);
+            sums[i][t] = V::set1_ints(x.int_field(A::minus_32_high_sum, t));
+        });
+        multiply_columns<V, 4, 4>(rows, x.q, sums);
+        for_tile<R, T>([&](size_t i, size_t t) {
+            products[i][t] =
+                V::add(products[i][t], V::mul(V::to_floats(sums[i][t]), rows[i].scale_high));
+        });
+    } else {
+        for_tile<R, T>([&](size_t i, size_t t) { sums[i][t] = start<V, type>(x, t); });
+        multiply_columns<V, 0, 8>(rows, x.q, sums);
+        for_tile<R, T>([&](size_t i, size_t t) { products[i][t] = V::to_floats(sums[i][t]); });
+    }
+    for_tile<R, T>([&](size_t i, size_t t) {
+        const Reg<V> scale = V::mul(rows[i].scale, V::set1(x.float_field(A::scale, t)));
+        acc[i][t] = V::add(acc[i][t], V::mul(products[i][t], scale));
+        if constexpr (has_minimum(type)) {
+            const Reg<V> m = V::mul(rows[i].minimum, V::set1(x.float_field(A::scaled_sum, t)));
+            acc[i][t] = is_k_quant(type) ? V::sub(acc[i][t], m) : V::add(acc[i][t], m);
+        }
+    });
+}
+
+// y[t, rows] += panel x, or = panel x if it is the row's first. x: of the tile's first token, in the
+// panel's first block.
 template <PanelLanes V, StoredType type, size_t R, size_t T>
 [[gnu::noinline]] void multiply_panel(const Panel<V, type, R>& panel, size_t n_blocks,
-                                      bool is_first, const uint8_t* q, const uint8_t* fields,
-                                      float* y, size_t y_stride) {
-    using A = QuantizedActs;
-    const auto field = [&](A::Field f, size_t t) {
-        return V::broadcast4(fields + (f * A::kTileWidth + t) * 4);
-    };
+                                      bool is_first, Acts<QuantizedActs::kTileWidth> x, float* y,
+                                      size_t y_stride) {
     Reg<V> acc[R][T];
     for_tile<R, T>([&](size_t i, size_t t) {
         acc[i][t] = is_first ? V::set1(0) : V::load(y + t * y_stride + i * V::kWidth);
     });
     for (size_t b = 0; b < n_blocks; b++) {
-        const Rows<V, type>(&rows)[R] = panel.rows[b];
-        Ints<V> sums[R][T];
-        Reg<V> products[R][T];  // whole numbers
-        if constexpr (type == StoredType::q6k) {
-            for_tile<R, T>([&](size_t i, size_t t) { sums[i][t] = field(A::minus_32_low_sum, t); });
-            multiply_columns<V, 0, 4>(rows, q, sums);
-            for_tile<R, T>([&](size_t i, size_t t) {
-                products[i][t] = V::mul(V::to_floats(sums[i][t]), rows[i].scale_low);
-                sums[i][t] = field(A::minus_32_high_sum, t);
-            });
-            multiply_columns<V, 4, 4>(rows, q, sums);
-            for_tile<R, T>([&](size_t i, size_t t) {
-                products[i][t] =
-                    V::add(products[i][t], V::mul(V::to_floats(sums[i][t]), rows[i].scale_high));
-            });
-        } else {
-            for_tile<R, T>([&](size_t i, size_t t) {
-                sums[i][t] = bias<V>(type) == 8     ? field(A::minus_8_sum, t)
-                             : bias<V>(type) == 16  ? field(A::minus_16_sum, t)
-                             : bias<V>(type) == 128 ? field(A::minus_128_sum, t)
-                                                    : V::set1_ints(0);
-            });
-            multiply_columns<V, 0, 8>(rows, q, sums);
-            for_tile<R, T>([&](size_t i, size_t t) { products[i][t] = V::to_floats(sums[i][t]); });
-        }
-        for_tile<R, T>([&](size_t i, size_t t) {
-            const Reg<V> scale = V::mul(rows[i].scale, V::as_floats(field(A::scale, t)));
-            acc[i][t] = V::add(acc[i][t], V::mul(products[i][t], scale));
-            if constexpr (has_minimum(type)) {
-                const Reg<V> m = V::mul(rows[i].minimum, V::as_floats(field(A::scaled_sum, t)));
-                acc[i][t] = is_k_quant(type) ? V::sub(acc[i][t], m) : V::add(acc[i][t], m);
-            }
-        });
-        q += A::block_stride(A::kTileWidth);
-        fields += A::block_stride(A::kTileWidth);
+        add_tile<V, type>(panel.rows[b], x, acc);
+        x.to_next_block();
     }
     for_tile<R, T>(
         [&](size_t i, size_t t) { V::store(y + t * y_stride + i * V::kWidth, acc[i][t]); });
@@ -157,7 +161,6 @@ struct PanelJob {
 template <PanelLanes V, StoredType type, size_t R>
 [[gnu::noinline]] void multiply_tokens(const PanelJob& job, size_t row, size_t b,
                                        Upcoming upcoming) {
-    using A = QuantizedActs;
     constexpr size_t T = panel_tokens(type);
     const size_t n_blocks = least(kPanelBlocks, job.n_blocks - b);
     const size_t group_stride = group_bytes(type, job.n_blocks);
@@ -166,17 +169,14 @@ template <PanelLanes V, StoredType type, size_t R>
                  group_stride, n_blocks);
     const size_t lines_a_token = upcoming.n_lines() / (job.token_end - job.token_begin) + 1;
     for (size_t t = job.token_begin; t < job.token_end;) {
-        const uint8_t* const block = job.x.block(t, b);
-        const size_t lane = t % A::kTileWidth;
-        const uint8_t* const q = block + A::q_at(lane);
-        const uint8_t* const fields = block + A::field_at(A::scale, lane, A::kTileWidth);
+        const auto x = Acts<QuantizedActs::kTileWidth>::of(job.x, t, b);
         float* const y = job.y + t * job.y_stride + row;
         if (t + T <= job.token_end) {
-            multiply_panel<V, type, R, T>(panel, n_blocks, b == 0, q, fields, y, job.y_stride);
+            multiply_panel<V, type, R, T>(panel, n_blocks, b == 0, x, y, job.y_stride);
             upcoming.fetch(T * lines_a_token);
             t += T;
         } else {
-            multiply_panel<V, type, R, 1>(panel, n_blocks, b == 0, q, fields, y, job.y_stride);
+            multiply_panel<V, type, R, 1>(panel, n_blocks, b == 0, x, y, job.y_stride);
             upcoming.fetch(lines_a_token);
             t++;
         }
@@ -213,6 +213,67 @@ void multiply_run(const PanelJob& job, size_t begin, size_t end) {
     }
 }
 
+// --- a few tokens: weights go by once, from memory, a row group after the other
+
+// Up to so many tokens it is faster than panels are.
+inline constexpr size_t kFewTokens = 16;
+// Tokens whose sums one pass over a group adds up; the next pass finds the group in the cache.
+[[gnu::always_inline]] constexpr size_t pass_tokens(StoredType t) {
+    return t == StoredType::q6k ? 4 : 8;
+}
+
+// y[t, rows] = the group at p times T tokens. Meanwhile `ahead` is fetched, ahead_bytes a block.
+template <PanelLanes V, StoredType type, size_t T>
+[[gnu::noinline]] void multiply_few(const uint8_t* p, size_t n_blocks,
+                                    Acts<QuantizedActs::kTileWidth> x, const uint8_t* ahead,
+                                    size_t ahead_bytes, float* y, size_t y_stride) {
+    Reg<V> acc[1][T];
+    for_tile<1, T>([&](size_t, size_t t) { acc[0][t] = V::set1(0); });
+    SuperScale<V> super = {};
+    for (size_t b = 0; b < n_blocks; b++) {
+        if constexpr (is_k_quant(type)) {
+            if (b % kSuperBlocks == 0) {
+                super = read_super_scale<V, type>(p, 0);
+                p += super_scale_bytes(type);
+            }
+        }
+        for (size_t line = 0; line < ahead_bytes; line += 64)
+            __builtin_prefetch(ahead + line, 0, 2);
+        ahead += ahead_bytes;
+        Rows<V, type> rows[1];
+        rows[0].read(p, 0, super);
+        add_tile<V, type>(rows, x, acc);
+        p += block_bytes(type);
+        x.to_next_block();
+    }
+    for_tile<1, T>([&](size_t, size_t t) { V::store(y + t * y_stride, acc[0][t]); });
+}
+
+template <PanelLanes V, StoredType type>
+void multiply_groups(const uint8_t* weights, const QuantizedActs& x, size_t n_tokens, float* y,
+                     size_t y_stride, size_t row_begin, size_t row_end) {
+    using Few = void (*)(const uint8_t*, size_t, Acts<QuantizedActs::kTileWidth>, const uint8_t*,
+                         size_t, float*, size_t);
+    constexpr size_t kMost = pass_tokens(type);
+    static constexpr auto kFew = []<size_t... i>(std::index_sequence<i...>) {
+        return std::array<Few, kMost>{multiply_few<V, type, i + 1>...};
+    }
+    (std::make_index_sequence<kMost>());
+    const size_t n_blocks = x.n_cols / kBlockCols, group_stride = group_bytes(type, n_blocks);
+    // The passes over a group share the fetching of the one that follows.
+    const size_t n_passes = (n_tokens + kMost - 1) / kMost;
+    const size_t ahead_bytes = (group_stride / n_blocks + n_passes) / n_passes;
+    for (size_t row = row_begin; row < row_end; row += kGroupRows) {
+        const uint8_t* const group = weights + row / kGroupRows * group_stride;
+        const uint8_t* ahead = group + group_stride;
+        for (size_t t = 0; t < n_tokens; t += kMost, ahead += n_blocks * ahead_bytes) {
+            kFew[least(kMost, n_tokens - t) - 1](group, n_blocks,
+                                                 Acts<QuantizedActs::kTileWidth>::of(x, t), ahead,
+                                                 ahead_bytes, y + t * y_stride + row, y_stride);
+        }
+    }
+}
+
 template <PanelLanes V>
 struct Panels {
     template <StoredType type>
@@ -220,6 +281,8 @@ struct Panels {
                        size_t y_stride, size_t row_begin, size_t row_end) {
         const uint8_t* const w = static_cast<const uint8_t*>(weights);
         if (x.width == 1) return multiply_one<V, type>(w, x, y, row_begin, row_end);
+        if (n_tokens <= kFewTokens)
+            return multiply_groups<V, type>(w, x, n_tokens, y, y_stride, row_begin, row_end);
         for (size_t t = 0; t < n_tokens; t += kPassTokens) {
             const PanelJob job = {
                 w, x, y, y_stride, x.n_cols / kBlockCols, t, least(t + kPassTokens, n_tokens)};

@@ -18,8 +18,8 @@ void multiply_tile(const uint8_t* weights, const QuantizedActs& x, size_t token,
     for (size_t row = row_begin; row < row_end; row += kGroupRows) {
         for (size_t part = 0; part < kRegs<V>; part++) {
             multiply_rows<V, type, T, W, 1, 1>(
-                weights + row / kGroupRows * group_bytes(type, n_blocks), x.block(token, 0),
-                token % W, n_blocks, part, y + token * y_stride + row, y_stride);
+                weights + row / kGroupRows * group_bytes(type, n_blocks), Acts<W>::of(x, token),
+                n_blocks, part, y + token * y_stride + row, y_stride);
         }
     }
 }
