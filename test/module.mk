@@ -132,6 +132,11 @@ $(BUILD)/lint/%.ok: %.cpp .clang-tidy
 	clang-tidy --quiet $< -- $(TIDY_FLAGS) 2> $(BUILD)/lint/$*.log || { cat $(BUILD)/lint/$*.log >&2; exit 1; }
 	@touch $@
 
+# Not part of `test`: minutes a mutant.
+mutants: $(BUILD)/unit-tests $(UNIT_DATA) ## one-token mutants the unit tests should catch, N=60 SEED=1 JOBS=1; hours
+	@$(PYTHON) -B test/checks/mutants.py -n $(or $(N),60) --seed $(or $(SEED),1) --jobs $(or $(JOBS),1) \
+	    --pure $(wildcard $(EFI_PURE) $(EFI_PURE:.cpp=.h))
+
 # --- everything. What does not build is found again, and counted, by the part that needs it.
 TEST_JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends with a tally
@@ -149,4 +154,4 @@ test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends
 test-built: $(BUILD)/unit-tests $(BUILD)/asan/unit-tests $(UNIT_DATA) \
             $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels $(BUILD)/axiom.efi
 
-.PHONY: test test-built unit asan bad-input check-layers check-isa check-self-test fuzz format lint lint-quick
+.PHONY: test test-built unit asan bad-input check-layers check-isa check-self-test fuzz format lint lint-quick mutants
