@@ -97,6 +97,15 @@ inline QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_
     return {static_cast<uint8_t*>(memory), n_cols_padded, quantized_acts_width(n_tokens)};
 }
 
+// How the product of one token reads its weights. It never changes a bit; what is fastest belongs to
+// the machine: a CPU that prefetches well by itself is slowed down by more streams.
+struct Reading {
+    uint32_t n_streams = 4;       // row groups side by side: 1, 2 or 4, or as many as a set can
+    uint32_t ahead_bytes = 2048;  // how far ahead of each stream it is fetched; 0: not at all
+
+    friend bool operator==(const Reading&, const Reading&) = default;
+};
+
 // y[t, r] = sum over blocks b in order of the block's terms, for r in [row_begin, row_end), both
 // multiples of 16 (rows past the matrix are zero weights and are written). With
 // idot = exact integer sum of q_w * q_x over the block's 32 columns:
@@ -111,7 +120,8 @@ inline QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_
 //        + scale_w[1] * (idot - 32*sum of columns 16..31)
 // y is [n_tokens, y_stride] floats.
 using MatmulFn = void (*)(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
-                          size_t y_stride, size_t row_begin, size_t row_end);
+                          size_t y_stride, size_t row_begin, size_t row_end,
+                          const Reading& reading);
 
 // Positions in one block of the KV cache, and queries one call of attention takes at most.
 inline constexpr size_t kKvPositions = 32;
@@ -182,8 +192,16 @@ struct Kernels {
     void (*to_f16)(const float* x, uint16_t* out, size_t n);
 };
 
-// The operation for a stored type; panics for the plain types.
-MatmulFn matmul_for(const Kernels& kernels, StoredType type);
+// The product for a stored type; panics for the plain types.
+struct Matmul {
+    MatmulFn fn;
+    Reading reading;
+    void operator()(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
+                    size_t y_stride, size_t row_begin, size_t row_end) const {
+        fn(weights, x, n_tokens, y, y_stride, row_begin, row_end, reading);
+    }
+};
+Matmul matmul_for(const Kernels& kernels, StoredType type, const Reading& reading = {});
 
 // Tables defined by core/kernels/<name>.cpp. "scalar" needs nothing beyond x86-64 itself: integer
 // products several to a 64-bit general register (SWAR), floats by SSE2.
@@ -203,13 +221,5 @@ std::span<const KernelSet> kernel_sets(const CpuFeatures& features);  // static 
 // The set called `name`; nullptr if there is none. *usable says whether this CPU may run it.
 const Kernels* find_kernels(const char* name, size_t n_name, const CpuFeatures& features,
                             bool* usable);
-
-// Times every usable set for a few milliseconds on a small matmul of some formats and returns the
-// fastest (law 7: under emulation the widest set can be the slowest). `scratch` is
-// kSelectScratchBytes, 64-byte aligned; ticks[i], as far as there is room, receives the best time of
-// kernel_sets()[i], 0 if unusable.
-inline constexpr size_t kSelectScratchBytes = 512 * 1024;
-const Kernels* select_kernels(const CpuFeatures& features, void* scratch,
-                              std::span<uint64_t> ticks = {});
 
 }  // namespace axiom

@@ -124,7 +124,7 @@ template <WeightLanes V, StoredType type, size_t W>
         return V::set1_ints(0);
 }
 
-// How far ahead of a single token's stream of weights.
+// How far ahead of the weights that a tile of several tokens reads.
 inline constexpr size_t kPrefetchBytes = 2048;
 
 // The scales of the super-block (K formats) that is being read.
@@ -199,7 +199,8 @@ template <WeightLanes V, StoredType type, size_t T, size_t W>
 // y[t, rows] = n_groups groups, of each the parts [part, part + n_parts), times T tokens.
 template <WeightLanes V, StoredType type, size_t T, size_t W, size_t n_groups, size_t n_parts>
 [[gnu::always_inline]] inline void multiply_rows(const uint8_t* p, Acts<W> x, size_t n_blocks,
-                                                 size_t part, float* y, size_t y_stride) {
+                                                 size_t part, float* y, size_t y_stride,
+                                                 size_t ahead = kPrefetchBytes) {
     constexpr size_t R = n_groups * n_parts;
     const size_t group_stride = group_bytes(type, n_blocks);
     Reg<V> acc[R][T];
@@ -209,8 +210,8 @@ template <WeightLanes V, StoredType type, size_t T, size_t W, size_t n_groups, s
         for (size_t t = 0; t < T; t++) acc[i][t] = V::set1(0);
     }
     SuperScale<V> super[R] = {};
-    const size_t n_ahead = least(kPrefetchBytes / block_bytes(type), n_blocks);
-    size_t ahead = kPrefetchBytes;
+    const size_t n_ahead = least(ahead / block_bytes(type), n_blocks);
+    const bool fetches = ahead != 0;
     for (size_t b = 0; b < n_blocks; b++) {
         if constexpr (is_k_quant(type)) {
             if (b % kSuperBlocks == 0) {
@@ -222,7 +223,7 @@ template <WeightLanes V, StoredType type, size_t T, size_t W, size_t n_groups, s
         }
         // A group's end is followed by the group that takes its place, not by its neighbour's start.
         if (b == n_blocks - n_ahead) ahead += (n_groups - 1) * group_stride;
-        for (size_t g = 0; g < n_groups; g++) {
+        for (size_t g = 0; fetches && g < n_groups; g++) {
             const uint8_t* const next = p + g * group_stride + ahead;
             for (size_t line = 0; line < block_bytes(type); line += 64)
                 __builtin_prefetch(next + line);
@@ -246,22 +247,23 @@ template <WeightLanes V, StoredType type, size_t T, size_t W, size_t n_groups, s
     }
 }
 
-// y = w x, one token. Its weights come from memory, V::kStreams row groups side by side: the more
-// streams, the more requests are under way.
+// y = w x, one token. Its weights come from memory, up to V::kStreams row groups side by side.
 template <WeightLanes V, StoredType type>
 void multiply_one(const uint8_t* weights, const QuantizedActs& x, float* y, size_t row_begin,
-                  size_t row_end) {
+                  size_t row_end, const Reading& reading) {
     const size_t n_blocks = x.n_cols / kBlockCols;
     size_t row = row_begin;
     const auto multiply = [&]<size_t n_groups>() {
         for (; row + n_groups * kGroupRows <= row_end; row += n_groups * kGroupRows) {
             multiply_rows<V, type, 1, 1, n_groups, kRegs<V>>(
                 weights + row / kGroupRows * group_bytes(type, n_blocks), Acts<1>::of(x, 0),
-                n_blocks, 0, y + row, 0);
+                n_blocks, 0, y + row, 0, reading.ahead_bytes);
         }
     };
-    if constexpr (V::kStreams >= 4) multiply.template operator()<4>();
-    if constexpr (V::kStreams >= 2) multiply.template operator()<2>();
+    if constexpr (V::kStreams >= 4)
+        if (reading.n_streams >= 4) multiply.template operator()<4>();
+    if constexpr (V::kStreams >= 2)
+        if (reading.n_streams >= 2) multiply.template operator()<2>();
     multiply.template operator()<1>();
 }
 

@@ -278,9 +278,9 @@ template <PanelLanes V>
 struct Panels {
     template <StoredType type>
     static void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
-                       size_t y_stride, size_t row_begin, size_t row_end) {
+                       size_t y_stride, size_t row_begin, size_t row_end, const Reading& reading) {
         const uint8_t* const w = static_cast<const uint8_t*>(weights);
-        if (x.width == 1) return multiply_one<V, type>(w, x, y, row_begin, row_end);
+        if (x.width == 1) return multiply_one<V, type>(w, x, y, row_begin, row_end, reading);
         if (n_tokens <= kFewTokens)
             return multiply_groups<V, type>(w, x, n_tokens, y, y_stride, row_begin, row_end);
         for (size_t t = 0; t < n_tokens; t += kPassTokens) {

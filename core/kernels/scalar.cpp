@@ -230,7 +230,7 @@ __m128 bytes_to_floats(const uint8_t* p) {
 struct Products {
     template <StoredType type>
     static void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
-                       size_t y_stride, size_t row_begin, size_t row_end) {
+                       size_t y_stride, size_t row_begin, size_t row_end, const Reading&) {
         const size_t n_blocks = x.n_cols / kBlockCols;
         const uint8_t* const base = static_cast<const uint8_t*>(weights);
 

@@ -32,9 +32,9 @@ template <WeightLanes V>
 struct Tiles {
     template <StoredType type>
     static void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
-                       size_t y_stride, size_t row_begin, size_t row_end) {
+                       size_t y_stride, size_t row_begin, size_t row_end, const Reading& reading) {
         const uint8_t* const w = static_cast<const uint8_t*>(weights);
-        if (x.width == 1) return multiply_one<V, type>(w, x, y, row_begin, row_end);
+        if (x.width == 1) return multiply_one<V, type>(w, x, y, row_begin, row_end, reading);
         const size_t groups_in_run = kRunBytes / group_bytes(type, x.n_cols / kBlockCols) + 1;
         for (size_t row = row_begin; row < row_end; row += groups_in_run * kGroupRows) {
             const size_t last = row + groups_in_run * kGroupRows;

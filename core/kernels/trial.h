@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The small matmul by which kernel sets and cores are compared: 64 rows x 1024 columns, which the
-// second-level cache holds.
+// The small matmul by which cores are compared: 64 rows x 1024 columns, which the second-level cache
+// holds.
 #pragma once
 
 #include <cstring>
 
 #include "core/clock.h"
 #include "core/kernels.h"
+#include "core/kernels/balance.h"
 
 namespace axiom::trial {
 
@@ -22,7 +23,7 @@ inline constexpr int kLeastRepeats = 5;
 inline constexpr size_t kActsAt =
     kRows / kGroupRows * group_bytes(StoredType::q8, kCols / kBlockCols);  // the largest type
 inline constexpr size_t kResultsAt = kActsAt + quantized_acts_bytes(kCols, kMostTokens);
-static_assert(kResultsAt + kMostTokens * kRows * sizeof(float) <= kSelectScratchBytes);
+static_assert(kResultsAt + kMostTokens * kRows * sizeof(float) <= kBalanceScratchBytes);
 
 // Zero weights would do for integer speed, but zero times anything is no trial for float units under
 // emulation: 0x3c bytes are the nibbles 12 and 3, the q8 value 60 and the f16 scale 1.06.

@@ -240,8 +240,8 @@ void Transformer::norm_row(const TensorView& weight, size_t row, float* normed,
 }
 
 void Transformer::matmul(const Product& product, const QuantizedActs& x, size_t n_rows, Rows rows) {
-    matmul_for(kernels_, product.w.type)(product.w.data, x, n_rows, product.y, product.stride,
-                                         rows.begin, rows.end);
+    matmul_for(kernels_, product.w.type, reading_)(product.w.data, x, n_rows, product.y,
+                                                   product.stride, rows.begin, rows.end);
 }
 
 // y = w x + bias.

@@ -9,7 +9,7 @@
 
 #include <span>
 
-#include "core/kernels.h"
+#include "core/kernels/choose.h"
 #include "core/layer_loop.h"
 #include "core/team.h"
 #include "model/engine/pass.h"
@@ -24,12 +24,13 @@ class Transformer {
   public:
     // All of them outlive the transformer. Sequences may come from any KvPool that was planned for
     // this configuration and shape.
-    Transformer(const Weights& weights, WeightSource& source, const Kernels& kernels,
+    Transformer(const Weights& weights, WeightSource& source, const KernelChoice& choice,
                 Workspace& workspace, Team& team, LayerLoop& loop)
         : weights_(weights),
           config_(weights.config),
           source_(source),
-          kernels_(kernels),
+          kernels_(*choice.kernels),
+          reading_(choice.reading),
           ws_(workspace),
           team_(team),
           loop_(loop) {}
@@ -157,6 +158,7 @@ class Transformer {
     const ModelConfig& config_;
     WeightSource& source_;
     const Kernels& kernels_;
+    const Reading reading_;
     Workspace& ws_;
     Team& team_;
     LayerLoop& loop_;

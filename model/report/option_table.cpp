@@ -61,6 +61,9 @@ constexpr OptionSpec kTable[] = {
      "go on past the end of the text, to N tokens"},
     {{"--isa"}, K::isa, &O::isa, 0, 0, false, kEverywhere, "NAME",
      "kernel set (default: the fastest, by timing): "},
+    {{"--reading"}, K::reading, {}, 0, 0, false, kEverywhere, "S,BYTES",
+     "how one token reads weights: 1, 2 or 4 row groups side by side, and how far ahead of each to "
+     "prefetch, 0 = not at all (default: the fastest, by timing)"},
     {{"--on-exit"}, K::on_exit, {}, 0, 0, false, kOnEfi | kInConfig, "WHAT",
      "shutdown, reboot or halt when the run has ended (default shutdown)"},
     {{"--bench"}, K::bench, {}, 0, 0, false, kEverywhere, "TESTS",
@@ -180,6 +183,19 @@ Status set_isa(const OptionSpec& spec, std::string_view shown, std::string_view 
     return value_error(shown, value, allowed.view());
 }
 
+Status set_reading(std::string_view shown, std::string_view value, Options* o) {
+    constexpr uint64_t kMaxAhead = 65536;
+    const size_t comma = value.find(',');
+    uint64_t n_streams = 0, ahead_bytes = 0;
+    if (comma == value.npos || !parse_u64(value.substr(0, comma), &n_streams) ||
+        !parse_u64(value.substr(comma + 1), &ahead_bytes) ||
+        (n_streams != 1 && n_streams != 2 && n_streams != 4) || ahead_bytes > kMaxAhead) {
+        return value_error(shown, value, "1, 2 or 4, a comma, and 0..65536");
+    }
+    o->reading = {uint32_t(n_streams), uint32_t(ahead_bytes)};
+    return {};
+}
+
 Status set_on_exit(std::string_view shown, std::string_view value, Options* o) {
     if (value == "shutdown") {
         o->on_exit = OnExit::shutdown;
@@ -252,6 +268,8 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             return set_path(spec, shown, value, options);
         case OptionKind::isa:
             return set_isa(spec, shown, value, options);
+        case OptionKind::reading:
+            return set_reading(shown, value, options);
         case OptionKind::on_exit:
             return set_on_exit(shown, value, options);
         case OptionKind::pages:

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/date.h"
+#include "core/kernels.h"
 #include "core/status.h"
 #include "model/format/chat_section.h"
 
@@ -51,6 +52,7 @@ struct Options {
     bool special = false;               // --special: show control tokens
     bool ignore_eos = false;            // --ignore-eos
     std::string_view isa;               // empty = chosen by timing
+    Reading reading{.n_streams = 0};    // --reading; no streams = chosen by timing
     OnExit on_exit = OnExit::shutdown;  // EFI: also what happens after a panic
     bool quiet = false;                 // no timing table, no progress
     bool help = false;

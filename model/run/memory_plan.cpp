@@ -3,14 +3,20 @@
 
 #include <algorithm>
 
-#include "core/kernels.h"
+#include "core/kernels/balance.h"
+#include "core/kernels/choose.h"
 #include "model/run/pass_stats.h"
 
 namespace axiom {
 
-void RunMemory::plan_first(SlabPlan& plan) {
+void RunMemory::plan_first(const Weights& weights, size_t n_workers, SlabPlan& plan) {
+    size_t most_cols = 0;
+    for (const format::TensorEntry& e : weights.entries)
+        if (is_quantized(StoredType(e.type))) most_cols = std::max<size_t>(most_cols, e.n_cols);
     plan.add_array("record", 1, &record);
-    plan.add_array("select", kSelectScratchBytes, &trial);
+    plan.add_array("select",
+                   std::max(kBalanceScratchBytes, choice_scratch_bytes(most_cols, n_workers)),
+                   &trial);
 }
 
 void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan& plan) {
@@ -32,7 +38,7 @@ namespace {
 bool memory_of(const RunRequest& request, const RunNeed& need, uint64_t* bytes) {
     RunMemory memory;
     SlabPlan plan;
-    memory.plan_first(plan);
+    memory.plan_first(request.weights, request.n_workers, plan);
     memory.plan_rest(request.weights, need, plan);
     return plan.sum(bytes);
 }

@@ -67,7 +67,7 @@ struct RunMemory {
     std::span<uint64_t> pass_ticks;  // of PassStats
     std::span<uint64_t> repetitions;
 
-    void plan_first(SlabPlan& plan);
+    void plan_first(const Weights& weights, size_t n_workers, SlabPlan& plan);
     void plan_rest(const Weights& weights, const RunNeed& need, SlabPlan& plan);
 };
 

@@ -3,9 +3,31 @@
 
 #include <algorithm>
 
+#include "core/clock.h"
 #include "core/kernels/balance.h"
+#include "core/kernels/choose.h"
 
 namespace axiom {
+namespace {
+
+// Matrices that kernels are tried on: those of the first layers, more than caches hold where the model
+// is that large; and the time that may take, a 25th of a second.
+constexpr size_t kTrialMatrices = 256;
+constexpr uint64_t kChoicesPerSecond = 25;
+
+std::span<const TrialMatrix> trial_matrices(const Weights& weights, std::span<TrialMatrix> out) {
+    size_t n = 0;
+    for (size_t i = 0; i < weights.config.n_layer; i++) {
+        for (const TensorView& view : weights.layer(i).views) {
+            if (!view || !is_quantized(view.type)) continue;
+            if (n == out.size()) return out;
+            out[n++] = {view.type, view.data, view.n_rows, view.n_cols};
+        }
+    }
+    return out.first(n);
+}
+
+}  // namespace
 
 Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures& features) {
     bool usable = false;
@@ -46,7 +68,7 @@ void PassProgress::end() {
 Status RunBase::begin() {
     r_->memory_bytes = m_.slab->free_bytes();
     SlabPlan plan;
-    memory_.plan_first(plan);
+    memory_.plan_first(w_, m_.team->size(), plan);
     if (Status s = plan.create(*m_.slab); !s.ok()) return s;
     describe();
     if (Status s = choose_kernels(); !s.ok()) return s;
@@ -64,7 +86,7 @@ Status RunBase::create(const RunNeed& need) {
     memory_.workspace.bind();
     resident_.bind(w_, memory_.layers);
     WeightSource& source = m_.source != nullptr ? *m_.source : resident_;
-    transformer_.emplace(w_, source, *kernels_, memory_.workspace, *m_.team, *m_.loop);
+    transformer_.emplace(w_, source, choice_, memory_.workspace, *m_.team, *m_.loop);
     r_->n_ctx = uint32_t(need.engine.n_ctx);
     r_->n_batch = uint32_t(need.engine.n_batch);
     r_->n_threads = uint32_t(need.engine.n_workers);
@@ -73,16 +95,26 @@ Status RunBase::create(const RunNeed& need) {
 
 Status RunBase::choose_kernels() {
     void* const scratch = memory_.trial.data();
-    r_->kernel_choice = o_.isa.empty() ? "timed" : "forced";
-    if (o_.isa.empty()) {
-        kernels_ = select_kernels(m_.features, scratch);
-    } else {
+    ChoiceGiven given{.reading = o_.reading};
+    if (!o_.isa.empty()) {
         const Result<const Kernels*> kernels = forced_kernels(o_, m_.features);
         if (!kernels.ok()) return kernels.status();
-        kernels_ = kernels.value();
+        given.kernels = kernels.value();
     }
-    r_->kernel_set = kernels_->name;
-    r_->core_balance = balance_team(*m_.team, *kernels_, scratch);
+    TrialMatrix matrices[kTrialMatrices];
+    const uint64_t begin = ticks_now();
+    choice_ =
+        axiom::choose_kernels(*m_.team, kernel_sets(m_.features), trial_matrices(w_, matrices),
+                              given, m_.clock.ticks_per_second / kChoicesPerSecond, scratch);
+    const uint64_t took = ticks_now() - begin;
+    const auto how = [](bool is_given) { return is_given ? "forced" : "timed"; };
+    r_->choice_ns = m_.clock.seconds(took) * 1e9;
+    r_->kernel_set = choice_.kernels->name;
+    r_->kernel_choice = how(given.kernels != nullptr);
+    r_->read_streams = choice_.reading.n_streams;
+    r_->read_ahead_bytes = choice_.reading.ahead_bytes;
+    r_->read_choice = how(given.reading.n_streams != 0);
+    r_->core_balance = balance_team(*m_.team, *choice_.kernels, scratch);
     return {};
 }
 

@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/cpu_features.h"
 #include "core/kernels.h"
+#include "core/kernels/choose.h"
 #include "core/layer_loop.h"
 #include "core/slab.h"
 #include "core/status.h"
@@ -101,7 +102,7 @@ class RunBase {
     Status choose_kernels();
     void describe();
 
-    const Kernels* kernels_ = nullptr;
+    KernelChoice choice_;
     ResidentWeights resident_;
     std::optional<Transformer> transformer_;
 };

@@ -90,8 +90,9 @@ class Engine {
         });
         for (size_t rank = 1; rank < shape.n_workers; rank++)
             threads_.emplace_back([this, rank] { team_.serve(rank); });
-        transformer_ = std::make_unique<Transformer>(
-            weights, source != nullptr ? *source : resident_, kernels, workspace_, team_, loop_);
+        transformer_ =
+            std::make_unique<Transformer>(weights, source != nullptr ? *source : resident_,
+                                          KernelChoice{&kernels, {}}, workspace_, team_, loop_);
         sequence_ = open();
     }
     Engine(const Weights& weights, const Kernels& kernels, size_t n_workers, size_t n_ctx,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/kernels.h"
+#include "core/kernels/choose.h"
 #include "core/mathf.h"
 #include "test/unit/catch.h"
 
@@ -302,7 +303,7 @@ TEST_CASE(
                                                             expected.data, stride, 0, n_rows);
                     for (const size_t split : {size_t{0}, size_t{16}, size_t{48}, n_rows}) {
                         std::fill_n(found.data, n_tokens * stride, 0.0f);
-                        const MatmulFn matmul = matmul_for(*set, layout.type);
+                        const Matmul matmul = matmul_for(*set, layout.type);
                         matmul(w.bytes.data, a.acts, n_tokens, found.data, stride, 0, split);
                         matmul(w.bytes.data, a.acts, n_tokens, found.data, stride, split, n_rows);
                         INFO(set->name << " " << stored_type_name(layout.type) << " cols " << n_cols
@@ -730,16 +731,80 @@ TEST_CASE("values of positions with probability 0 leave no trace, whatever their
     }
 }
 
+TEST_CASE("one token has the same bits however its weights are read, in every kernel set") {
+    for (const Layout& layout : kLayouts) {
+        for (const size_t n_cols : {256u, 1536u}) {
+            const size_t n_rows = 9 * kGroupRows;  // two fours and one, four twos and one
+            const Matrix w(layout, n_rows, n_cols, n_cols);
+            Acts a(n_cols, 1);
+            quantize(kScalarKernels, activations(n_cols, 1), a.acts, 0);
+            Floats expected(n_rows), found(n_rows);
+            matmul_for(kScalarKernels, layout.type)(w.bytes.data, a.acts, 1, expected.data, n_rows,
+                                                    0, n_rows);
+            for (const Kernels* set : usable_sets()) {
+                for (const Reading& reading : readings()) {
+                    INFO(set->name << " " << stored_type_name(layout.type) << " "
+                                   << reading.n_streams << "," << reading.ahead_bytes);
+                    std::fill_n(found.data, n_rows, 0.0f);
+                    matmul_for(*set, layout.type, reading)(w.bytes.data, a.acts, 1, found.data,
+                                                           n_rows, 0, n_rows);
+                    REQUIRE(same_bits(expected.data, found.data, n_rows));
+                }
+            }
+        }
+    }
+}
+
+namespace {
+
+struct Chosen {
+    Team team;
+    Matrix narrow{kLayouts[0], 80, 256, 1}, wide{kLayouts[0], 32, 1024, 2};
+    TrialMatrix matrices[2] = {{kLayouts[0].type, narrow.bytes.data, 80, 256},
+                               {kLayouts[0].type, wide.bytes.data, 32, 1024}};
+    Bytes64 scratch{choice_scratch_bytes(1024, 1)};
+
+    KernelChoice by(const CpuFeatures& features, const ChoiceGiven& given) {
+        team.init(1);
+        return choose_kernels(team, kernel_sets(features), matrices, given, 1000, scratch.data);
+    }
+};
+
+}  // namespace
+
 TEST_CASE("the chosen kernel set is one the CPU may run, and without features only scalar is") {
-    Bytes64 scratch(kSelectScratchBytes);
-    uint64_t ticks[8] = {};
-    REQUIRE(select_kernels(CpuFeatures{}, scratch.data, ticks) == &kScalarKernels);
-    REQUIRE(ticks[0] > 0);
-    REQUIRE(ticks[1] == 0);
-    bool usable = true;
+    Chosen chosen;
+    REQUIRE(chosen.by(CpuFeatures{}, {}).kernels == &kScalarKernels);
+    const CpuFeatures features = decode_features(read_cpu_words());
+    const KernelChoice choice = chosen.by(features, {});
+    bool usable = false;
+    REQUIRE(find_kernels(choice.kernels->name, strlen(choice.kernels->name), features, &usable) ==
+            choice.kernels);
+    REQUIRE(usable);
+    REQUIRE(std::find(readings().begin(), readings().end(), choice.reading) != readings().end());
     REQUIRE(find_kernels("avx2", 4, CpuFeatures{}, &usable) == &kAvx2Kernels);
     REQUIRE_FALSE(usable);
     REQUIRE(find_kernels("mmx", 3, CpuFeatures{}, &usable) == nullptr);
+}
+
+TEST_CASE("what is given of a choice is not timed: the kernel set, the reading, or both") {
+    Chosen chosen;
+    const CpuFeatures features = decode_features(read_cpu_words());
+    const Reading given{2, 640};
+    REQUIRE(chosen.by(features, {.kernels = &kScalarKernels}).kernels == &kScalarKernels);
+    REQUIRE(chosen.by(features, {.reading = given}).reading == given);
+    const KernelChoice both = chosen.by(features, {&kScalarKernels, given});
+    REQUIRE(both.kernels == &kScalarKernels);
+    REQUIRE(both.reading == given);
+}
+
+TEST_CASE("without matrices to try, the first set and the first way of reading are the choice") {
+    Team team;
+    team.init(1);
+    const KernelChoice choice =
+        choose_kernels(team, kernel_sets(CpuFeatures{}), {}, {}, 1000, nullptr);
+    REQUIRE(choice.kernels == &kScalarKernels);
+    REQUIRE(choice.reading == readings()[0]);
 }
 
 TEST_CASE("AVX2 is not usable unless the operating system saves its registers") {

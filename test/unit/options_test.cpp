@@ -258,6 +258,20 @@ TEST_CASE("a word without a dash is refused") {
     CHECK(contains(failure({"-"}), "found \"-\""));
 }
 
+TEST_CASE("--reading takes streams and bytes, nothing else") {
+    const Options o = parse({"--reading", "2,8192"}).options;
+    CHECK(o.reading.n_streams == 2);
+    CHECK(o.reading.ahead_bytes == 8192);
+    CHECK(parse({"--reading", "1,0"}).options.reading == Reading{1, 0});
+    CHECK(parse({"--reading", "4,65536"}).status.ok());
+    CHECK(parse({}).options.reading.n_streams == 0);
+    for (const char* bad :
+         {"", "4", "4,", ",0", "3,0", "8,0", "0,0", "1,65537", "1,-1", "1,0,0", "1, 0"}) {
+        INFO(bad);
+        CHECK(contains(failure({"--reading", bad}), "allowed 1, 2 or 4, a comma, and 0..65536"));
+    }
+}
+
 TEST_CASE("a kernel set must be one that exists") {
     CHECK(parse({"--isa", "avx2"}).status.ok());
     const std::string text = failure({"--isa", "mmx"});
