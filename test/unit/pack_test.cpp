@@ -20,6 +20,7 @@
 #include "packer/gguf_builder.h"
 #include "packer/keep.h"
 #include "packer/manifest.h"
+#include "packer/progress.h"
 #include "packer/requant.h"
 #include "packer/synthetic.h"
 #include "packer/verify.h"
@@ -69,6 +70,23 @@ double squared_error(StoredType type, const BlockSource& block, const float* wei
 }
 
 }  // namespace
+
+TEST_CASE("progress that no terminal shows is whole lines, without a bar") {
+    FILE* const file = tmpfile();
+    REQUIRE(file != nullptr);
+    Progress progress(file);
+    progress.update(2000000, 2000000, "blk.0.attn_q");
+    progress.finish();
+    rewind(file);
+    char text[256] = {};
+    const size_t n = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    const std::string line(text, n);
+    INFO(line);
+    CHECK(line.starts_with("100%  1.91 MiB"));
+    CHECK(line.ends_with("  blk.0.attn_q\n"));
+    CHECK(line.find_first_of("\r\033[#") == line.npos);
+}
 
 TEST_CASE("every GGUF block type gives the weights llama.cpp gives, bit for bit") {
     const nlohmann::json golden = nlohmann::json::parse(read_file("test/golden/ggml_blocks.json"));

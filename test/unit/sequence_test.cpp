@@ -488,6 +488,9 @@ TEST_CASE("layers of other heads, windows, ropes and shared keys give one hash e
     REQUIRE(engine.pool().layers()[0].window == 40);
     REQUIRE(engine.in_use("kv") == 3);  // of 100 positions the last 40 touch blocks 1 to 3
     REQUIRE(engine.in_use("kv 2") == 4);
+    layers[2].window = 64;
+    Engine wider(model.weights, kScalarKernels, shape);
+    REQUIRE(wider.pool().layers()[0].window == 64);
 }
 
 TEST_CASE("each layer turns by its own table of frequencies") {
