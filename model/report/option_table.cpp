@@ -53,6 +53,11 @@ constexpr OptionSpec kTable[] = {
      "how many last tokens the penalty looks at; 0 = off, -1 = all (default {})"},
     {{"-s", "--seed"}, K::wide, &O::seed, 0, 0, false, kEverywhere, "N",
      "of the random draws; the same seed gives the same text (default {})"},
+    {{"--draft"}, K::draft, {}, 0, 0, false, kEverywhere, "HOW",
+     "off, or lookup: guess tokens from what followed the last ones where they stood before, and check "
+     "the guesses in one pass; the text is the same (default off)"},
+    {{"--draft-max"}, K::count, &O::n_draft_max, 1, 64, false, kEverywhere, "N",
+     "tokens guessed at a time, at most (default {})"},
     {{"--raw"}, K::flag, &O::raw, 0, 0, false, kEverywhere, "",
      "the prompt as it is, without the chat template"},
     {{"-sp", "--special"}, K::flag, &O::special, 0, 0, false, kEverywhere, "",
@@ -268,6 +273,11 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             return set_path(spec, shown, value, options);
         case OptionKind::isa:
             return set_isa(spec, shown, value, options);
+        case OptionKind::draft:
+            if (value != "off" && value != "lookup")
+                return value_error(shown, value, "off or lookup");
+            options->drafts = value == "lookup";
+            return {};
         case OptionKind::reading:
             return set_reading(shown, value, options);
         case OptionKind::on_exit:

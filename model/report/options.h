@@ -48,6 +48,8 @@ struct Options {
     float repeat_penalty = 1.0f;  // 1 = off
     uint32_t repeat_last_n = 64;
     uint64_t seed = 0;
+    bool drafts = false;                // --draft lookup
+    uint32_t n_draft_max = 8;           // --draft-max
     bool raw = false;                   // --raw: no chat template
     bool special = false;               // --special: show control tokens
     bool ignore_eos = false;            // --ignore-eos

@@ -133,6 +133,12 @@ void print_stages(const Record& r, Table& t) {
         p.add(r.decode_mmac_per_s > 0, Fixed{r.decode_mmac_per_s, 0}, " million multiply-adds/s");
         t.end();
     }
+    if (decoded && r.drafts) {
+        Phrase p(t.label("").put("  "));
+        p.add(true, r.n_accepted, " of ", r.n_drafted, " drafted tokens accepted");
+        p.add(r.tokens_per_pass > 0, Fixed{r.tokens_per_pass, 2}, " tokens a pass");
+        t.end();
+    }
     if (r.sample_ns > 0) t.label("sampling").cell("").cell("").cell(duration(r.sample_ns)).end();
 }
 

@@ -28,6 +28,11 @@ RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
     need.n_history_tokens = n_ctx + 1;
     need.n_candidates = request.weights.config.n_vocab;
     need.n_passes = std::min<uint64_t>(request.options.n_predict, n_ctx);
+    need.n_samples = need.n_passes;
+    if (request.options.drafts) {
+        need.engine.n_logit_rows = need.engine.n_return = request.options.n_draft_max + 1;
+        need.n_draft_entries = Drafts::n_entries(size_t(n_ctx));
+    }
     return need;
 }
 
@@ -43,9 +48,11 @@ class Generation : public RunBase {
     Status decode(Session& session);
     void hash_logits(std::span<const float> logits);
     void fill_record(const Session& session);
+    std::span<const uint64_t> token_ns();
 
     PassStats stats_;
     uint64_t sample_ticks_ = 0;
+    size_t n_decode_ = 0;  // tokens that decoding passes read
     Xxh64 logits_hash_;
 };
 
@@ -73,6 +80,8 @@ Status Generation::run() {
                      .options = o_,
                      .tokens = memory_.history,
                      .candidates = memory_.candidates,
+                     .draft_table = memory_.drafts,
+                     .n_draft_max = o_.n_draft_max,
                      .write = m_.write,
                      .write_context = m_.write_context});
     if (Status s = session.open(); !s.ok()) return s;
@@ -111,8 +120,22 @@ Status Generation::decode(Session& session) {
         session.accept(id);
         if (session.done()) break;
         if (Status s = session.step(&stats_); !s.ok()) return s;
+        if (n_decode_ < memory_.samples.size()) memory_.samples[n_decode_++] = stats_.n_passes();
     }
     return {};
+}
+
+// Of each token, in ns: its part of the pass that read it, which the tokens share that came of it.
+std::span<const uint64_t> Generation::token_ns() {
+    const std::span<uint64_t> pass_of = memory_.samples.first(n_decode_);
+    const std::span<const uint64_t> pass_ns = stats_.pass_ns(m_.clock);
+    for (size_t begin = 0, end; begin < pass_of.size(); begin = end) {
+        const uint64_t pass = pass_of[begin];
+        end = begin;
+        while (end < pass_of.size() && pass_of[end] == pass) end++;
+        for (size_t i = begin; i < end; i++) pass_of[i] = pass_ns[pass - 1] / (end - begin);
+    }
+    return pass_of;
 }
 
 void Generation::hash_logits(std::span<const float> logits) {
@@ -126,23 +149,28 @@ void Generation::fill_record(const Session& session) {
     r_->logits_hash = logits_hash_.digest();
     if (r_->n_gen > 0) r_->sample_ns = m_.clock.seconds(sample_ticks_) * 1e9 / r_->n_gen;
     const size_t n_passes = stats_.n_passes();
-    r_->n_decode = uint32_t(n_passes);
-    if (n_passes == 0) return;
+    r_->n_decode = uint32_t(n_decode_);
+    r_->drafts = o_.drafts;
+    r_->n_drafted = uint32_t(session.n_drafted());
+    r_->n_accepted = uint32_t(session.n_drafts_accepted());
+    if (n_passes == 0 || n_decode_ == 0) return;
+    const double n_rows = double(n_passes) + double(session.n_drafted());
 
     const uint64_t ticks = stats_.total_ticks();
     const double seconds = m_.clock.seconds(ticks);
     r_->decode_ns = seconds * 1e9;
-    r_->decode_ts = double(n_passes) / seconds;
+    r_->decode_ts = double(n_decode_) / seconds;
+    r_->tokens_per_pass = double(n_decode_) / double(n_passes);
     r_->decode_gb_per_s = double(w_.bytes_per_token()) * double(n_passes) / seconds * 1e-9;
-    r_->decode_mmac_per_s = double(w_.macs_per_token()) * double(n_passes) / seconds * 1e-6;
+    r_->decode_mmac_per_s = double(w_.macs_per_token()) * n_rows / seconds * 1e-6;
     stats_.fill_layers(m_.clock, ticks, r_);
-    r_->decode_samples_ns = stats_.pass_ns(m_.clock);
-    const double mean = r_->decode_ns / double(n_passes);
+    r_->decode_samples_ns = token_ns();
+    const double mean = r_->decode_ns / double(n_decode_);
     double squares = 0;
     for (const uint64_t ns : r_->decode_samples_ns)
         squares += (double(ns) - mean) * (double(ns) - mean);
     r_->decode_stddev_ns =
-        n_passes > 1 ? double(sqrt_f32(float(squares / double(n_passes - 1)))) : 0;
+        n_decode_ > 1 ? double(sqrt_f32(float(squares / double(n_decode_ - 1)))) : 0;
 }
 
 }  // namespace

@@ -27,6 +27,8 @@ void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan&
     plan.add_array("tokenizer", need.n_encoder_bytes, &encoder);
     plan.add_array("candidates", need.n_candidates, &candidates);
     plan.add_array("samples", PassStats::n_words(need.n_passes, config.n_layer), &pass_ticks);
+    plan.add_array("token times", need.n_samples, &samples);
+    plan.add_array("drafts", need.n_draft_entries, &drafts);
     plan.add_array("repetitions", need.n_repetitions, &repetitions);
     workspace.plan(config, need.engine, plan);
     pool.plan(config, need.engine, plan);

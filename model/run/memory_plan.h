@@ -49,6 +49,8 @@ struct RunNeed {
     uint64_t n_history_tokens = 0;  // of a session
     uint64_t n_candidates = 0;      // of the sampler
     uint64_t n_passes = 0;          // whose times are kept
+    uint64_t n_samples = 0;         // tokens whose times are kept
+    uint64_t n_draft_entries = 0;   // of Drafts' table
     uint64_t n_repetitions = 0;     // of a test
 };
 
@@ -65,6 +67,8 @@ struct RunMemory {
     std::span<uint8_t> encoder;
     std::span<Sampler::Candidate> candidates;
     std::span<uint64_t> pass_ticks;  // of PassStats
+    std::span<uint64_t> samples;     // of tokens
+    std::span<uint32_t> drafts;
     std::span<uint64_t> repetitions;
 
     void plan_first(const Weights& weights, size_t n_workers, SlabPlan& plan);

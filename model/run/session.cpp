@@ -25,7 +25,10 @@ std::string_view stop_reason_name(StopReason reason) {
 }
 
 Session::Session(const Setup& setup)
-    : setup_(setup), sampler_(setup.options, setup.candidates), stops_(setup.stops) {
+    : setup_(setup),
+      sampler_(setup.options, setup.candidates),
+      stops_(setup.stops),
+      drafts_(setup.draft_table) {
     AXIOM_CHECK(setup.tokens.size() > setup.pool.n_ctx());
 }
 
@@ -42,7 +45,7 @@ Status Session::resume(std::span<const TokenId> tokens) {
         return error(Code::no_memory, "context full: ", uint64_t(tokens.size()), " tokens, ",
                      uint64_t(setup_.pool.n_ctx()), " allowed");
     }
-    const size_t n_read = sequence_.length();
+    const size_t n_read = std::min(sequence_.length(), n_tokens_);
     size_t n_common = 0;
     while (n_common < n_read && n_common + 1 < tokens.size() &&
            setup_.tokens[n_common] == tokens[n_common]) {
@@ -51,7 +54,8 @@ Status Session::resume(std::span<const TokenId> tokens) {
     sequence_.truncate(n_common >= sequence_.return_point() ? n_common : 0);
     std::copy(tokens.begin(), tokens.end(), setup_.tokens.begin());
     n_tokens_ = tokens.size();
-    n_generated_ = 0;
+    n_generated_ = n_drafted_ = n_drafts_accepted_ = 0;
+    drafts_.clear();
     stops_ = StopStrings(setup_.stops);
     utf8_ = {};
     cancelled_ = false;
@@ -72,17 +76,37 @@ size_t Session::add_rows(std::span<Row> rows) {
     return n;
 }
 
-Status Session::prefill(PassStats* stats) {
+size_t Session::add_drafts(std::span<Row> rows, size_t n) {
+    // Not past the context, nor past the last token that will be generated.
+    const size_t n_left = setup_.options.n_predict - n_generated_;
+    size_t most = std::min(setup_.n_draft_max, rows.size() - n);
+    most = std::min(most, setup_.pool.n_ctx() - n_tokens_);
+    most = std::min(most, n_left - 1);
+    const std::span<const TokenId> drafts = drafts_.propose(tokens(), most);
+    for (size_t i = 0; i < drafts.size(); i++) {
+        setup_.tokens[n_tokens_ + i] = drafts[i];
+        rows[n + i] = {.sequence = &sequence_,
+                       .position = n_tokens_ + i,
+                       .token = drafts[i],
+                       .wants_logits = true};
+    }
+    return drafts.size();
+}
+
+Status Session::read(PassStats* stats, bool drafts) {
     const Workspace& workspace = setup_.transformer.workspace();
     const std::span<Row> rows(workspace.rows, workspace.shape().n_batch);
     while (!pending().empty()) {
         if (cancelled_) return error(Code::interrupted, "cancelled");
         const size_t n = add_rows(rows);
+        const size_t n_drafts = drafts && n == pending().size() ? add_drafts(rows, n) : 0;
         const uint64_t begin = ticks_now();
         const PassTimes times = stats != nullptr ? stats->begin() : PassTimes{};
-        const Status status = setup_.transformer.forward(rows.first(n), times);
+        const Status status = setup_.transformer.forward(rows.first(n + n_drafts), times);
         if (!status.ok()) return status;
         if (stats != nullptr) stats->end(ticks_now() - begin);
+        n_drafted_ += n_drafts;
+        i_logits_ = 0;
     }
     return {};
 }
@@ -96,6 +120,14 @@ TokenId Session::sample(std::span<const float> logits) {
 
 void Session::accept(TokenId id) {
     AXIOM_CHECK(!done() && n_tokens_ < setup_.tokens.size());
+    if (sequence_.length() > n_tokens_) {  // a draft of this token has been read
+        if (setup_.tokens[n_tokens_] == id) {
+            n_drafts_accepted_++;
+            i_logits_++;
+        } else {
+            sequence_.truncate(n_tokens_);
+        }
+    }
     setup_.tokens[n_tokens_++] = id;
     n_generated_++;
     const Options& options = setup_.options;
@@ -114,7 +146,9 @@ void Session::accept(TokenId id) {
         }
     }
     if (setup_.on_token != nullptr) setup_.on_token(setup_.on_token_context, id, bytes);
-    if (done()) flush();
+    if (!done()) return;
+    if (sequence_.length() >= n_tokens_) sequence_.truncate(n_tokens_ - 1);
+    flush();
 }
 
 void Session::flush() {

@@ -5,12 +5,14 @@
 // Must not know: prompts, templates, clocks or records.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
 #include "core/utf8.h"
+#include "model/engine/drafts.h"
 #include "model/engine/sampler.h"
 #include "model/engine/sequence.h"
 #include "model/engine/transformer.h"
@@ -36,6 +38,11 @@ class Session {
         std::span<TokenId> tokens;                 // storage: pool.n_ctx() + 1
         std::span<Sampler::Candidate> candidates;  // n_vocab; sessions may share it
         std::span<const std::string_view> stops = {};  // see StopStrings
+        // Where drafts are looked up (Drafts::n_entries(pool.n_ctx())), and how many tokens a step reads
+        // beyond the accepted one, at most. The workspace has that many rows of logits and one more, and
+        // sequences can be returned so far. None: nothing is drafted.
+        std::span<uint32_t> draft_table = {};
+        size_t n_draft_max = 0;
 
         // Text as soon as it is certain, in whole characters.
         TextSink write = nullptr;
@@ -62,16 +69,25 @@ class Session {
 
     std::span<const TokenId> tokens() const { return setup_.tokens.first(n_tokens_); }
     // Those the model has not read.
-    std::span<const TokenId> pending() const { return tokens().subspan(sequence_.length()); }
+    std::span<const TokenId> pending() const {
+        return tokens().subspan(std::min(n_tokens_, sequence_.length()));
+    }
     const Sequence& sequence() const { return sequence_; }
 
     // --- alone. Status: what forward() says, and interrupted after cancel(). Neither harms the
     // session: what is pending can be read again.
     // Reads what is pending, n_batch a pass. Then logits() are of what comes next.
-    Status prefill(PassStats* stats = nullptr);
-    // Reads the token that was accepted last.
-    Status step(PassStats* stats = nullptr) { return prefill(stats); }
-    std::span<const float> logits() const { return setup_.transformer.workspace().logits_row(0); }
+    Status prefill(PassStats* stats = nullptr) { return read(stats, false); }
+    // Reads the token that was accepted last, and drafts of what may follow. While accepted tokens are
+    // those that were drafted they have been read, and a step has nothing to do: logits() are there. What
+    // the sampler sees is what it sees without drafts (law 2: a batch has the bits of single tokens).
+    Status step(PassStats* stats = nullptr) { return read(stats, true); }
+    std::span<const float> logits() const {
+        return setup_.transformer.workspace().logits_row(i_logits_);
+    }
+    // Tokens that steps have read beyond accepted ones, and those of them that were then accepted.
+    size_t n_drafted() const { return n_drafted_; }
+    size_t n_drafts_accepted() const { return n_drafts_accepted_; }
 
     // --- in a batch with others
     // Writes the next pending tokens as rows, as many as fit, and says how many; none once it was
@@ -99,13 +115,20 @@ class Session {
 
   private:
     void put_text(std::string_view text);
+    Status read(PassStats* stats, bool drafts);
+    // Appends rows of drafts to the n of a batch; how many.
+    size_t add_drafts(std::span<Row> rows, size_t n);
 
     Setup setup_;
     Sequence sequence_;
     Sampler sampler_;
     StopStrings stops_;
     Utf8Stream utf8_;
+    Drafts drafts_;
+    // tokens[n_tokens_...] up to the sequence's length are drafts that have been read.
     size_t n_tokens_ = 0, n_generated_ = 0;
+    size_t i_logits_ = 0;  // row of the workspace's logits that comes next
+    size_t n_drafted_ = 0, n_drafts_accepted_ = 0;
     StopReason stop_reason_ = StopReason::none;
     bool cancelled_ = false;
 };

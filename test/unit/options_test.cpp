@@ -258,6 +258,18 @@ TEST_CASE("a word without a dash is refused") {
     CHECK(contains(failure({"-"}), "found \"-\""));
 }
 
+TEST_CASE("--draft is off or lookup, --draft-max 1 to 64") {
+    CHECK_FALSE(parse({}).options.drafts);
+    CHECK(parse({}).options.n_draft_max == 8);
+    CHECK(parse({"--draft", "lookup"}).options.drafts);
+    CHECK_FALSE(parse({"--draft", "lookup", "--draft", "off"}).options.drafts);
+    CHECK(parse({"--draft-max", "64"}).options.n_draft_max == 64);
+    CHECK(contains(failure({"--draft", "on"}),
+                   "option --draft: found \"on\", allowed off or lookup"));
+    CHECK(contains(failure({"--draft-max", "0"}), "allowed"));
+    CHECK(contains(failure({"--draft-max", "65"}), "allowed"));
+}
+
 TEST_CASE("--reading takes streams and bytes, nothing else") {
     const Options o = parse({"--reading", "2,8192"}).options;
     CHECK(o.reading.n_streams == 2);

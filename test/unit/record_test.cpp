@@ -83,6 +83,9 @@ struct FullRun {
         r.decode_ns = 600000000;
         r.decode_ts = 5;
         r.n_decode = 3;
+        r.n_drafted = 5;
+        r.n_accepted = 2;
+        r.tokens_per_pass = 1.5;
         r.decode_samples_ns = samples;
         r.decode_stddev_ns = 1e8;
         r.decode_gb_per_s = 0.49;
@@ -493,4 +496,17 @@ TEST_CASE("the sort orders whatever it is given") {
 TEST_CASE("percentiles need a clock") {
     std::vector<uint64_t> ticks = {1};
     CHECK_THROWS_AS(percentiles(ticks, 0), std::logic_error);
+}
+
+TEST_CASE("the table says what became of drafts, if there may have been any") {
+    FullRun run;
+    CHECK_FALSE(contains(table_of(run.r), "drafted"));
+    CHECK(json_of(run.r)["draft"] == "off");
+    run.r.drafts = true;
+    CHECK(contains(table_of(run.r),
+                   "\n              2 of 5 drafted tokens accepted, 1.50 tokens a pass\n"));
+    CHECK(json_of(run.r)["draft"] == "lookup");
+    CHECK(json_of(run.r)["n_drafted"] == 5);
+    CHECK(json_of(run.r)["n_accepted"] == 2);
+    CHECK(json_of(run.r)["tokens_per_pass"] == 1.5);
 }
