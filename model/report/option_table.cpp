@@ -54,8 +54,8 @@ constexpr OptionSpec kTable[] = {
     {{"-s", "--seed"}, K::wide, &O::seed, 0, 0, false, kEverywhere, "N",
      "of the random draws; the same seed gives the same text (default {})"},
     {{"--draft"}, K::draft, {}, 0, 0, false, kEverywhere, "HOW",
-     "off, or lookup: guess tokens from what followed the last ones where they stood before, and check "
-     "the guesses in one pass; the text is the same (default off)"},
+     "off, lookup or auto: guess tokens from what followed the last ones where they stood before, and "
+     "check the guesses in one pass, always or while it pays; the text is the same (default auto)"},
     {{"--draft-max"}, K::count, &O::n_draft_max, 1, 64, false, kEverywhere, "N",
      "tokens guessed at a time, at most (default {})"},
     {{"--raw"}, K::flag, &O::raw, 0, 0, false, kEverywhere, "",
@@ -216,6 +216,18 @@ Status set_on_exit(std::string_view shown, std::string_view value, Options* o) {
 
 }  // namespace
 
+std::string_view draft_name(Draft draft) {
+    switch (draft) {
+        case Draft::off:
+            return "off";
+        case Draft::lookup:
+            return "lookup";
+        case Draft::when_it_pays:
+            return "auto";
+    }
+    AXIOM_PANIC("draft");
+}
+
 std::span<const OptionSpec> option_table() {
     return kTable;
 }
@@ -274,10 +286,12 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
         case OptionKind::isa:
             return set_isa(spec, shown, value, options);
         case OptionKind::draft:
-            if (value != "off" && value != "lookup")
-                return value_error(shown, value, "off or lookup");
-            options->drafts = value == "lookup";
-            return {};
+            for (const Draft draft : {Draft::off, Draft::lookup, Draft::when_it_pays}) {
+                if (value != draft_name(draft)) continue;
+                options->draft = draft;
+                return {};
+            }
+            return value_error(shown, value, "off, lookup or auto");
         case OptionKind::reading:
             return set_reading(shown, value, options);
         case OptionKind::on_exit:

@@ -20,7 +20,7 @@ enum class OptionKind : uint8_t {
     text,       // any bytes, may be empty; axiom.conf unescapes it
     path,       // not empty, no control characters
     isa,        // a kernel set's name
-    draft,      // off, lookup
+    draft,      // off, lookup, auto
     reading,    // STREAMS,BYTES
     on_exit,    // shutdown, reboot, halt
     bench,      // key=number pairs

@@ -16,6 +16,10 @@
 
 namespace axiom {
 
+// Tokens guessed and checked in one pass: from the text itself, always, or where that is measured to pay.
+enum class Draft : uint32_t { off, lookup, when_it_pays };
+std::string_view draft_name(Draft draft);  // as --draft takes it
+
 enum class OnExit : uint32_t { shutdown, reboot, halt };
 
 // --bench: which tests, how often. Defaults are llama-bench's.
@@ -48,7 +52,7 @@ struct Options {
     float repeat_penalty = 1.0f;  // 1 = off
     uint32_t repeat_last_n = 64;
     uint64_t seed = 0;
-    bool drafts = false;                // --draft lookup
+    Draft draft = Draft::when_it_pays;  // --draft
     uint32_t n_draft_max = 8;           // --draft-max
     bool raw = false;                   // --raw: no chat template
     bool special = false;               // --special: show control tokens

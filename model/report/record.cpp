@@ -259,7 +259,7 @@ constexpr Field kFields[] = {
     {"prefill_ns", &R::prefill_ns},
     {"prefill_ts", &R::prefill_ts, 3},
     {"n_decode", &R::n_decode, 0, true},
-    {"draft", +[](const R& r) { return std::string_view(r.drafts ? "lookup" : "off"); }},
+    {"draft", &R::draft},
     {"n_drafted", &R::n_drafted, 0, true},
     {"n_accepted", &R::n_accepted, 0, true},
     {"tokens_per_pass", &R::tokens_per_pass, 3},

@@ -55,7 +55,7 @@ struct Record {
     uint64_t model_n_params = 0;
     uint32_t n_threads = 0, n_batch = 0, n_ctx = 0;
     uint32_t n_prompt = 0, n_gen = 0;
-    bool drafts = false;                      // tokens were drafted
+    std::string_view draft;                   // as --draft takes it
     uint32_t n_drafted = 0, n_accepted = 0;   // of those generated after the first
     double tokens_per_pass = 0;               // of decoding
     uint32_t n_cpus = 0, n_cpus_started = 0;  // that firmware lists; that answered, with this one

@@ -133,7 +133,7 @@ void print_stages(const Record& r, Table& t) {
         p.add(r.decode_mmac_per_s > 0, Fixed{r.decode_mmac_per_s, 0}, " million multiply-adds/s");
         t.end();
     }
-    if (decoded && r.drafts) {
+    if (decoded && r.n_drafted != 0) {
         Phrase p(t.label("").put("  "));
         p.add(true, r.n_accepted, " of ", r.n_drafted, " drafted tokens accepted");
         p.add(r.tokens_per_pass > 0, Fixed{r.tokens_per_pass, 2}, " tokens a pass");

@@ -29,7 +29,7 @@ RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
     need.n_candidates = request.weights.config.n_vocab;
     need.n_passes = std::min<uint64_t>(request.options.n_predict, n_ctx);
     need.n_samples = need.n_passes;
-    if (request.options.drafts) {
+    if (request.options.draft != Draft::off) {
         need.engine.n_logit_rows = need.engine.n_return = request.options.n_draft_max + 1;
         need.n_draft_entries = Drafts::n_entries(size_t(n_ctx));
     }
@@ -150,7 +150,7 @@ void Generation::fill_record(const Session& session) {
     if (r_->n_gen > 0) r_->sample_ns = m_.clock.seconds(sample_ticks_) * 1e9 / r_->n_gen;
     const size_t n_passes = stats_.n_passes();
     r_->n_decode = uint32_t(n_decode_);
-    r_->drafts = o_.drafts;
+    r_->draft = draft_name(o_.draft);
     r_->n_drafted = uint32_t(session.n_drafted());
     r_->n_accepted = uint32_t(session.n_drafts_accepted());
     if (n_passes == 0 || n_decode_ == 0) return;

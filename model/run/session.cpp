@@ -82,7 +82,9 @@ size_t Session::add_drafts(std::span<Row> rows, size_t n) {
     size_t most = std::min(setup_.n_draft_max, rows.size() - n);
     most = std::min(most, setup_.pool.n_ctx() - n_tokens_);
     most = std::min(most, n_left - 1);
-    const std::span<const TokenId> drafts = drafts_.propose(tokens(), most);
+    std::span<const TokenId> drafts = drafts_.propose(tokens(), most);
+    if (setup_.options.draft == Draft::when_it_pays)
+        drafts = drafts.first(gate_.choose(drafts.size()));
     for (size_t i = 0; i < drafts.size(); i++) {
         setup_.tokens[n_tokens_ + i] = drafts[i];
         rows[n + i] = {.sequence = &sequence_,
@@ -104,7 +106,9 @@ Status Session::read(PassStats* stats, bool drafts) {
         const PassTimes times = stats != nullptr ? stats->begin() : PassTimes{};
         const Status status = setup_.transformer.forward(rows.first(n + n_drafts), times);
         if (!status.ok()) return status;
-        if (stats != nullptr) stats->end(ticks_now() - begin);
+        const uint64_t took = ticks_now() - begin;
+        if (stats != nullptr) stats->end(took);
+        if (drafts && n == 1) gate_.took(n_drafts, took);
         n_drafted_ += n_drafts;
         i_logits_ = 0;
     }
@@ -121,7 +125,9 @@ TokenId Session::sample(std::span<const float> logits) {
 void Session::accept(TokenId id) {
     AXIOM_CHECK(!done() && n_tokens_ < setup_.tokens.size());
     if (sequence_.length() > n_tokens_) {  // a draft of this token has been read
-        if (setup_.tokens[n_tokens_] == id) {
+        const bool is_right = setup_.tokens[n_tokens_] == id;
+        gate_.judged(is_right);
+        if (is_right) {
             n_drafts_accepted_++;
             i_logits_++;
         } else {

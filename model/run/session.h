@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "core/utf8.h"
+#include "model/engine/draft_gate.h"
 #include "model/engine/drafts.h"
 #include "model/engine/sampler.h"
 #include "model/engine/sequence.h"
@@ -40,7 +41,8 @@ class Session {
         std::span<const std::string_view> stops = {};  // see StopStrings
         // Where drafts are looked up (Drafts::n_entries(pool.n_ctx())), and how many tokens a step reads
         // beyond the accepted one, at most. The workspace has that many rows of logits and one more, and
-        // sequences can be returned so far. None: nothing is drafted.
+        // sequences can be returned so far. None: nothing is drafted. Whether drafts pay is measured and
+        // decides, unless Options::draft says `lookup`.
         std::span<uint32_t> draft_table = {};
         size_t n_draft_max = 0;
 
@@ -125,6 +127,7 @@ class Session {
     StopStrings stops_;
     Utf8Stream utf8_;
     Drafts drafts_;
+    DraftGate gate_;
     // tokens[n_tokens_...] up to the sequence's length are drafts that have been read.
     size_t n_tokens_ = 0, n_generated_ = 0;
     size_t i_logits_ = 0;  // row of the workspace's logits that comes next

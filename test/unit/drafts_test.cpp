@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "model/engine/draft_gate.h"
 #include "test/unit/talk.h"
 
 using namespace axiom;
@@ -32,10 +33,11 @@ struct Outcome {
 
 Outcome run(const Model& model, const Kernels& kernels, size_t n_workers, const Tokens& prompt,
             const Options& options, size_t n_ctx) {
-    EngineShape shape = shape_of(n_ctx, 32, options.drafts ? options.n_draft_max + 1 : 1);
+    EngineShape shape =
+        shape_of(n_ctx, 32, options.draft == Draft::lookup ? options.n_draft_max + 1 : 1);
     shape.n_workers = n_workers;
     shape.n_sequences = 2;
-    shape.n_return = options.drafts ? options.n_draft_max + 1 : 0;
+    shape.n_return = options.draft == Draft::lookup ? options.n_draft_max + 1 : 0;
     Engine engine(model.weights, kernels, shape);
     const size_t none_in_use = engine.in_use("kv");
     Outcome outcome;
@@ -65,7 +67,7 @@ Options options_with(bool drafts, uint32_t n_draft_max, uint32_t n_predict) {
     options.n_predict = n_predict;
     options.ignore_eos = true;
     options.special = true;
-    options.drafts = drafts;
+    options.draft = drafts ? Draft::lookup : Draft::off;
     options.n_draft_max = n_draft_max;
     return options;
 }
@@ -134,7 +136,7 @@ TEST_CASE("drafts change neither tokens nor text nor any logits the sampler sees
             for (const uint32_t n_draft_max : {1u, 2u, 5u, 8u, 24u}) {
                 for (const KernelSet& set : kernel_sets(decode_features(read_cpu_words()))) {
                     if (!set.usable) continue;
-                    options.drafts = true;
+                    options.draft = Draft::lookup;
                     options.n_draft_max = n_draft_max;
                     const size_t n_workers = 1 + n_draft_max % 2;
                     const Outcome drafted =
@@ -207,4 +209,57 @@ TEST_CASE("a session with drafts under way can be resumed with other tokens") {
     fresh.run(again, again.size(),
               [&](size_t, std::span<const float> l) { expected = hash_of(l); });
     CHECK(hash_of(talk->logits()) == expected);
+}
+
+TEST_CASE("drafts that are right and cost little are all read") {
+    DraftGate gate;
+    CHECK(gate.choose(8) == 0);  // no pass of one token has been measured
+    gate.took(0, 1000);
+    CHECK(gate.choose(8) == 4);  // to find out
+    CHECK(gate.choose(2) == 2);
+    gate.took(4, 1200);
+    for (int i = 0; i < 30; i++) gate.judged(true);
+    CHECK(gate.choose(8) == 8);
+    CHECK(gate.choose(3) == 3);
+    CHECK(gate.choose(0) == 0);
+}
+
+TEST_CASE("where a pass of n tokens takes n times one, nothing is drafted but for a rare try") {
+    DraftGate gate;
+    gate.took(0, 1000);
+    gate.took(4, 5000);
+    for (int i = 0; i < 30; i++) gate.judged(true);
+    size_t n_tries = 0, n_last = 0;
+    for (size_t i = 0; i < 10 * (DraftGate::kPassedOver + 1); i++) {
+        const size_t n = gate.choose(8);
+        n_tries += n != 0;
+        n_last = n != 0 ? n : n_last;
+        gate.took(n, 1000 + 1000 * n);
+    }
+    CHECK(n_tries == 10);
+    CHECK(n_last == 1);
+}
+
+TEST_CASE("drafts that are mostly wrong are given up, and taken up again once they are right") {
+    DraftGate gate;
+    gate.took(0, 1000);
+    gate.took(4, 2000);  // a draft has to be right once in four times
+    for (int i = 0; i < 40; i++) gate.judged(false);
+    CHECK(gate.choose(8) == 0);
+    size_t n_proposals = 0;
+    while (gate.choose(8) < 2 && n_proposals++ < 1000) gate.judged(true);
+    CHECK(n_proposals < 1000);
+}
+
+TEST_CASE("the number of drafts is the one that gives the most tokens a tick") {
+    DraftGate gate;
+    gate.took(0, 1000);
+    gate.took(1, 1300);
+    // Half of the drafts are right: 1.5 tokens in 1300 ticks, 1.75 in 1600, 1.875 in 1900.
+    CHECK(gate.choose(8) == 1);
+    DraftGate cheaper;
+    cheaper.took(0, 1000);
+    cheaper.took(1, 1100);
+    // 1.5 in 1100, 1.75 in 1200, 1.875 in 1300, 1.9375 in 1400.
+    CHECK(cheaper.choose(8) == 2);
 }

@@ -258,14 +258,15 @@ TEST_CASE("a word without a dash is refused") {
     CHECK(contains(failure({"-"}), "found \"-\""));
 }
 
-TEST_CASE("--draft is off or lookup, --draft-max 1 to 64") {
-    CHECK_FALSE(parse({}).options.drafts);
+TEST_CASE("--draft is off, lookup or auto, --draft-max 1 to 64") {
+    CHECK(parse({}).options.draft == Draft::when_it_pays);
     CHECK(parse({}).options.n_draft_max == 8);
-    CHECK(parse({"--draft", "lookup"}).options.drafts);
-    CHECK_FALSE(parse({"--draft", "lookup", "--draft", "off"}).options.drafts);
+    CHECK(parse({"--draft", "lookup"}).options.draft == Draft::lookup);
+    CHECK(parse({"--draft", "lookup", "--draft", "off"}).options.draft == Draft::off);
+    CHECK(parse({"--draft", "off", "--draft", "auto"}).options.draft == Draft::when_it_pays);
     CHECK(parse({"--draft-max", "64"}).options.n_draft_max == 64);
     CHECK(contains(failure({"--draft", "on"}),
-                   "option --draft: found \"on\", allowed off or lookup"));
+                   "option --draft: found \"on\", allowed off, lookup or auto"));
     CHECK(contains(failure({"--draft-max", "0"}), "allowed"));
     CHECK(contains(failure({"--draft-max", "65"}), "allowed"));
 }

@@ -69,7 +69,7 @@ struct Talk {
     Talk(const Model& model, Engine& engine, std::span<const std::string_view> stops = {},
          const Options& asked = {})
         : history(engine.pool().n_ctx() + 1),
-          draft_table(asked.drafts ? Drafts::n_entries(engine.pool().n_ctx()) : 0),
+          draft_table(asked.draft == Draft::lookup ? Drafts::n_entries(engine.pool().n_ctx()) : 0),
           options(asked) {
         session = std::unique_ptr<Session>(
             new Session({.transformer = engine.transformer(),
