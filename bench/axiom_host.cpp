@@ -14,10 +14,12 @@
 #include "bench/host_machine.h"
 #include "core/clock.h"
 #include "model/report/options.h"
+#include "model/report/prompts.h"
 #include "model/report/record.h"
 #include "model/run/bench.h"
 #include "model/run/generate.h"
 #include "model/run/perplexity.h"
+#include "model/run/serve.h"
 #include "model/text/tokenizer.h"
 #include "model/weights/weights.h"
 
@@ -125,15 +127,21 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     const size_t n_workers =
         options.n_threads != 0 ? options.n_threads : host::HostMachine::n_cores();
     // Inputs before outputs: a run that cannot start leaves no files.
-    Result<std::string> text = options.perplexity.empty()
-                                   ? Result<std::string>(std::string())
-                                   : host::read_text(std::string(options.perplexity));
+    const std::string_view path =
+        !options.perplexity.empty() ? options.perplexity : options.prompts;
+    Result<std::string> text =
+        path.empty() ? Result<std::string>(std::string()) : host::read_text(std::string(path));
     if (!text.ok()) return text.status();
-    Result<MemoryNeed> need = memory_needed(weights, options, n_workers, text.value().size());
+    const bool is_serving = !options.prompts.empty() && options.perplexity.empty();
+    const uint64_t n_text_bytes =
+        is_serving ? PromptFile::longest_line(text.value()) : text.value().size();
+    Result<MemoryNeed> need = memory_needed(weights, options, n_workers, n_text_bytes);
     if (!need.ok()) return need.status();
     host::HostMachine host;
     if (Status s = host.start(n_workers, need.value().wanted, pages_of(options)); !s.ok()) return s;
     host.machine.entry_ticks = entry_ticks;
+    host.machine.note = to_file;
+    host.machine.note_context = stderr;
 
     OutputFile json, logits;
     if (!options.json.empty()) {
@@ -166,6 +174,9 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     Tests tests{options, json.get(), host};
     if (options.bench.wanted) {
         status = bench(host.machine, weights, options, &record, Tests::print_one, &tests);
+    } else if (is_serving) {
+        PromptFile source(options.prompts, text.value(), options);
+        status = serve(host.machine, weights, options, source, n_text_bytes, &record);
     } else if (options.perplexity.empty()) {
         status = generate(host.machine, weights, options, &record);
     } else {
@@ -179,9 +190,11 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     }
     host.flush();
     if (json.get() != nullptr && !tests.any) print_json(record, to_file, json.get());
+    const bool is_own_line = is_serving && !options.bench.wanted && json.get() != stdout;
     const bool has_table = status.ok() || status.code() == Code::interrupted;
     if (has_table && !options.quiet && options.perplexity.empty() && !tests.any)
         print_table(record, to_file, stdout);
+    if (is_own_line && has_table) print_json(record, to_file, stdout);
     for (OutputFile* file : {&json, &logits}) {
         if (Status s = file->close(); !s.ok() && status.ok()) status = s;
     }

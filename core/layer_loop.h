@@ -63,9 +63,11 @@ class LayerLoop {
     void stop_when(const std::atomic<bool>* stop) { stop_ = stop; }
     Status run(Team& team, const LayerJob& job, const PassTimes& times);
 
+    // The tasks' turn while there is nothing to run.
+    void poll_tasks();
+
   private:
     struct Run;
-    void poll_tasks();
 
     Task tasks_[kMaxTasks];
     size_t n_tasks_ = 0;

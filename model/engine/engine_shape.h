@@ -15,6 +15,9 @@ struct EngineShape {
     size_t n_logit_rows = 1;  // those of them that may want logits
     size_t n_workers = 1;     // at most Team::kMaxWorkers
     size_t n_sequences = 1;   // open at a time
+    // Positions that all sequences together have memory for, at least those of one; 0: that each has
+    // for all of its own.
+    size_t n_positions = 0;
     // How far back from its end a sequence can be returned to (Sequence::return_point). Only layers
     // with a window need memory for it; n_ctx: to anywhere.
     size_t n_return = 0;

@@ -76,6 +76,9 @@ void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan&
         if (layer.kv_layer == i)
             add_class_for(kv_block_bytes(layer.n_head_kv, layer.head_dim_padded()));
     }
+    const size_t n_shared = shape.n_positions == 0
+                                ? n_blocks_ * shape.n_sequences
+                                : (shape.n_positions + kKvPositions - 1) / kKvPositions;
     uint64_t n_blocks[kMaxClasses] = {};
     for (size_t i = 0; i < config.n_layer; i++) {
         const LayerState state = describe(config, i);
@@ -86,7 +89,9 @@ void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan&
             n = std::min(n, blocks_touched(shape.n_batch + n_return_ + state.window - 1));
         }
         n_slots_++;
-        n_blocks[state.block_class] += uint64_t(n) * shape.n_sequences;
+        classes_[state.block_class].n_slots++;
+        n_blocks[state.block_class] +=
+            std::clamp<uint64_t>(n_shared, n, uint64_t(n) * shape.n_sequences);
     }
 
     plan.add_array("kv_layers", config.n_layer, &layers_);
@@ -96,6 +101,16 @@ void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan&
         plan.add_class(kClassNames[c], classes_[c].block_bytes + Slab::kAlignment, n_blocks[c],
                        &classes_[c].id);
     }
+}
+
+size_t KvPool::n_free_positions() const {
+    size_t n = SIZE_MAX / kKvPositions;
+    for (size_t c = 0; c < n_classes_; c++) {
+        if (classes_[c].n_slots == 0) continue;
+        const SlabClassStats stats = slab_->stats(classes_[c].id);
+        n = std::min(n, (stats.capacity - stats.in_use) / classes_[c].n_slots);
+    }
+    return n * kKvPositions;
 }
 
 void KvPool::bind(Slab& slab) {

@@ -47,8 +47,8 @@ class KvPool {
     KvPool& operator=(const KvPool&) = delete;
 
     // Adds this pool's classes to a plan; the pool stays where it is and the configuration outlives
-    // it. There are blocks for every sequence at its full length, of windows for as much as
-    // shape.n_batch and n_return make necessary.
+    // it. There are blocks for every sequence at its full length, or for shape.n_positions; of
+    // windows for as much as shape.n_batch and n_return make necessary.
     void plan(const ModelConfig& config, const EngineShape& shape, SlabPlan& plan);
     // After SlabPlan::create().
     void bind(Slab& slab);
@@ -59,6 +59,8 @@ class KvPool {
     std::span<const LayerState> layers() const { return layers_; }
     size_t n_return() const { return n_return_; }
     bool has_windows() const { return has_windows_; }
+    // Positions that one sequence can grow by with the blocks that are free now, at least.
+    size_t n_free_positions() const;
 
   private:
     friend class Sequence;
@@ -84,6 +86,7 @@ class KvPool {
 
     struct Class {
         size_t block_bytes = 0;
+        size_t n_slots = 0;  // of a sequence
         Slab::ClassId id = 0;
     };
     Slab* slab_ = nullptr;

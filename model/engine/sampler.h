@@ -32,6 +32,9 @@ class Sampler {
     // `candidates`: n_vocab of scratch.
     Sampler(const Options& options, std::span<Candidate> candidates);
 
+    // The random numbers begin anew, from the seed that the options now have.
+    void restart() { random_ = Random(options_.seed); }
+
     // `logits` is [n_vocab] and is not modified; `history`: all tokens so far, prompt included.
     // `allowed`: a bit for each token that may be chosen, at least one; empty: all may.
     TokenId sample(std::span<const float> logits, std::span<const TokenId> history,

@@ -204,6 +204,13 @@ Status parse_config(std::string_view file, std::span<char> text, Options* option
     return {};
 }
 
+Status set_option_by_name(std::string_view name, std::string_view shown, std::string_view value,
+                          Options* options) {
+    const OptionSpec* const spec = find_option(name);
+    AXIOM_CHECK(spec != nullptr);
+    return set_option(*spec, shown, value, options);
+}
+
 Result<size_t> split_command_line(std::span<char> text, std::span<std::string_view> out) {
     size_t n_arguments = 0;
     size_t read = 0;

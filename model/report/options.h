@@ -20,6 +20,12 @@ namespace axiom {
 enum class Draft : uint32_t { off, lookup, when_it_pays };
 std::string_view draft_name(Draft draft);  // as --draft takes it
 
+// Sequences that are computed side by side.
+inline constexpr uint32_t kMaxParallel = 64, kDefaultParallel = 8;
+
+// Of a text that ends a generation.
+inline constexpr size_t kMaxStopBytes = 128;
+
 enum class OnExit : uint32_t { shutdown, reboot, halt };
 
 // --bench: which tests, how often. Defaults are llama-bench's.
@@ -36,6 +42,8 @@ struct BenchPlan {
 struct Options {
     std::string_view model;          // -m; EFI default \axiom\model.axm
     std::string_view prompt;         // -p
+    std::string_view prompts;        // --prompts FILE: many of them
+    uint32_t n_parallel = 0;         // --parallel; 0 = what memory holds, at most kDefaultParallel
     std::string_view system_prompt;  // -sys
     bool default_system = false;     // --default-system: without -sys, the chat template's own
     format::Reasoning reasoning = format::Reasoning::by_template;  // --reasoning
@@ -91,6 +99,11 @@ Status parse_config(std::string_view file, std::span<char> text, Options* option
 // the next character inside and outside quotes (UEFI Shell spec 2.2, section 3.4). In place.
 // bad_option when there are more than out.size() arguments or a quote is not closed.
 Result<size_t> split_command_line(std::span<char> text, std::span<std::string_view> out);
+
+// Sets the option that has this name, dashes included, to a value as the command line takes it.
+// `shown` is what messages call it.
+Status set_option_by_name(std::string_view name, std::string_view shown, std::string_view value,
+                          Options* options);
 
 // The text of --help, through a sink.
 void print_help(std::string_view program, Source source, void (*write)(void*, std::string_view),

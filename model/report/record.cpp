@@ -8,74 +8,10 @@
 #include "core/fmt.h"
 #include "core/mathf.h"
 #include "core/status.h"
-#include "core/utf8.h"
+#include "model/report/json_writer.h"
 
 namespace axiom {
 namespace {
-
-// Collects text and hands it to the sink in larger pieces.
-class JsonOut {
-  public:
-    JsonOut(TextSink write, void* context) : write_(write), context_(context) {}
-    ~JsonOut() { flush(); }
-
-    void put(std::string_view text) {
-        for (const char c : text) {
-            if (n_ == sizeof buffer_) flush();
-            buffer_[n_++] = c;
-        }
-    }
-    void string(std::string_view text);
-    void number(double value, int decimals) {
-        // Subtracting a non-finite number from itself does not give zero.
-        if (!(value - value == 0)) return put("null");
-        put(Text<48>(Fixed{value, decimals}));
-    }
-    void number(uint64_t value) { put(Text<24>(value)); }
-    // "name": after a comma where one is needed.
-    void name(std::string_view text) {
-        if (!first_) put(",");
-        first_ = false;
-        put("\"");
-        put(text);
-        put("\":");
-    }
-    void open(std::string_view bracket) {
-        put(bracket);
-        first_ = true;
-    }
-    void close(std::string_view bracket) {
-        put(bracket);
-        first_ = false;
-    }
-
-  private:
-    void flush() {
-        if (n_) write_(context_, std::string_view(buffer_, n_));
-        n_ = 0;
-    }
-
-    TextSink write_;
-    void* context_;
-    char buffer_[256];
-    size_t n_ = 0;
-    bool first_ = true;
-};
-
-// JSON is UTF-8 (RFC 8259 section 8.1): what is none becomes U+FFFD.
-void JsonOut::string(std::string_view text) {
-    const auto put_character = [&](std::string_view c) {
-        const uint8_t byte = uint8_t(c[0]);
-        if (byte == '"' || byte == '\\') put("\\");
-        if (byte < 0x20 || byte == 0x7f) return put(Text<8>("\\u", HexDigits{byte, 4}));
-        put(c);
-    };
-    Utf8Stream characters;
-    put("\"");
-    characters.put(text, put_character);
-    characters.finish(put_character);
-    put("\"");
-}
 
 // What llama-bench calls a test, and its samples.
 struct Samples {
@@ -120,7 +56,7 @@ struct Samples {
     }
 };
 
-void put_samples(const Record& r, bool per_second, JsonOut& out) {
+void put_samples(const Record& r, bool per_second, JsonWriter& out) {
     const Samples samples(r);
     out.open("[");
     for (size_t i = 0; i < samples.size(); i++) {
@@ -130,7 +66,7 @@ void put_samples(const Record& r, bool per_second, JsonOut& out) {
     out.close("]");
 }
 
-void put_slabs(const Record& r, JsonOut& out) {
+void put_slabs(const Record& r, JsonWriter& out) {
     out.open("[");
     for (size_t i = 0; i < r.slabs.size(); i++) {
         const SlabMark& s = r.slabs[i];
@@ -149,7 +85,7 @@ void put_slabs(const Record& r, JsonOut& out) {
     out.close("]");
 }
 
-void put_tasks(const Record& r, JsonOut& out) {
+void put_tasks(const Record& r, JsonWriter& out) {
     out.open("[");
     for (size_t i = 0; i < r.tasks.size(); i++) {
         const TaskCost& t = r.tasks[i];
@@ -168,6 +104,12 @@ void put_tasks(const Record& r, JsonOut& out) {
     out.close("]");
 }
 
+// Counts of --prompts, for which 0 is a value.
+void put_served(const Record& r, uint64_t n, JsonWriter& out) {
+    if (r.n_parallel == 0) return out.put("null");
+    out.number(n);
+}
+
 // How a field's value is had and printed. The unit is the end of the name: _ns nanoseconds, _ts
 // tokens per second, _bytes, _hz; shares are of one.
 struct Value {
@@ -180,7 +122,7 @@ struct Value {
     double Percentiles::*order_ns = nullptr;
     std::string_view (*computed_text)(const Record&) = nullptr;
     double (*computed)(const Samples&) = nullptr;
-    void (*special)(const Record&, JsonOut&) = nullptr;
+    void (*special)(const Record&, JsonWriter&) = nullptr;
 
     constexpr Value(std::string_view Record::*m) : text(m) {}
     constexpr Value(uint64_t Record::*m) : u64(m) {}
@@ -190,7 +132,7 @@ struct Value {
     constexpr Value(Percentiles Record::*p, double Percentiles::*m) : order(p), order_ns(m) {}
     constexpr Value(std::string_view (*f)(const Record&)) : computed_text(f) {}
     constexpr Value(double (*f)(const Samples&)) : computed(f) {}
-    constexpr Value(void (*f)(const Record&, JsonOut&)) : special(f) {}
+    constexpr Value(void (*f)(const Record&, JsonWriter&)) : special(f) {}
 };
 
 struct Field {
@@ -235,6 +177,21 @@ constexpr Field kFields[] = {
     {"n_ctx", &R::n_ctx},
     {"n_prompt", &R::n_prompt, 0, true},
     {"n_gen", &R::n_gen, 0, true},
+    {"n_parallel", &R::n_parallel},
+    {"n_prompts", +[](const R& r, JsonWriter& out) { put_served(r, r.n_prompts, out); }},
+    {"n_ok", +[](const R& r, JsonWriter& out) { put_served(r, r.n_ok, out); }},
+    {"n_failed", +[](const R& r, JsonWriter& out) { put_served(r, r.n_failed, out); }},
+    {"n_cancelled", +[](const R& r, JsonWriter& out) { put_served(r, r.n_cancelled, out); }},
+    {"n_interrupted", +[](const R& r, JsonWriter& out) { put_served(r, r.n_interrupted, out); }},
+    {"n_shared", &R::n_shared},
+    {"n_preempted", +[](const R& r, JsonWriter& out) { put_served(r, r.n_preempted, out); }},
+    {"n_passes", &R::n_passes},
+    {"n_prompt_rows", &R::n_prompt_rows},
+    {"n_decode_rows", &R::n_decode_rows},
+    {"rows_per_pass", &R::rows_per_pass, 3},
+    {"passes_ns", &R::passes_ns},
+    {"serve_ts", &R::serve_ts, 3},
+    {"n_positions", &R::n_positions},
     {"test", &R::test},
     {"n_depth", &R::n_depth, 0, true},
     {"n_warmup", &R::n_warmup, 0, true},
@@ -245,7 +202,7 @@ constexpr Field kFields[] = {
     {"memory_bytes", &R::memory_bytes},
     {"huge_page_bytes", &R::huge_page_bytes},
     {"avg_of",
-     +[](const R& r, JsonOut& out) {
+     +[](const R& r, JsonWriter& out) {
          const Samples s(r);
          if (s.size())
              out.string(s.of);
@@ -289,7 +246,7 @@ constexpr Field kFields[] = {
     {"phase_exit_ns", &R::phase_exit_ns},
     {"phase_first_token_ns", &R::phase_first_token_ns},
     {"logits_hash",
-     +[](const R& r, JsonOut& out) {
+     +[](const R& r, JsonWriter& out) {
          if (r.logits_hash)
              out.string(Text<16>(HexDigits{r.logits_hash, 16}));
          else
@@ -297,11 +254,11 @@ constexpr Field kFields[] = {
      }},
     {"slabs", put_slabs},
     {"tasks", put_tasks},
-    {"samples_ns", +[](const R& r, JsonOut& out) { put_samples(r, false, out); }},
-    {"samples_ts", +[](const R& r, JsonOut& out) { put_samples(r, true, out); }},
+    {"samples_ns", +[](const R& r, JsonWriter& out) { put_samples(r, false, out); }},
+    {"samples_ts", +[](const R& r, JsonWriter& out) { put_samples(r, true, out); }},
 };
 
-void put_integer(uint64_t value, bool set, JsonOut& out) {
+void put_integer(uint64_t value, bool set, JsonWriter& out) {
     if (set) {
         out.number(value);
     } else {
@@ -309,7 +266,7 @@ void put_integer(uint64_t value, bool set, JsonOut& out) {
     }
 }
 
-void put_double(double value, int decimals, bool set, JsonOut& out) {
+void put_double(double value, int decimals, bool set, JsonWriter& out) {
     if (set) {
         out.number(value, decimals);
     } else {
@@ -317,7 +274,7 @@ void put_double(double value, int decimals, bool set, JsonOut& out) {
     }
 }
 
-void put_value(const Record& r, const Field& field, JsonOut& out) {
+void put_value(const Record& r, const Field& field, JsonWriter& out) {
     const Value& v = field.value;
     const bool zero = field.zero_is_value;
     if (v.text || v.computed_text) {
@@ -350,7 +307,7 @@ std::string_view Record::error() const {
 }
 
 void print_json(const Record& record, TextSink write, void* context) {
-    JsonOut out(write, context);
+    JsonWriter out(write, context);
     out.open("{");
     out.name("axiom");
     out.put("1");

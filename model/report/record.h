@@ -12,6 +12,7 @@
 
 #include "core/slab.h"
 #include "core/status.h"
+#include "model/report/json_writer.h"
 
 namespace axiom {
 
@@ -78,6 +79,18 @@ struct Record {
     double boundary_share = 0, stall_share = 0;  // of decode time, or of the test's
     double sample_ns = 0;                        // sampler, per token
     std::span<const TaskCost> tasks;
+    // --prompts (model/run/serve.h); n_prompt and n_gen then are sums
+    uint32_t n_parallel = 0;  // slots; 0: no run of many sequences
+    uint32_t n_prompts = 0;   // that came; each ended as one of:
+    uint32_t n_ok = 0, n_failed = 0, n_cancelled = 0, n_interrupted = 0;
+    uint64_t n_shared = 0;     // prompt tokens that another had read
+    uint32_t n_preempted = 0;  // times a sequence had to be read again
+    uint64_t n_passes = 0;
+    uint64_t n_prompt_rows = 0, n_decode_rows = 0;  // of all passes
+    double rows_per_pass = 0;
+    double passes_ns = 0;      // all passes
+    double serve_ts = 0;       // generated tokens a second, of the whole run
+    uint32_t n_positions = 0;  // of keys and values, of all sequences
     // --bench (model/run/bench.h): one test, its repetitions
     std::string_view test;  // "pp128", "tg32", "tg32 @ d512"
     uint32_t n_depth = 0, n_warmup = 0;
@@ -98,8 +111,6 @@ struct Record {
     std::string_view status() const;  // "ok", "interrupted", "error"
     std::string_view error() const;   // the message of an error
 };
-
-using TextSink = void (*)(void* context, std::string_view text);
 
 // One line {"axiom":1,...}\n.
 void print_json(const Record& record, TextSink write, void* context);

@@ -142,6 +142,31 @@ void print_stages(const Record& r, Table& t) {
     if (r.sample_ns > 0) t.label("sampling").cell("").cell("").cell(duration(r.sample_ns)).end();
 }
 
+void print_served(const Record& r, Table& t) {
+    if (r.n_parallel == 0) return;
+    t.end();
+    Phrase prompts(t.label("prompts"));
+    prompts.add(true, r.n_ok, " of ", r.n_prompts, " answered");
+    prompts.add(r.n_failed != 0, r.n_failed, " failed");
+    prompts.add(r.n_cancelled != 0, r.n_cancelled, " cancelled");
+    prompts.add(r.n_interrupted != 0, r.n_interrupted, " interrupted");
+    prompts.add(true, r.n_parallel, " at a time");
+    prompts.add(r.serve_ts > 0, rate(r.serve_ts, " t/s"));
+    t.end();
+    Phrase tokens(t.label("tokens"));
+    tokens.add(true, r.n_prompt, " of prompts");
+    tokens.add(r.n_shared != 0, r.n_shared, " of these shared");
+    tokens.add(true, r.n_gen, " generated");
+    t.end();
+    if (r.n_passes == 0) return;
+    Phrase passes(t.label("passes"));
+    passes.add(true, r.n_passes);
+    passes.add(r.passes_ns > 0, duration(r.passes_ns));
+    passes.add(r.rows_per_pass > 0, Fixed{r.rows_per_pass, 2}, " rows a pass");
+    passes.add(r.n_preempted != 0, r.n_preempted, " sequences dropped and read again");
+    t.end();
+}
+
 void print_repetitions(const Record& r, Table& t) {
     t.end();
     t.label("test").cell("repetitions").cell("best").cell("mean").cell("rate").end();
@@ -226,7 +251,7 @@ void print_outcome(const Record& r, Table& t) {
     Phrase p(t.label("run"));
     p.add(true, r.status());
     p.add(!r.stop_reason.empty() && r.outcome.ok(), r.stop_reason);
-    p.add(r.n_gen != 0 && r.test.empty(), r.n_gen, " generated");
+    p.add(r.n_gen != 0 && r.test.empty() && r.n_parallel == 0, r.n_gen, " generated");
     p.add(r.logits_hash != 0, "logits hash ", HexDigits{r.logits_hash, 16});
     t.end();
     if (!r.error().empty()) t.label("error").put(r.error()).end();
@@ -238,6 +263,7 @@ void print_table(const Record& record, TextSink write, void* context) {
     Table table(write, context);
     print_facts(record, table);
     print_stages(record, table);
+    print_served(record, table);
     print_layers(record, table);
     print_tasks(record, table);
     print_memory(record, table);

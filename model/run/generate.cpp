@@ -9,15 +9,11 @@
 #include "model/run/bench.h"
 #include "model/run/perplexity.h"
 #include "model/run/prompt.h"
+#include "model/run/serve.h"
 #include "model/run/session.h"
 
 namespace axiom {
 namespace {
-
-uint64_t default_context(const Weights& weights, const Options& options) {
-    if (options.n_ctx != 0) return options.n_ctx;
-    return std::min<uint64_t>(kDefaultContext, weights.config.n_ctx_train);
-}
 
 RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
     RunNeed need;
@@ -192,6 +188,7 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
     if (Status s = check_context(weights, options); !s.ok()) return s;
     const Result<Texts> texts = open_texts(weights);
     if (!texts.ok() || !options.perplexity.empty()) return texts.status();
+    if (!options.prompts.empty()) return check_vocabulary(weights, texts.value());
     const size_t n_tokens = size_t(max_tokens(prompt_bytes(weights, options)));
     return encode_prompt(weights, texts.value(), options, default_context(weights, options),
                          {reinterpret_cast<TokenId*>(scratch.data()), n_tokens},
@@ -204,6 +201,7 @@ Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options,
     if (options.bench.wanted) return bench_memory(weights, options, n_workers);
     if (!options.perplexity.empty())
         return perplexity_memory(weights, options, n_workers, n_text_bytes);
+    if (!options.prompts.empty()) return serve_memory(weights, options, n_workers, n_text_bytes);
     if (Status s = check_context(weights, options); !s.ok()) return s;
     const RunRequest asked{weights, options, n_workers, prompt_bytes(weights, options)};
     const uint64_t wanted_ctx = default_context(weights, options);

@@ -30,6 +30,7 @@ void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan&
     plan.add_array("token times", need.n_samples, &samples);
     plan.add_array("drafts", need.n_draft_entries, &drafts);
     plan.add_array("repetitions", need.n_repetitions, &repetitions);
+    plan.add_array("slots", need.n_slot_bytes, &slots);
     workspace.plan(config, need.engine, plan);
     pool.plan(config, need.engine, plan);
 }
@@ -58,23 +59,29 @@ Result<MemoryNeed> memory_between(const RunRequest& request, NeedOf need_of, uin
                  " positions needs more than 2^62 bytes");
 }
 
+bool fits(const RunRequest& request, const RunNeed& need, const Slab& slab) {
+    RunMemory memory;
+    SlabPlan plan;
+    memory.plan_rest(request.weights, need, plan);
+    return plan.fits(slab);
+}
+
 Result<uint64_t> fitting_context(const RunRequest& request, NeedOf need_of, const Slab& slab,
                                  uint64_t n_ctx, bool less_will_do) {
-    const auto fits = [&](uint64_t n) {
-        RunMemory memory;
-        SlabPlan plan;
-        memory.plan_rest(request.weights, need_of(request, n), plan);
-        return plan.fits(slab);
-    };
-    if (fits(n_ctx)) return n_ctx;
-    uint64_t low = 0, high = n_ctx;  // fits(low), not fits(high)
-    while (high - low > 1) (fits((low + high) / 2) ? low : high) = (low + high) / 2;
+    const auto holds = [&](uint64_t n) { return fits(request, need_of(request, n), slab); };
+    if (holds(n_ctx)) return n_ctx;
+    const uint64_t low = largest_that(0, n_ctx - 1, holds);
     if (less_will_do && low >= kKvPositions) return low;
     uint64_t need = 0;
     const bool countable = memory_of(request, need_of(request, n_ctx), &need);
     return error(Code::no_memory, "a context of ", n_ctx, " positions needs ",
                  countable ? Text<24>(Bytes{need}).view() : "more than 2^62 bytes", ", ",
                  Bytes{slab.free_bytes()}, " are free: use -c ", low, " or less");
+}
+
+uint64_t default_context(const Weights& weights, const Options& options) {
+    if (options.n_ctx != 0) return options.n_ctx;
+    return std::min<uint64_t>(kDefaultContext, weights.config.n_ctx_train);
 }
 
 Status check_context(const Weights& weights, const Options& options) {

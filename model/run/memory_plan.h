@@ -52,6 +52,7 @@ struct RunNeed {
     uint64_t n_samples = 0;         // tokens whose times are kept
     uint64_t n_draft_entries = 0;   // of Drafts' table
     uint64_t n_repetitions = 0;     // of a test
+    uint64_t n_slot_bytes = 0;      // of Scheduler's slots
 };
 
 // What a run has. It stays where it is from plan() on.
@@ -70,6 +71,7 @@ struct RunMemory {
     std::span<uint64_t> samples;     // of tokens
     std::span<uint32_t> drafts;
     std::span<uint64_t> repetitions;
+    std::span<uint8_t> slots;
 
     void plan_first(const Weights& weights, size_t n_workers, SlabPlan& plan);
     void plan_rest(const Weights& weights, const RunNeed& need, SlabPlan& plan);
@@ -81,6 +83,8 @@ struct RunRequest {
     const Options& options;
     size_t n_workers = 1;
     uint64_t n_text_bytes = 0;  // of the text to be encoded, at most
+    // Of many sequences: how many at a time, and the positions they share (EngineShape::n_positions).
+    uint64_t n_slots = 1, n_positions = 0;
 };
 using NeedOf = RunNeed (*)(const RunRequest& request, uint64_t n_ctx);
 
@@ -92,6 +96,24 @@ Result<MemoryNeed> memory_between(const RunRequest& request, NeedOf need_of, uin
 Result<uint64_t> fitting_context(const RunRequest& request, NeedOf need_of, const Slab& slab,
                                  uint64_t n_ctx, bool less_will_do);
 
+// The largest n of [low, high] for which fits(n), which is true of `low` and false above some n.
+template <class F>
+uint64_t largest_that(uint64_t low, uint64_t high, F fits) {
+    while (low < high) {
+        const uint64_t middle = low + (high - low + 1) / 2;
+        if (fits(middle)) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    return low;
+}
+// Whether the slab, after plan_first() has been created, has room for this.
+bool fits(const RunRequest& request, const RunNeed& need, const Slab& slab);
+
+// -c, or the model's context, at most kDefaultContext.
+uint64_t default_context(const Weights& weights, const Options& options);
 // -c is no longer than the model was trained for.
 Status check_context(const Weights& weights, const Options& options);
 // What the forward pass works in for one sequence of n_ctx.

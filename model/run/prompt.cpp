@@ -24,21 +24,29 @@ Result<Texts> open_texts(const Weights& weights) {
     return Texts{tokenizer.value(), chat.value()};
 }
 
+Status check_vocabulary(const Weights& weights, const Texts& texts) {
+    if (texts.tokenizer.header().kind != format::Vocab::none) return {};
+    return error(Code::unsupported, weights.file,
+                 ": no vocabulary in this model, so there is no text to continue");
+}
+
 uint64_t prompt_bytes(const Weights& weights, const Options& options) {
+    return prompt_bytes(weights, options, options.prompt.size());
+}
+
+uint64_t prompt_bytes(const Weights& weights, const Options& options, uint64_t n_text_bytes) {
     const Result<ChatTemplate> chat = open_chat(weights);
     const bool added = !options.raw && chat.ok() && chat.value().present();
-    return options.prompt.size() + options.system_prompt.size() +
+    return n_text_bytes + options.system_prompt.size() +
            (added ? chat.value().max_added_bytes(2) : 0);
 }
 
 Result<size_t> encode_prompt(const Weights& weights, const Texts& texts, const Options& options,
-                             uint64_t n_ctx, std::span<TokenId> out, std::span<uint8_t> scratch) {
+                             uint64_t n_ctx, std::span<TokenId> out, std::span<uint8_t> scratch,
+                             std::string_view shown) {
     const Tokenizer& tokenizer = texts.tokenizer;
     const ChatTemplate& chat = texts.chat;
-    if (tokenizer.header().kind == format::Vocab::none) {
-        return error(Code::unsupported, weights.file,
-                     ": no vocabulary in this model, so there is no text to continue");
-    }
+    if (Status s = check_vocabulary(weights, texts); !s.ok()) return s;
     const Tokenizer::Segment as_it_is{options.prompt, Tokenizer::Specials::parse};
     std::span<const Tokenizer::Segment> segments(&as_it_is, 1);
     Tokenizer::Segment room[ChatText::max_segments(2)];
@@ -55,14 +63,14 @@ Result<size_t> encode_prompt(const Weights& weights, const Texts& texts, const O
     if (n.value() == 0) {
         const TokenId bos = tokenizer.header().bos;
         if (bos == format::kNoToken) {
-            return error(Code::bad_option,
-                         "option -p: found an empty prompt, allowed at least one token");
+            return error(Code::bad_option, shown,
+                         ": found an empty prompt, allowed at least one token");
         }
         out[0] = bos;
         n.value() = 1;
     }
     if (n.value() >= n_ctx) {
-        return error(Code::bad_option, "option -p: the prompt has ", uint64_t(n.value()),
+        return error(Code::bad_option, shown, ": the prompt has ", uint64_t(n.value()),
                      " tokens, allowed at most ", n_ctx - 1, " (the context of ", n_ctx,
                      " less one to generate)");
     }

@@ -21,9 +21,13 @@ struct Texts {
     ChatTemplate chat;
 };
 Result<Texts> open_texts(const Weights& weights);
+// Without a vocabulary there is no text to continue.
+Status check_vocabulary(const Weights& weights, const Texts& texts);
 
-// Upper bound of the prompt's bytes with everything a template adds.
+// Upper bound of the prompt's bytes with everything a template adds; of a prompt of n_text_bytes, with
+// the options' system message.
 uint64_t prompt_bytes(const Weights& weights, const Options& options);
+uint64_t prompt_bytes(const Weights& weights, const Options& options, uint64_t n_text_bytes);
 // What Tokenizer::encode() may need for n_bytes: a wrong byte becomes U+FFFD, which can be three
 // byte tokens.
 constexpr uint64_t max_tokens(uint64_t n_bytes) {
@@ -32,7 +36,9 @@ constexpr uint64_t max_tokens(uint64_t n_bytes) {
 
 // The prompt's tokens, template applied; refuses what does not leave room for one token more in a
 // context of n_ctx. `out` has max_tokens(), `scratch` Tokenizer::scratch_bytes() of prompt_bytes().
+// `shown` is what messages call the prompt.
 Result<size_t> encode_prompt(const Weights& weights, const Texts& texts, const Options& options,
-                             uint64_t n_ctx, std::span<TokenId> out, std::span<uint8_t> scratch);
+                             uint64_t n_ctx, std::span<TokenId> out, std::span<uint8_t> scratch,
+                             std::string_view shown = "option -p");
 
 }  // namespace axiom

@@ -42,6 +42,10 @@ struct Machine {
     TextSink write = nullptr;
     void* write_context = nullptr;
 
+    // Optional: lines about how a long run goes on, for a person only.
+    TextSink note = nullptr;
+    void* note_context = nullptr;
+
     // Optional: every logits vector the hash covers, as it is hashed (axiom-host --logits).
     void (*on_logits)(void* context, std::span<const float> logits) = nullptr;
     void* on_logits_context = nullptr;

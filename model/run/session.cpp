@@ -39,19 +39,35 @@ Status Session::open() {
     return {};
 }
 
+void Session::restart(std::span<const std::string_view> stops) {
+    setup_.stops = stops;
+    sampler_.restart();
+}
+
+size_t Session::n_common(std::span<const TokenId> tokens) const {
+    const size_t most = std::min({sequence_.length(), n_tokens_, tokens.size() - 1});
+    size_t n = 0;
+    while (n < most && setup_.tokens[n] == tokens[n]) n++;
+    return n >= sequence_.return_point() ? n : 0;
+}
+
+void Session::share(const Session& other) {
+    const size_t n = other.n_common(tokens());
+    if (n <= sequence_.length()) return;
+    sequence_.close();  // so that the pool has a sequence for the fork
+    Result<Sequence> fork = other.sequence_.fork();
+    AXIOM_CHECK(fork.ok());
+    sequence_ = std::move(fork.value());
+    sequence_.truncate(n);
+}
+
 Status Session::resume(std::span<const TokenId> tokens) {
     AXIOM_CHECK(!tokens.empty());
     if (tokens.size() > setup_.pool.n_ctx()) {
         return error(Code::no_memory, "context full: ", uint64_t(tokens.size()), " tokens, ",
                      uint64_t(setup_.pool.n_ctx()), " allowed");
     }
-    const size_t n_read = std::min(sequence_.length(), n_tokens_);
-    size_t n_common = 0;
-    while (n_common < n_read && n_common + 1 < tokens.size() &&
-           setup_.tokens[n_common] == tokens[n_common]) {
-        n_common++;
-    }
-    sequence_.truncate(n_common >= sequence_.return_point() ? n_common : 0);
+    sequence_.truncate(n_common(tokens));
     std::copy(tokens.begin(), tokens.end(), setup_.tokens.begin());
     n_tokens_ = tokens.size();
     n_generated_ = n_drafted_ = n_drafts_accepted_ = 0;
@@ -136,25 +152,41 @@ void Session::accept(TokenId id) {
     }
     setup_.tokens[n_tokens_++] = id;
     n_generated_++;
-    const Options& options = setup_.options;
     char buffer[format::kMaxTokenBytes];
-    std::string_view bytes;
-    if (!options.ignore_eos && setup_.tokenizer.ends_generation(id)) {
+    const std::string_view bytes = bytes_of(id, buffer);
+    if (ends_text(id)) {
         stop_reason_ = StopReason::end_of_text;
-    } else {
-        bytes = setup_.tokenizer.decode(id, buffer, options.special);
-        if (stops_.put(bytes, [&](std::string_view text) { put_text(text); })) {
-            stop_reason_ = StopReason::stop_string;
-        } else if (n_generated_ == options.n_predict) {
-            stop_reason_ = StopReason::length;
-        } else if (n_tokens_ > setup_.pool.n_ctx()) {
-            stop_reason_ = StopReason::context_full;
-        }
+    } else if (stops_.put(bytes, [&](std::string_view text) { put_text(text); })) {
+        stop_reason_ = StopReason::stop_string;
+    } else if (n_generated_ == setup_.options.n_predict) {
+        stop_reason_ = StopReason::length;
+    } else if (n_tokens_ > setup_.pool.n_ctx()) {
+        stop_reason_ = StopReason::context_full;
     }
     if (setup_.on_token != nullptr) setup_.on_token(setup_.on_token_context, id, bytes);
     if (!done()) return;
     if (sequence_.length() >= n_tokens_) sequence_.truncate(n_tokens_ - 1);
     flush();
+}
+
+bool Session::ends_text(TokenId id) const {
+    return !setup_.options.ignore_eos && setup_.tokenizer.ends_generation(id);
+}
+
+std::string_view Session::bytes_of(TokenId id, std::span<char> buffer) const {
+    if (ends_text(id)) return {};
+    return setup_.tokenizer.decode(id, buffer, setup_.options.special);
+}
+
+void Session::retell(TextSink write, void* context) const {
+    StopStrings stops(setup_.stops);
+    Utf8Stream utf8;
+    const auto pass_on = [&](std::string_view whole) { write(context, whole); };
+    const auto put = [&](std::string_view text) { utf8.put(text, pass_on); };
+    char buffer[format::kMaxTokenBytes];
+    for (const TokenId id : tokens().last(n_generated_)) stops.put(bytes_of(id, buffer), put);
+    stops.finish(put);
+    utf8.finish(pass_on);
 }
 
 void Session::flush() {

@@ -63,6 +63,9 @@ class Session {
     // Takes a sequence; no_memory when the pool has none left.
     Status open();
 
+    // As a new session with these stop strings, but for what it has read.
+    void restart(std::span<const std::string_view> stops);
+
     // The model is to go on from these tokens, at least one. What they have in common with those it
     // has read is not read again, unless a window has left it behind; the last one always is, for
     // its logits. Counts and stop reason begin anew. no_memory, and nothing changes, if they are
@@ -75,6 +78,16 @@ class Session {
         return tokens().subspan(std::min(n_tokens_, sequence_.length()));
     }
     const Sequence& sequence() const { return sequence_; }
+
+    // --- what it has read, for others that begin alike
+    // How many of these tokens, all but the last at most, it has read as its own first ones and can
+    // return to.
+    size_t n_common(std::span<const TokenId> tokens) const;
+    // Takes over, as of the same blocks, what `other` has read of the pending tokens, if that is more than
+    // this one has.
+    void share(const Session& other);
+    // Gives back what it has read: all its tokens are pending again.
+    void forget() { sequence_.truncate(0); }
 
     // --- alone. Status: what forward() says, and interrupted after cancel(). Neither harms the
     // session: what is pending can be read again.
@@ -110,6 +123,8 @@ class Session {
     void echo(std::string_view text) { put_text(text); }
     // Writes what was held back, when no more will be accepted; done() does it by itself.
     void flush();
+    // Writes all of the generated text again, as flush() would have ended it.
+    void retell(TextSink write, void* context) const;
 
     // From a task, or between calls: nothing more is read until resume().
     void cancel() { cancelled_ = true; }
@@ -117,6 +132,9 @@ class Session {
 
   private:
     void put_text(std::string_view text);
+    // What a token adds to the text; nothing where it ends it.
+    std::string_view bytes_of(TokenId id, std::span<char> buffer) const;
+    bool ends_text(TokenId id) const;
     Status read(PassStats* stats, bool drafts);
     // Appends rows of drafts to the n of a batch; how many.
     size_t add_drafts(std::span<Row> rows, size_t n);

@@ -9,18 +9,17 @@
 #include <string_view>
 
 #include "core/status.h"
+#include "model/report/options.h"
 
 namespace axiom {
 
 class StopStrings {
   public:
-    static constexpr size_t kMaxBytes = 128;  // of one
-
     StopStrings() = default;
-    // The texts outlive this; each has 1..kMaxBytes bytes.
+    // The texts outlive this; each has 1..kMaxStopBytes bytes.
     explicit StopStrings(std::span<const std::string_view> stops) : stops_(stops) {
         for (const std::string_view stop : stops)
-            AXIOM_CHECK(!stop.empty() && stop.size() <= kMaxBytes);
+            AXIOM_CHECK(!stop.empty() && stop.size() <= kMaxStopBytes);
     }
 
     // Passes on what no stop string can begin in. Once one is complete, everything before it has
@@ -74,7 +73,7 @@ class StopStrings {
     }
 
     std::span<const std::string_view> stops_;
-    char held_[kMaxBytes] = {};
+    char held_[kMaxStopBytes] = {};
     size_t n_held_ = 0;
     bool found_ = false;
 };
