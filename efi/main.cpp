@@ -21,8 +21,10 @@
 #include "efi/dev/serial.h"
 #include "efi/fault.h"
 #include "efi/memory/machine_map.h"
+#include "model/report/prompts.h"
 #include "model/run/bench.h"
 #include "model/run/generate.h"
+#include "model/run/serve.h"
 
 namespace axiom::efi {
 namespace {
@@ -50,6 +52,10 @@ struct FreeMemory {
     std::span<const AddressRange> all() const { return {ranges, n}; }
 };
 
+std::string_view text_of(std::span<const char> text) {
+    return {text.data(), text.size()};
+}
+
 Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks);
 Status boot(const Entry& entry);
 
@@ -60,9 +66,12 @@ void say_start(const Facts& facts, const CorePlan& plan);
 Result<Loaded> load(const Firmware& firmware, const Options& options, const Clock& clock,
                     OwnedPages* pages);
 Status check_options(const Firmware& firmware, const Options& options, const Weights& weights);
+Result<std::span<char>> read_prompts(const Firmware& firmware, const Options& options,
+                                     OwnedPages* pages);
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
-                                         const Weights& weights, const CoreSetup& cores,
-                                         DeviceList devices, MemoryMap* map, OwnedPages* pages);
+                                         const Weights& weights, std::span<const char> prompts,
+                                         const CoreSetup& cores, DeviceList devices, MemoryMap* map,
+                                         OwnedPages* pages);
 
 // Without it.
 uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* serial,
@@ -73,7 +82,8 @@ FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages);
 Record describe_machine(const Entry& entry, const Options& options, const Facts& facts,
                         const CorePlan& plan, const StartedCores& started, const LoadedModel& model,
                         const FreeMemory& free, uint64_t exit_ticks);
-void run(const Machine& machine, const Weights& weights, const Options& options, Record* record);
+void run(const Machine& machine, const Weights& weights, const Options& options,
+         std::span<char> prompts, Record* record);
 [[noreturn]] void fail(const Status& status);
 
 }  // namespace
@@ -152,6 +162,8 @@ Status boot(const Entry& entry) {
     const auto& [model, weights] = loaded.value();
     status = check_options(firmware, options, weights);
     if (!status.ok()) return status;
+    const Result<std::span<char>> prompts = read_prompts(firmware, options, &pages);
+    if (!prompts.ok()) return prompts.status();
 
     // The machine's devices: all that has registers, needs memory or wants a turn between layers.
     const bool has_spcr = facts.acpi.uart.address != 0;
@@ -163,7 +175,7 @@ Status boot(const Entry& entry) {
     Device* const devices[] = {&serial, &crash.console, &keys, &power, &apic};
 
     const Result<std::span<PageTable>> pool =
-        plan_memory(firmware, options, weights, cores, devices, &map, &pages);
+        plan_memory(firmware, options, weights, prompts.value(), cores, devices, &map, &pages);
     if (!pool.ok()) return pool.status();
 
     // Without the firmware. Nothing below returns: an error is said and the machine is left.
@@ -210,10 +222,12 @@ Status boot(const Entry& entry) {
                           .interrupted = &keys.interrupted,
                           .write = Console::sink,
                           .write_context = &crash.console,
+                          .note = Console::sink,
+                          .note_context = &crash.console,
                           .entry_ticks = entry.ticks};
     Record record =
         describe_machine(entry, options, facts, cores.plan, started, model, free, exit_ticks);
-    run(machine, weights, options, &record);
+    run(machine, weights, options, prompts.value(), &record);
     crash.leave();
 }
 
@@ -283,11 +297,21 @@ Status check_options(const Firmware& firmware, const Options& options, const Wei
                      {reinterpret_cast<uint8_t*>(scratch.value()), bytes});
 }
 
+// The text of --prompts; none if the option was not given.
+Result<std::span<char>> read_prompts(const Firmware& firmware, const Options& options,
+                                     OwnedPages* pages) {
+    constexpr uint64_t kMaxBytes = 64 << 20;
+    if (options.prompts.empty()) return std::span<char>();
+    return read_text_file(firmware, options.prompts, kMaxBytes, pages);
+}
+
 // The rest of what is taken for after the exit, and whether what is then left suffices.
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
-                                         const Weights& weights, const CoreSetup& cores,
-                                         DeviceList devices, MemoryMap* map, OwnedPages* pages) {
-    const Result<MemoryNeed> need = memory_needed(weights, options, cores.plan.n_cores());
+                                         const Weights& weights, std::span<const char> prompts,
+                                         const CoreSetup& cores, DeviceList devices, MemoryMap* map,
+                                         OwnedPages* pages) {
+    const Result<MemoryNeed> need = memory_needed(weights, options, cores.plan.n_cores(),
+                                                  PromptFile::longest_line(text_of(prompts)));
     if (!need.ok()) return need.status();
     Status status = take_device_memory(pages, devices);
     if (status.ok()) status = map->read(firmware);
@@ -366,9 +390,10 @@ Record describe_machine(const Entry& entry, const Options& options, const Facts&
     return r;
 }
 
-// A prompt, or the tests of --bench, whichever the options ask for. Each ends with a table and a
-// record.
-void run(const Machine& machine, const Weights& weights, const Options& options, Record* record) {
+// The tests of --bench, all of --prompts, or one prompt, whichever the options ask for. Each ends with a
+// table and a record.
+void run(const Machine& machine, const Weights& weights, const Options& options,
+         std::span<char> prompts, Record* record) {
     struct Tests {
         const Options& options;
         bool any = false;
@@ -381,8 +406,14 @@ void run(const Machine& machine, const Weights& weights, const Options& options,
         t.any = true;
     };
     const bool is_bench = options.bench.wanted;
+    const auto serve_file = [&] {
+        PromptFile source(options.prompts, prompts, options);
+        return serve(machine, weights, options, source, PromptFile::longest_line(text_of(prompts)),
+                     record);
+    };
     const Status status = is_bench ? bench(machine, weights, options, record, print_one, &tests)
-                                   : generate(machine, weights, options, record);
+                          : !options.prompts.empty() ? serve_file()
+                                                     : generate(machine, weights, options, record);
     const bool failed = !status.ok() && status.code() != Code::interrupted;
     if (failed) say("\naxiom: error: ", status.text());
     record->outcome = status;

@@ -6,7 +6,7 @@ import shlex
 
 
 # Options whose value is a file's path; the image takes their backslashes as they are.
-PATHS = ("m", "model")
+PATHS = ("m", "model", "prompts")
 
 
 def escape(value):

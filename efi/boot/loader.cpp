@@ -109,6 +109,10 @@ Status File::read(std::span<uint8_t> bytes) {
     return {};
 }
 
+Status too_large(std::string_view path, uint64_t found, uint64_t allowed) {
+    return error(Code::no_memory, path, ": size: found ", found, " bytes, allowed ", allowed);
+}
+
 // One line that is drawn over itself, but only when loading takes long enough to wonder.
 class Progress {
   public:
@@ -187,15 +191,28 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock, std
     return LoadedModel{address.value(), file.size(), reserved, ticks_now() - begin};
 }
 
+Result<std::span<char>> read_text_file(const Firmware& firmware, std::string_view path,
+                                       uint64_t max_bytes, OwnedPages* pages) {
+    File file;
+    Status status = file.open(firmware, path);
+    if (!status.ok()) return status;
+    if (file.size() > max_bytes) return too_large(path, file.size(), max_bytes);
+    if (file.size() == 0) return std::span<char>();
+    const Result<uint64_t> address =
+        pages->take({.what = path, .bytes = round_up(file.size(), kPageBytes)});
+    if (!address.ok()) return address.status();
+    auto* const bytes = reinterpret_cast<uint8_t*>(address.value());
+    status = file.read({bytes, size_t(file.size())});
+    if (!status.ok()) return status;
+    return std::span(reinterpret_cast<char*>(bytes), size_t(file.size()));
+}
+
 Result<size_t> read_small_file(const Firmware& firmware, std::string_view path,
                                std::span<char> out) {
     File file;
     Status status = file.open(firmware, path);
     if (!status.ok()) return status;
-    if (file.size() > out.size()) {
-        return error(Code::no_memory, path, ": size: found ", file.size(), " bytes, allowed ",
-                     out.size());
-    }
+    if (file.size() > out.size()) return too_large(path, file.size(), out.size());
     status = file.read({reinterpret_cast<uint8_t*>(out.data()), file.size()});
     if (!status.ok()) return status;
     return size_t(file.size());

@@ -30,6 +30,10 @@ struct LoadedModel {
 Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock, std::string_view path,
                                bool quiet, OwnedPages* pages);
 
+// A whole text file, in pages that it takes; it may be written to. no_memory when it is larger.
+Result<std::span<char>> read_text_file(const Firmware& firmware, std::string_view path,
+                                       uint64_t max_bytes, OwnedPages* pages);
+
 // A whole small file; bytes read. not_found when there is none, no_memory when it does not fit.
 Result<size_t> read_small_file(const Firmware& firmware, std::string_view path,
                                std::span<char> out);

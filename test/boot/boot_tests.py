@@ -254,6 +254,62 @@ def benches(suite):
     return run
 
 
+def serves(suite):
+    """--prompts from the volume: every result line is axiom-host's, byte for byte."""
+    name_there = "\\axiom\\prompts.jsonl"
+    shared = "All of these begin with the same long sentence, which is read once. "
+    lines = [
+        "Hello, world",
+        "",
+        shared + "One",
+        '{"prompt":"a \\u00e9 \\ud83d\\ude00","id":"x\\n1","n":3,"temp":0.9,"seed":7}',
+        '{"prompt":"no such key","tempo":1}',
+        shared + "Two, and more",
+        '{"prompt":"long","n":70,"id":12.5}',
+        "x" * 500,  # longer than the context
+        shared,
+        *(f"prompt {i} " * (i % 5) + "?" for i in range(12)),
+    ]
+    arguments = "--ignore-eos -c 256 -b 16 -np 3 --isa scalar"
+
+    def run(results, name):
+        prompts = suite.source(name_there, "\r\n".join(lines))
+        image_path = suite.image(
+            "serve",
+            {
+                "EFI/BOOT/BOOTX64.EFI": suite.efi,
+                "axiom/model.axm": suite.tiny,
+                "axiom/prompts.jsonl": prompts,
+                "axiom/axiom.conf": suite.source(
+                    "serve.conf", conf.text("", str(N_TINY), f"--prompts '{name_there}' {arguments}")
+                ),
+            },
+        )
+        outcome = guest.boot(suite.folder / "serve", image_path, 200, memory_mib=512)
+        command = [str((suite.build / "axiom-host").resolve()), "-m", str(suite.tiny.resolve())]
+        command += ["--prompts", name_there, "-n", str(N_TINY), *arguments.split(), "--quiet"]
+        host = subprocess.run(
+            command, check=True, capture_output=True, timeout=120, cwd=prompts.parent
+        )
+        is_result = lambda line: line.startswith('{"axiom":1,"kind":"result",')
+        expected = [line for line in host.stdout.decode().splitlines() if is_result(line)]
+        found = [line for line in outcome.text.splitlines() if is_result(line)]
+        failure = judge.judge_run(outcome, None)
+        if failure is None and len(expected) != len(lines) - 1:
+            failure = f"axiom-host: found {len(expected)} result lines, allowed {len(lines) - 1}"
+        if failure is None and found != expected:
+            i = next((i for i, pair in enumerate(zip(found, expected)) if pair[0] != pair[1]), None)
+            failure = f"found {len(found)} result lines, axiom-host's are {len(expected)}"
+            if i is not None:
+                failure = f"result line {i}: found {found[i]}, axiom-host's {expected[i]}"
+        counts = {f: outcome.record.get(f) for f in ("n_prompts", "n_ok", "n_failed")} if outcome.record else {}
+        if failure is None and counts != {"n_prompts": 20, "n_ok": 18, "n_failed": 2}:
+            failure = f"the record: found {counts}"
+        results.result(name, failure)
+
+    return run
+
+
 class BadInput:
     """Many failing starts in one boot through startup.nsh, each with its error and status, and the
     shell in control after each; at the end a good one."""
@@ -290,6 +346,11 @@ class BadInput:
             "the EFI image refuses a context beyond the model's",
             "-c 99999 -p x",
             self.names("-c", "99999", "allowed"),
+        )
+        self.add(
+            "the EFI image names a file of prompts that is not there",
+            "--prompts \\bad\\none.jsonl",
+            self.names("\\bad\\none.jsonl"),
         )
         self.add(
             "the EFI image refuses an option of axiom-host", "--json x -p x", self.names("--json")
@@ -499,6 +560,7 @@ def scenarios(suite):
     yield "after every refused input the shell starts a good run", BadInput(suite).run
     yield "Ctrl-C on the serial port ends generation with a record that says so", interrupted(suite)
     yield "--bench gives a record a test with axiom-host's hashes, without a vocabulary", benches(suite)
+    yield "--prompts answers many prompts from a file of the volume as axiom-host does", serves(suite)
     yield "a refused model gives control back to the next boot option", returns_to_firmware(suite)
     for kind in FAULTS:
         yield breaks(suite, kind)
