@@ -7,6 +7,10 @@
 namespace axiom {
 namespace {
 
+constexpr size_t blocks_of(size_t n_positions) {
+    return (n_positions + kKvPositions - 1) / kKvPositions;
+}
+
 // Blocks that n neighbouring positions touch at most, wherever they begin.
 constexpr size_t blocks_touched(size_t n) {
     return (n + 2 * kKvPositions - 2) / kKvPositions;
@@ -67,7 +71,8 @@ void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan&
     config_ = &config;
     n_ctx_ = shape.n_ctx;
     n_return_ = std::min(shape.n_return, shape.n_ctx);
-    n_blocks_ = (shape.n_ctx + kKvPositions - 1) / kKvPositions;
+    n_batch_ = shape.n_batch;
+    n_blocks_ = blocks_of(shape.n_ctx);
     n_slots_ = n_classes_ = 0;
     has_windows_ = false;
 
@@ -76,22 +81,16 @@ void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan&
         if (layer.kv_layer == i)
             add_class_for(kv_block_bytes(layer.n_head_kv, layer.head_dim_padded()));
     }
-    const size_t n_shared = shape.n_positions == 0
-                                ? n_blocks_ * shape.n_sequences
-                                : (shape.n_positions + kKvPositions - 1) / kKvPositions;
+    const uint64_t n_all = shape.n_positions == 0 ? uint64_t(n_blocks_) * shape.n_sequences
+                                                  : blocks_of(shape.n_positions);
     uint64_t n_blocks[kMaxClasses] = {};
     for (size_t i = 0; i < config.n_layer; i++) {
         const LayerState state = describe(config, i);
         if (state.kind == LayerState::Kind::shared) continue;
-        size_t n = n_blocks_;
-        if (state.kind == LayerState::Kind::window) {
-            has_windows_ = true;
-            n = std::min(n, blocks_touched(shape.n_batch + n_return_ + state.window - 1));
-        }
+        has_windows_ |= state.kind == LayerState::Kind::window;
         n_slots_++;
-        classes_[state.block_class].n_slots++;
-        n_blocks[state.block_class] +=
-            std::clamp<uint64_t>(n_shared, n, uint64_t(n) * shape.n_sequences);
+        const uint64_t n = most_blocks(state);
+        n_blocks[state.block_class] += std::clamp<uint64_t>(n_all, n, n * shape.n_sequences);
     }
 
     plan.add_array("kv_layers", config.n_layer, &layers_);
@@ -103,14 +102,24 @@ void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan&
     }
 }
 
-size_t KvPool::n_free_positions() const {
-    size_t n = SIZE_MAX / kKvPositions;
+size_t KvPool::most_blocks(const LayerState& layer) const {
+    if (layer.kind != LayerState::Kind::window) return n_blocks_;
+    return std::min(n_blocks_, blocks_touched(n_batch_ + n_return_ + layer.window - 1));
+}
+
+bool KvPool::has_room(size_t n_positions) const {
+    size_t n_free[kMaxClasses] = {};
     for (size_t c = 0; c < n_classes_; c++) {
-        if (classes_[c].n_slots == 0) continue;
         const SlabClassStats stats = slab_->stats(classes_[c].id);
-        n = std::min(n, (stats.capacity - stats.in_use) / classes_[c].n_slots);
+        n_free[c] = stats.capacity - stats.in_use;
     }
-    return n * kKvPositions;
+    for (const LayerState& layer : layers_) {
+        if (layer.kind == LayerState::Kind::shared) continue;
+        const size_t n = std::min(blocks_of(n_positions), most_blocks(layer));
+        if (n_free[layer.block_class] < n) return false;
+        n_free[layer.block_class] -= n;
+    }
+    return true;
 }
 
 void KvPool::bind(Slab& slab) {

@@ -59,14 +59,16 @@ class KvPool {
     std::span<const LayerState> layers() const { return layers_; }
     size_t n_return() const { return n_return_; }
     bool has_windows() const { return has_windows_; }
-    // Positions that one sequence can grow by with the blocks that are free now, at least.
-    size_t n_free_positions() const;
+    // Whether the blocks that are free now are enough for n positions of one more sequence.
+    bool has_room(size_t n_positions) const;
 
   private:
     friend class Sequence;
     using Table = uint16_t**;  // [n_slots, n_blocks] blocks in position order, or nullptr
 
     LayerState describe(const ModelConfig& config, size_t i_layer) const;
+    // Blocks that one sequence has of a layer at a time, at most.
+    size_t most_blocks(const LayerState& layer) const;
     void add_class_for(size_t block_bytes);
     uint32_t class_of(size_t block_bytes) const;
 
@@ -86,12 +88,11 @@ class KvPool {
 
     struct Class {
         size_t block_bytes = 0;
-        size_t n_slots = 0;  // of a sequence
         Slab::ClassId id = 0;
     };
     Slab* slab_ = nullptr;
     const ModelConfig* config_ = nullptr;
-    size_t n_ctx_ = 0, n_return_ = 0, n_blocks_ = 0, n_slots_ = 0;
+    size_t n_ctx_ = 0, n_batch_ = 0, n_return_ = 0, n_blocks_ = 0, n_slots_ = 0;
     bool has_windows_ = false;
     std::span<LayerState> layers_;  // [n_layer]
     Class classes_[kMaxClasses];

@@ -33,6 +33,8 @@ class RequestSource {
     enum class Next : uint8_t { request, none_now, none_ever };
     // Never waits. What the request views stays until the run has ended.
     virtual Next next(Request* request) = 0;
+    // Asked between passes: whether nobody waits for the answer any more.
+    virtual bool is_cancelled(const Request&) const { return false; }
 
   protected:
     ~RequestSource() = default;

@@ -200,7 +200,7 @@ void print_layers(const Record& r, Table& t) {
     if (r.layer.n == 0) return;
     t.end();
     t.label("each").cell("p50").cell("p99").cell("max").cell("samples").end();
-    const char* const of = r.test.empty() ? "decode" : "the test";
+    const char* const of = !r.test.empty() ? "the test" : r.n_parallel != 0 ? "passes" : "decode";
     print_order("layer", r.layer, 0, of, t);
     print_order("boundary", r.boundary, r.boundary_share, of, t);
     print_order("stall", r.stall, r.stall_share, of, t);

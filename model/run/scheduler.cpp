@@ -89,7 +89,7 @@ bool Scheduler::begin(size_t place) {
         size_t n_common = 0;
         const Slot* const source = best_source(slot, &n_common);
         const size_t n_needed = slot.session.tokens().size() - n_common + kMargin;
-        if (place == 0 || pool_.n_free_positions() >= n_needed) {
+        if (place == 0 || pool_.has_room(n_needed)) {
             if (source != nullptr) slot.session.share(source->session);
             break;
         }

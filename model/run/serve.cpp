@@ -83,7 +83,7 @@ class Serving : public RunBase {
     Status start(Request& request);
     Status pass();
     void go_on(Slot& slot, std::span<const float> logits);
-    void end_cancelled();
+    void end_cancelled(const RequestSource& source);
     void end(Slot& slot, std::string_view status, const Status& outcome);
     void print_result(const Slot& slot, std::string_view status, const Status& outcome);
     void print_failure(const Request& request);
@@ -143,7 +143,7 @@ Status Serving::serve(RequestSource& source) {
     for (;;) {
         if (m_.interrupted != nullptr && m_.interrupted->load(std::memory_order_relaxed))
             return error(Code::interrupted, "interrupted");
-        end_cancelled();
+        end_cancelled(source);
         const bool more = take_requests(source);
         if (!scheduler_->live().empty()) {
             if (Status s = pass(); !s.ok()) return s;
@@ -221,11 +221,14 @@ void Serving::go_on(Slot& slot, std::span<const float> logits) {
     if (session.done()) end(slot, "ok", {});
 }
 
-void Serving::end_cancelled() {
-    for (Slot& slot : slots_) {
-        const auto live = scheduler_->live();
-        if (slot.session.cancelled() && std::find(live.begin(), live.end(), &slot) != live.end())
+void Serving::end_cancelled(const RequestSource& source) {
+    for (size_t i = 0; i < scheduler_->live().size();) {
+        Slot& slot = *scheduler_->live()[i];
+        if (source.is_cancelled(slot.request)) {
             end(slot, "cancelled", {});
+        } else {
+            i++;
+        }
     }
 }
 
