@@ -133,6 +133,10 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
         path.empty() ? Result<std::string>(std::string()) : host::read_text(std::string(path));
     if (!text.ok()) return text.status();
     const bool is_serving = !options.prompts.empty() && options.perplexity.empty();
+    if (is_serving && !options.logits.empty()) {
+        return error(Code::bad_option,
+                     "option --logits: found with --prompts, allowed with one sequence");
+    }
     const uint64_t n_text_bytes =
         is_serving ? PromptFile::longest_line(text.value()) : text.value().size();
     Result<MemoryNeed> need = memory_needed(weights, options, n_workers, n_text_bytes);

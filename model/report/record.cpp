@@ -183,7 +183,7 @@ constexpr Field kFields[] = {
     {"n_failed", +[](const R& r, JsonWriter& out) { put_served(r, r.n_failed, out); }},
     {"n_cancelled", +[](const R& r, JsonWriter& out) { put_served(r, r.n_cancelled, out); }},
     {"n_interrupted", +[](const R& r, JsonWriter& out) { put_served(r, r.n_interrupted, out); }},
-    {"n_shared", &R::n_shared},
+    {"n_shared", +[](const R& r, JsonWriter& out) { put_served(r, r.n_shared, out); }},
     {"n_preempted", +[](const R& r, JsonWriter& out) { put_served(r, r.n_preempted, out); }},
     {"n_passes", &R::n_passes},
     {"n_prompt_rows", &R::n_prompt_rows},

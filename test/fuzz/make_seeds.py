@@ -45,6 +45,14 @@ CHAT_TEMPLATES = [
 ]
 
 
+PROMPTS = [
+    b"\xef\xbb\xbfplain text\r\n\r\nanother \xff\n",
+    b'{"prompt":"a\\n\\u00e9\\ud83d\\ude00","id":-1.5e3,"n":-1,"seed":7,"temp":0.5,"stop":["x","y"],"system":""}\n',
+    b' { "id" : "x" , "prompt" : "" , "stop" : "z" }\n{"prompt":1}\n{"prompt":"x","foo":[null,true,false]}',
+    b'{"prompt":"\\ud83d"}\n{"prompt":"x"\n{"prompt":"x","n":01}\n{}',
+]
+
+
 def options_seeds():
     for words in ARGUMENTS:
         yield b"\x02" + "\0".join(words).encode()
@@ -169,6 +177,7 @@ def main():
     os.remove(path)
     seeds = {
         "options_fuzz": list(options_seeds()),
+        "prompts_fuzz": PROMPTS,
         "gguf_fuzz": [*gguf_seeds(), experts_gguf()],
         "axm_fuzz": [tiny, tiny[:4096], tiny[:-4096], *small],
         "chat_fuzz": [b"\1" + bytes(range(9)), *[b"\2" + t.encode() for t in CHAT_TEMPLATES]],

@@ -57,7 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         line = request.line;
         check(request);
         if (request.status.ok())
-            require(request.options.prompt.size() + request.options.system_prompt.size() <= longest);
+            require(request.options.prompt.size() + request.options.system_prompt.size() <=
+                    longest);
     }
     return 0;
 }
