@@ -7,7 +7,6 @@
 // ACM TOMS 34 (2008).
 #pragma once
 
-#include <array>
 #include <utility>
 
 #include "core/kernels/matmul.h"
@@ -249,16 +248,19 @@ template <PanelLanes V, StoredType type, size_t T>
     for_tile<1, T>([&](size_t, size_t t) { V::store(y + t * y_stride, acc[0][t]); });
 }
 
+// multiply_few<V, type, n_tokens>
+using Few = void (*)(const uint8_t* p, size_t n_blocks, Acts<QuantizedActs::kTileWidth> x,
+                     const uint8_t* ahead, size_t ahead_bytes, float* y, size_t y_stride);
+template <PanelLanes V, StoredType type, size_t... i>
+Few few_of(size_t n_tokens, std::index_sequence<i...>) {
+    static constexpr Few kFew[] = {multiply_few<V, type, i + 1>...};
+    return kFew[n_tokens - 1];
+}
+
 template <PanelLanes V, StoredType type>
 void multiply_groups(const uint8_t* weights, const QuantizedActs& x, size_t n_tokens, float* y,
                      size_t y_stride, size_t row_begin, size_t row_end) {
-    using Few = void (*)(const uint8_t*, size_t, Acts<QuantizedActs::kTileWidth>, const uint8_t*,
-                         size_t, float*, size_t);
     constexpr size_t kMost = pass_tokens(type);
-    static constexpr auto kFew = []<size_t... i>(std::index_sequence<i...>) {
-        return std::array<Few, kMost>{multiply_few<V, type, i + 1>...};
-    }
-    (std::make_index_sequence<kMost>());
     const size_t n_blocks = x.n_cols / kBlockCols, group_stride = group_bytes(type, n_blocks);
     // The passes over a group share the fetching of the one that follows.
     const size_t n_passes = (n_tokens + kMost - 1) / kMost;
@@ -267,9 +269,9 @@ void multiply_groups(const uint8_t* weights, const QuantizedActs& x, size_t n_to
         const uint8_t* const group = weights + row / kGroupRows * group_stride;
         const uint8_t* ahead = group + group_stride;
         for (size_t t = 0; t < n_tokens; t += kMost, ahead += n_blocks * ahead_bytes) {
-            kFew[least(kMost, n_tokens - t) - 1](group, n_blocks,
-                                                 Acts<QuantizedActs::kTileWidth>::of(x, t), ahead,
-                                                 ahead_bytes, y + t * y_stride + row, y_stride);
+            few_of<V, type>(least(kMost, n_tokens - t), std::make_index_sequence<kMost>())(
+                group, n_blocks, Acts<QuantizedActs::kTileWidth>::of(x, t), ahead, ahead_bytes,
+                y + t * y_stride + row, y_stride);
         }
     }
 }

@@ -9,7 +9,8 @@
 using namespace axiom;
 using namespace axiom::test;
 
-TEST_CASE("layers, embedding and tied output of each type give one logits hash on every set") {
+TEST_CASE("layers, embedding and tied output of each type give one logits hash on every set",
+          "[sweep]") {
     uint64_t previous = 0;
     for (const StoredType type : kQuantizedTypes) {
         packer::ConvertOptions options;

@@ -293,7 +293,7 @@ TEST_CASE("a family without one of its features is wrong", "[families]") {
     }
 }
 
-TEST_CASE("one hash for every family, whatever computes it", "[families]") {
+TEST_CASE("one hash for every family, whatever computes it", "[families][sweep]") {
     const struct { size_t n_workers, n_at_once; } ways[] = {{1, 161}, {2, 7}, {3, 64}, {4, 1}};
     for (const FamilyCase& c : FamilyCase::read_all()) {
         const FamilyGolden g = FamilyGolden::read(c);
