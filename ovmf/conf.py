@@ -39,10 +39,16 @@ def from_arguments(arguments):
     return pairs
 
 
-def text(prompt, n_predict, arguments=""):
+# Where the file of PROMPTS= stands on the volume.
+PROMPTS = "axiom/prompts.jsonl"
+
+
+def text(prompt, n_predict, arguments="", has_prompts=False):
     """The whole file, UTF-8 bytes. Environment text that is not UTF-8 passes through as bytes."""
     lines = ["# Options of axiom.efi, one `key value` a line. \\n is a newline, \\\\ a backslash."]
     pairs = [("prompt", prompt), ("n-predict", n_predict), *from_arguments(arguments)]
+    if has_prompts:
+        pairs.append(("prompts", "\\" + PROMPTS.replace("/", "\\")))
     for name, value in pairs:
         if value is not None and name not in PATHS:
             value = escape(value)

@@ -21,17 +21,21 @@ def main():
     build = arguments.build
     env = {
         name: os.environ.get("AXIOM_" + name, "")
-        for name in ("PROMPT", "N", "ARGS", "MODEL", "DEST")
+        for name in ("PROMPT", "PROMPTS", "N", "ARGS", "MODEL", "DEST")
     }
     try:
         axm = model.packed(env["MODEL"], build, str(build / "axiom-pack"))
         conf_path = build / "axiom.conf"
-        conf_path.write_bytes(conf.text(env["PROMPT"], env["N"], env["ARGS"]))
+        conf_path.write_bytes(
+            conf.text(env["PROMPT"], env["N"], env["ARGS"], has_prompts=bool(env["PROMPTS"]))
+        )
         files = {
             "EFI/BOOT/BOOTX64.EFI": build / "axiom.efi",
             "axiom/axiom.conf": conf_path,
             "axiom/model.axm": axm,
         }
+        if env["PROMPTS"]:
+            files[conf.PROMPTS] = env["PROMPTS"]
         if arguments.esp:
             if not env["DEST"]:
                 raise image.ImageError(

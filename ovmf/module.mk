@@ -4,6 +4,7 @@
 
 # Set these on the command line: make run PROMPT="..." N=64. The environment does not.
 PROMPT  = What is the capital of France?
+PROMPTS =
 N       = 64
 MODEL   =
 ARGS    =
@@ -20,8 +21,9 @@ FILTER  =
 
 # Text that may hold any character goes to the programs by environment and is never expanded by
 # make or a shell.
-unexport PROMPT MODEL ARGS DEST
+unexport PROMPT PROMPTS MODEL ARGS DEST
 export AXIOM_PROMPT := $(value PROMPT)
+export AXIOM_PROMPTS := $(value PROMPTS)
 export AXIOM_MODEL  := $(value MODEL)
 export AXIOM_ARGS   := $(value ARGS)
 export AXIOM_DEST   := $(value DEST)
@@ -41,7 +43,7 @@ run: deps ## boot in QEMU and answer: PROMPT="..." N=64 [MODEL=x.gguf SMP=1 MEM=
 	@$(PYTHON) -B ovmf/run.py --image $(BUILD)/axiom.img --folder $(BUILD)/run --machine '$(MACHINE)' \
 	    --cpu '$(CPU)' --disk '$(DISK)' --smp '$(SMP)' --mem '$(MEM)' --accel '$(ACCEL)' \
 	    --timeout '$(TIMEOUT)'
-image: deps ## build/axiom.img, a GPT disk for a USB stick; PROMPT, N, MODEL, ARGS as in run
+image: deps ## build/axiom.img, a GPT disk for a USB stick; PROMPT, PROMPTS, N, MODEL, ARGS as in run
 	@$(NEXT_MAKE) image-made
 esp: deps ## copy the same files onto a mounted ESP: DEST=/mnt/esp
 	@$(NEXT_MAKE) esp-copied

@@ -176,15 +176,53 @@ TEST_CASE("every name of llama-bench's record that applies here is in ours") {
     }
 }
 
-TEST_CASE("a record of a full run has no null but the error and what --bench measures") {
+TEST_CASE(
+    "a record of a full run has no null but the error and what --bench and --prompts measure") {
     const FullRun run;
     const json j = json_of(run.r);
     for (const auto& [name, value] : j.items()) {
         INFO(name);
         const bool of_bench = name == "test" || name == "weight_bytes_per_token" ||
                               name == "gb_per_s" || name == "gmac_per_s";
-        CHECK(value.is_null() == (name == "error" || of_bench));
+        const bool of_prompts =
+            name == "n_parallel" || name == "n_prompts" || name == "n_ok" || name == "n_failed" ||
+            name == "n_cancelled" || name == "n_interrupted" || name == "n_shared" ||
+            name == "n_preempted" || name == "n_passes" || name == "n_prompt_rows" ||
+            name == "n_decode_rows" || name == "rows_per_pass" || name == "passes_ns" ||
+            name == "serve_ts" || name == "n_positions";
+        CHECK(value.is_null() == (name == "error" || of_bench || of_prompts));
     }
+}
+
+TEST_CASE("the record of many prompts has its counts, zeros too, and its own lines in the table") {
+    Record r;
+    r.n_parallel = 4;
+    r.n_prompts = 7;
+    r.n_ok = 5;
+    r.n_failed = 1;
+    r.n_interrupted = 1;
+    r.n_prompt = 90;
+    r.n_gen = 60;
+    r.n_shared = 30;
+    r.n_preempted = 2;
+    r.n_passes = 20;
+    r.n_prompt_rows = 60;
+    r.n_decode_rows = 55;
+    r.rows_per_pass = 5.75;
+    r.passes_ns = 1.5e9;
+    r.serve_ts = 37.5;
+    const json j = json_of(r);
+    CHECK(j["n_ok"] == 5);
+    CHECK(j["n_cancelled"] == 0);
+    CHECK(j["rows_per_pass"] == 5.75);
+    CHECK(j["serve_ts"] == 37.5);
+    CHECK(contains(table_of(r), R"(
+prompts     5 of 7 answered, 1 failed, 1 interrupted, 4 at a time, 37.50 t/s
+tokens      90 of prompts, 30 of these shared, 60 generated
+passes      20, 1.500 s, 5.75 rows a pass, 2 sequences dropped and read again
+
+run         ok
+)"));
 }
 
 TEST_CASE("values keep their types and digits") {
