@@ -31,4 +31,8 @@ PEERS_OPTIONS = $(if $(SHAPES),--shapes '$(SHAPES)') $(if $(FORMATS),--formats '
 bench-peers: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels ## AXIOM beside llama.cpp and PEER=llama-bench, taking turns
 	@$(PYTHON) -B bench/peers.py --build $(BUILD) $(PEERS_OPTIONS)
 
-.PHONY: host bench-kernels bench-peers
+bench-drafts: $(BUILD)/axiom-host $(BUILD)/models/default.axm ## what drafts gain on rewrites and prose, MODELS="a.axm b.axm" ROUNDS=3
+	@$(PYTHON) -B bench/drafts.py --build $(BUILD) --models $(or $(MODELS),$(BUILD)/models/default.axm) \
+	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
+
+.PHONY: host bench-kernels bench-peers bench-drafts

@@ -314,6 +314,54 @@ TEST_CASE("one hash for every family, whatever computes it", "[families][sweep]"
     }
 }
 
+TEST_CASE("rejected drafts leave no trace in any family, however many are read at a time",
+          "[families][sweep]") {
+    constexpr size_t kMost = 24, kPrompt = 20;
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        const FamilyGolden g = FamilyGolden::read(c);
+        const Model model(c);
+        const Packed packed(model.plan);
+        test::Engine plain(packed.weights, kScalarKernels, 1, c.n_ctx, 33);
+        const uint64_t expected = plain.hash(g.tokens, 33);
+        // As a run plans it: sequences can be returned by a pass with drafts, and no further.
+        test::Engine engine(packed.weights, fastest_kernels(),
+                            {.n_ctx = c.n_ctx,
+                             .n_batch = kMost + 1,
+                             .n_logit_rows = kMost + 1,
+                             .n_workers = 2,
+                             .n_sequences = 1,
+                             .n_return = kMost + 1});
+        Xxh64 hash;
+        const auto see = [&](size_t row) {
+            const std::span<const float> logits = engine.workspace().logits_row(row);
+            hash.update(logits.data(), logits.size_bytes());
+        };
+        const std::span<const TokenId> tokens = g.tokens;
+        engine.run(tokens.first(kPrompt), kPrompt, [&](size_t i, auto) { see(i); });
+        Sequence& sequence = engine.sequence();
+        for (size_t n_pass = 0; sequence.length() < tokens.size(); n_pass++) {
+            const size_t begin = sequence.length();
+            const size_t n_drafts = std::min(n_pass * 7 % (kMost + 1), tokens.size() - begin - 1);
+            const size_t n_right = n_drafts * (n_pass % 3) / 2;  // none, half or all of them
+            std::vector<Row> rows;
+            for (size_t i = 0; i <= n_drafts; i++) {
+                const TokenId right = tokens[begin + i];
+                rows.push_back({.sequence = &sequence,
+                                .position = begin + i,
+                                .token = i <= n_right ? right : (right + 1) % g.n_vocab,
+                                .wants_logits = true});
+            }
+            const Status status = engine.transformer().forward(rows);
+            INFO(c.stem() << ": " << status.text());
+            REQUIRE(status.ok());
+            for (size_t i = 0; i <= n_right; i++) see(i);
+            sequence.truncate(begin + n_right + 1);
+        }
+        INFO(c.stem());
+        CHECK(hash.digest() == expected);
+    }
+}
+
 TEST_CASE("the router chooses the experts that the reference chooses", "[families]") {
     size_t n_cases = 0;
     for (const FamilyCase& c : FamilyCase::read_all()) {
