@@ -314,8 +314,8 @@ void Serving::note_progress() {
     if (o_.quiet || m_.note == nullptr || now < next_note_ticks_) return;
     next_note_ticks_ = now + 10 * m_.clock.ticks_per_second;
     const uint32_t n_ended = r_->n_ok + r_->n_failed + r_->n_cancelled;
-    const Text<160> line(n_ended, " ended, ", scheduler_->live().size(), " under way, ",
-                         r_->n_gen, " tokens generated, ",
+    const Text<160> line(n_ended, " ended, ", scheduler_->live().size(), " under way, ", r_->n_gen,
+                         " tokens generated, ",
                          Fixed{double(r_->n_gen) / m_.clock.seconds(now - begin_ticks_), 1},
                          " t/s\n");
     m_.note(m_.note_context, line.view());
