@@ -44,6 +44,14 @@ struct Samples {
         for (size_t i = 0; i < size(); i++) sum += value(i, per_second);
         return size() ? sum / double(size()) : 0;
     }
+    // Repetitions: the mean of their speeds, as llama-bench has it. Tokens of a text are parts of one
+    // run, which took what all of them took: where passes read unequal numbers of them, the mean of
+    // their speeds would be far above that.
+    double speed() const {
+        if (of != "decode") return mean(true);
+        const double mean_ns = mean(false);
+        return mean_ns > 0 ? n_tokens * 1e9 / mean_ns : 0;
+    }
     double deviation(bool per_second) const {
         if (size() < 2) return 0;
         const double m = mean(per_second);
@@ -211,7 +219,7 @@ constexpr Field kFields[] = {
      }},
     {"avg_ns", +[](const Samples& s) { return s.mean(false); }},
     {"stddev_ns", +[](const Samples& s) { return s.deviation(false); }, 0, true},
-    {"avg_ts", +[](const Samples& s) { return s.mean(true); }, 3},
+    {"avg_ts", +[](const Samples& s) { return s.speed(); }, 3},
     {"stddev_ts", +[](const Samples& s) { return s.deviation(true); }, 3, true},
     {"prefill_ns", &R::prefill_ns},
     {"prefill_ts", &R::prefill_ts, 3},
