@@ -104,13 +104,14 @@ bool Scheduler::begin(size_t place) {
 // as well. Windows leave behind what could be shared.
 bool Scheduler::waits_for_older(size_t place) const {
     if (pool_.has_windows()) return false;
-    const std::span<const TokenId> tokens = order_[place]->session.tokens();
+    const Slot& slot = *order_[place];
+    const std::span<const TokenId> tokens = slot.session.tokens();
+    size_t n_common = 0;
+    best_source(slot, &n_common);
     for (size_t i = 0; i < place; i++) {
         const Session& older = order_[i]->session;
         if (older.pending().size() <= 1) continue;
         const size_t n = std::min(n_alike(older.tokens(), tokens), tokens.size() - 1);
-        size_t n_common = 0;
-        best_source(*order_[place], &n_common);
         if (n >= n_common + kKvPositions) return true;
     }
     return false;

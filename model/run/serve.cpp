@@ -67,6 +67,15 @@ Result<uint64_t> fit(RunRequest& request, const Slab& slab) {
     return n_ctx;
 }
 
+// How a request ended, as its line says and the record counts.
+struct Ending {
+    std::string_view name;
+    uint32_t Record::*count;
+};
+constexpr Ending kOk{"ok", &Record::n_ok}, kFailed{"error", &Record::n_failed},
+    kCancelled{"cancelled", &Record::n_cancelled},
+    kInterrupted{"interrupted", &Record::n_interrupted};
+
 class Serving : public RunBase {
   public:
     Serving(const Machine& machine, const Weights& weights, const Options& options, Record* record)
@@ -84,8 +93,14 @@ class Serving : public RunBase {
     Status pass();
     void go_on(Slot& slot, std::span<const float> logits);
     void end_cancelled(const RequestSource& source);
-    void end(Slot& slot, std::string_view status, const Status& outcome);
-    void print_result(const Slot& slot, std::string_view status, const Status& outcome);
+    // `outcome`: what failed, if something did.
+    void end(Slot& slot, const Ending& ending, const Status& outcome = {});
+    void print_result(const Slot& slot, const Ending& ending, const Status& outcome);
+    bool interrupted() const;
+    // To the person, if there is one.
+    void note(std::string_view line) const {
+        if (!o_.quiet && m_.note != nullptr) m_.note(m_.note_context, line);
+    }
     void print_failure(const Request& request);
     void note_progress();
     void fill_record(uint64_t took_ticks);
@@ -120,6 +135,9 @@ Status Serving::prepare(uint64_t n_text_bytes) {
         slots_ = {first, i + 1};
         if (Status s = slot->session.open(); !s.ok()) return s;
     }
+    const ChatTemplate& chat = texts_.value().chat;
+    if (!o_.raw && !chat.present() && !chat.source().empty())
+        note("the model's chat template is not understood: prompts go on as they are\n");
     scheduler_.emplace(slots_, memory_.pool, o_.n_batch);
     stats_ = PassStats(memory_.pass_ticks, w_.config.n_layer);
     r_->n_parallel = uint32_t(n_slots);
@@ -132,17 +150,19 @@ Status Serving::run(RequestSource& source, uint64_t n_text_bytes) {
     begin_ticks_ = ticks_now();
     next_note_ticks_ = begin_ticks_ + 2 * m_.clock.ticks_per_second;
     const Status status = serve(source);
-    const bool stopped = status.code() == Code::interrupted;
-    while (!scheduler_->live().empty())
-        end(*scheduler_->live()[0], stopped ? "interrupted" : "error", status);
+    const Ending& ending = status.code() == Code::interrupted ? kInterrupted : kFailed;
+    while (!scheduler_->live().empty()) end(*scheduler_->live()[0], ending, status);
     fill_record(ticks_now() - begin_ticks_);
     return status;
 }
 
+bool Serving::interrupted() const {
+    return m_.interrupted != nullptr && m_.interrupted->load(std::memory_order_relaxed);
+}
+
 Status Serving::serve(RequestSource& source) {
     for (;;) {
-        if (m_.interrupted != nullptr && m_.interrupted->load(std::memory_order_relaxed))
-            return error(Code::interrupted, "interrupted");
+        if (interrupted()) return error(Code::interrupted, "interrupted");
         end_cancelled(source);
         const bool more = take_requests(source);
         if (!scheduler_->live().empty()) {
@@ -158,7 +178,8 @@ Status Serving::serve(RequestSource& source) {
 
 // Fills free slots; false when no request will ever come.
 bool Serving::take_requests(RequestSource& source) {
-    while (scheduler_->has_free_slot()) {
+    while (scheduler_->has_free_slot() && !interrupted()) {
+        m_.loop->poll_tasks();  // there may be many requests that fail
         const RequestSource::Next next = source.next(&next_);
         if (next != RequestSource::Next::request) return next == RequestSource::Next::none_now;
         r_->n_prompts++;
@@ -183,7 +204,7 @@ Status Serving::start(Request& request) {
     if (Status s = slot.session.resume(tokens); !s.ok()) return s;
     scheduler_->enter(slot);
     r_->n_prompt += uint32_t(slot.n_prompt);
-    if (slot.session.done()) end(slot, "ok", {});
+    if (slot.session.done()) end(slot, kOk);
     return {};
 }
 
@@ -218,32 +239,29 @@ void Serving::go_on(Slot& slot, std::span<const float> logits) {
     if (r_->n_gen++ == 0 && m_.entry_ticks != 0)
         r_->phase_first_token_ns = m_.clock.seconds(ticks_now() - m_.entry_ticks) * 1e9;
     session.accept(id);
-    if (session.done()) end(slot, "ok", {});
+    if (session.done()) end(slot, kOk);
 }
 
 void Serving::end_cancelled(const RequestSource& source) {
     for (size_t i = 0; i < scheduler_->live().size();) {
         Slot& slot = *scheduler_->live()[i];
         if (source.is_cancelled(slot.request)) {
-            end(slot, "cancelled", {});
+            end(slot, kCancelled);
         } else {
             i++;
         }
     }
 }
 
-void Serving::end(Slot& slot, std::string_view status, const Status& outcome) {
-    const bool failed = !outcome.ok() && outcome.code() != Code::interrupted;
-    (failed                  ? r_->n_failed
-     : !outcome.ok()         ? r_->n_interrupted
-     : status == "cancelled" ? r_->n_cancelled
-                             : r_->n_ok)++;
+void Serving::end(Slot& slot, const Ending& ending, const Status& outcome) {
+    (r_->*ending.count)++;
     r_->n_shared += slot.n_shared;
-    print_result(slot, status, outcome);
+    print_result(slot, ending, outcome);
     scheduler_->leave(slot);
 }
 
-void put_head(const Request& request, std::string_view status, JsonWriter& out) {
+void put_head(const Request& request, const Ending& ending, const Status& outcome,
+              JsonWriter& out) {
     out.open("{");
     out.name("axiom");
     out.put("1");
@@ -263,20 +281,16 @@ void put_head(const Request& request, std::string_view status, JsonWriter& out) 
     out.name("line");
     out.number(request.line);
     out.name("status");
-    out.string(status);
-}
-
-void put_error(const Status& outcome, JsonWriter& out) {
-    if (outcome.ok() || outcome.code() == Code::interrupted) return;
+    out.string(ending.name);
+    if (&ending != &kFailed) return;
     out.name("error");
     out.string(outcome.text());
 }
 
-void Serving::print_result(const Slot& slot, std::string_view status, const Status& outcome) {
+void Serving::print_result(const Slot& slot, const Ending& ending, const Status& outcome) {
     const Session& session = slot.session;
     JsonWriter out(m_.write, m_.write_context);
-    put_head(slot.request, status, out);
-    put_error(outcome, out);
+    put_head(slot.request, ending, outcome, out);
     out.name("stop_reason");
     if (session.done()) {
         out.string(stop_reason_name(session.stop_reason()));
@@ -303,22 +317,21 @@ void Serving::print_result(const Slot& slot, std::string_view status, const Stat
 void Serving::print_failure(const Request& request) {
     r_->n_failed++;
     JsonWriter out(m_.write, m_.write_context);
-    put_head(request, "error", out);
-    put_error(request.status, out);
+    put_head(request, kFailed, request.status, out);
     out.close("}\n");
 }
 
 // A line every ten seconds, the first one after two.
 void Serving::note_progress() {
     const uint64_t now = ticks_now();
-    if (o_.quiet || m_.note == nullptr || now < next_note_ticks_) return;
+    if (now < next_note_ticks_) return;
     next_note_ticks_ = now + 10 * m_.clock.ticks_per_second;
     const uint32_t n_ended = r_->n_ok + r_->n_failed + r_->n_cancelled;
     const Text<160> line(n_ended, " ended, ", scheduler_->live().size(), " under way, ", r_->n_gen,
                          " tokens generated, ",
                          Fixed{double(r_->n_gen) / m_.clock.seconds(now - begin_ticks_), 1},
                          " t/s\n");
-    m_.note(m_.note_context, line.view());
+    note(line);
 }
 
 void Serving::fill_record(uint64_t took_ticks) {

@@ -107,6 +107,10 @@ def tests(folder):
         conf.text("p", "4", "-m '\\axiom\\new.axm'").decode().splitlines()[3:],
         ["m \\axiom\\new.axm"],
     )
+    yield "a file of many prompts is named in axiom.conf where it stands on the volume", lambda: equal(
+        conf.text("p", "4", has_prompts=True).decode().splitlines()[3:],
+        ["prompts \\axiom\\prompts.jsonl"],
+    )
     yield "ARGS become key value lines, flags and negative numbers included", lambda: equal(
         conf.from_arguments("--temp 0.7 --raw --seed=3 -n -1 -sys 'be short'"),
         [("temp", "0.7"), ("raw", None), ("seed", "3"), ("n", "-1"), ("sys", "be short")],
