@@ -80,8 +80,8 @@ class Session {
     const Sequence& sequence() const { return sequence_; }
 
     // --- what it has read, for others that begin alike
-    // How many of these tokens (at least one), all but the last at most, it has read as its own first ones and can
-    // return to.
+    // How many of these tokens (at least one), all but the last at most, it has read as its own first
+    // ones and can return to.
     size_t n_common(std::span<const TokenId> tokens) const;
     // Takes over, as of the same blocks, what `other` has read of the pending tokens, if that is more than
     // this one has.
