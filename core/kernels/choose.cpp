@@ -2,6 +2,7 @@
 #include "core/kernels/choose.h"
 
 #include "core/clock.h"
+#include "core/kernels/balance.h"
 #include "core/status.h"
 
 namespace axiom {
@@ -52,6 +53,8 @@ struct Trials {
     void run(const Worker& worker);
     // Bytes of weights a tick, of all workers together.
     double rate(const Kernels& set, const Reading& way, size_t tokens);
+    const Kernels* fastest_set(std::span<const KernelSet> sets, const Reading& way);
+    Reading fastest_reading(const Kernels& set);
 };
 
 // Activations of the widest matrix; those of a narrower one begin the same.
@@ -60,8 +63,7 @@ void Trials::prepare() {
         const QuantizedActs out = acts_of(most_cols, tokens);
         for (size_t b = 0; b < out.n_cols / kBlockCols; b++) {
             float x[kBlockCols];
-            for (size_t i = 0; i < kBlockCols; i++)
-                x[i] = float(int((b * kBlockCols + i) * 37 % 101) - 50) * 0.02f;
+            for (size_t i = 0; i < kBlockCols; i++) x[i] = trial_activation(b * kBlockCols + i);
             const QuantizedActs block{out.block(0, b), kBlockCols, out.width};
             for (size_t t = 0; t < tokens; t++)
                 kScalarKernels.quantize(x, kBlockCols, block, t, 0, 1);
@@ -69,18 +71,18 @@ void Trials::prepare() {
     }
 }
 
-// The next product of this worker's share of the matrices; how many bytes it read.
+// The next product of this worker's share of the matrices; how many bytes it read, 0 if it has no share
+// of any.
 size_t Trials::multiply(const Worker& worker) {
     Walker& at = walkers[worker.rank];
-    for (;;) {
+    // Once around: the matrix it is in may be walked over, and come again.
+    for (size_t n_tried = 0; n_tried <= matrices.size(); n_tried++) {
         const TrialMatrix& m = matrices[at.i_matrix];
         const auto [begin, end] = worker.split((m.n_rows + kGroupRows - 1) / kGroupRows);
         const size_t first = at.group < begin ? begin : at.group;
         if (first >= end) {
             at.i_matrix = (at.i_matrix + 1) % matrices.size();
             at.group = 0;
-            // A worker whose shares are all empty has nothing to measure.
-            if (at.i_matrix == 0 && begin == end) return 0;
             continue;
         }
         const size_t left = end - first, most = unit_groups(n_tokens);
@@ -93,6 +95,7 @@ size_t Trials::multiply(const Worker& worker) {
         at.group = first + n;
         return n * group_stride;
     }
+    return 0;
 }
 
 void Trials::run(const Worker& worker) {
@@ -117,6 +120,43 @@ double Trials::rate(const Kernels& set, const Reading& way, size_t tokens) {
     double sum = 0;
     for (size_t i = 0; i < team.size(); i++) sum += walkers[i].bytes_per_tick;
     return sum;
+}
+
+void keep_larger(double* most, double value) {
+    if (value > *most) *most = value;
+}
+
+const Kernels* Trials::fastest_set(std::span<const KernelSet> sets, const Reading& way) {
+    double one[kMaxSets] = {}, few[kMaxSets] = {};
+    for (int round = 0; round < kRounds; round++) {
+        for (size_t i = 0; i < sets.size(); i++) {
+            if (!sets[i].usable) continue;
+            keep_larger(&one[i], rate(*sets[i].kernels, way, 1));
+            keep_larger(&few[i], rate(*sets[i].kernels, way, kFewTokens));
+        }
+    }
+    const Kernels* fastest = sets[0].kernels;
+    double least = 0;  // ticks of a byte for one token, and for a token among a few
+    for (size_t i = 0; i < sets.size(); i++) {
+        if (one[i] <= 0 || few[i] <= 0) continue;
+        const double cost = 1 / one[i] + 1 / (few[i] * double(kFewTokens));
+        if (least != 0 && cost >= least) continue;
+        least = cost;
+        fastest = sets[i].kernels;
+    }
+    return fastest;
+}
+
+Reading Trials::fastest_reading(const Kernels& set) {
+    double best[std::size(kReadings)] = {};
+    for (int round = 0; round < kRounds; round++) {
+        for (size_t i = 0; i < std::size(kReadings); i++)
+            keep_larger(&best[i], rate(set, kReadings[i], 1));
+    }
+    size_t fastest = 0;
+    for (size_t i = 1; i < std::size(kReadings); i++)
+        if (best[i] > best[fastest]) fastest = i;
+    return kReadings[fastest];
 }
 
 }  // namespace
@@ -162,40 +202,8 @@ KernelChoice choose_kernels(Team& team, std::span<const KernelSet> sets,
         kRounds * ((choose_set ? 2 * n_usable : 0) + (choose_reading ? std::size(kReadings) : 0));
     trials.ticks = ticks / n_trials;
 
-    if (choose_set) {
-        double one[kMaxSets] = {}, few[kMaxSets] = {};
-        for (int round = 0; round < kRounds; round++) {
-            for (size_t i = 0; i < sets.size(); i++) {
-                if (!sets[i].usable) continue;
-                const double a = trials.rate(*sets[i].kernels, choice.reading, 1);
-                const double b = trials.rate(*sets[i].kernels, choice.reading, kFewTokens);
-                one[i] = a > one[i] ? a : one[i];
-                few[i] = b > few[i] ? b : few[i];
-            }
-        }
-        double least = 0;  // ticks of a byte for one token, and for a token among a few
-        for (size_t i = 0; i < sets.size(); i++) {
-            if (!sets[i].usable || one[i] <= 0 || few[i] <= 0) continue;
-            const double cost = 1 / one[i] + 1 / (few[i] * double(kFewTokens));
-            if (least != 0 && cost >= least) continue;
-            least = cost;
-            choice.kernels = sets[i].kernels;
-        }
-    }
-    if (choose_reading) {
-        double best[std::size(kReadings)] = {}, most = 0;
-        for (int round = 0; round < kRounds; round++) {
-            for (size_t i = 0; i < std::size(kReadings); i++) {
-                const double rate = trials.rate(*choice.kernels, kReadings[i], 1);
-                best[i] = rate > best[i] ? rate : best[i];
-            }
-        }
-        for (size_t i = 0; i < std::size(kReadings); i++) {
-            if (best[i] <= most) continue;
-            most = best[i];
-            choice.reading = kReadings[i];
-        }
-    }
+    if (choose_set) choice.kernels = trials.fastest_set(sets, choice.reading);
+    if (choose_reading) choice.reading = trials.fastest_reading(*choice.kernels);
     return choice;
 }
 
