@@ -167,6 +167,21 @@ struct Rows {
     }
 };
 
+// sum + what a block adds to a register of rows of token t, whose whole products are given.
+template <WeightLanes V, StoredType type, size_t W>
+[[gnu::always_inline]] inline Reg<V> add_scaled_products(Reg<V> sum, Reg<V> products,
+                                                         const Rows<V, type>& rows,
+                                                         const Acts<W>& x, size_t t) {
+    using A = QuantizedActs;
+    const Reg<V> scale = V::mul(rows.scale, V::set1(x.float_field(A::scale, t)));
+    sum = V::add(sum, V::mul(products, scale));
+    if constexpr (has_minimum(type)) {
+        const Reg<V> m = V::mul(rows.minimum, V::set1(x.float_field(A::scaled_sum, t)));
+        sum = is_k_quant(type) ? V::sub(sum, m) : V::add(sum, m);
+    }
+    return sum;
+}
+
 // Adds one block of a register of rows times T tokens to acc.
 template <WeightLanes V, StoredType type, size_t T, size_t W>
 [[gnu::always_inline]] inline void add_block(const Rows<V, type>& rows, const Acts<W>& x,
@@ -175,7 +190,6 @@ template <WeightLanes V, StoredType type, size_t T, size_t W>
 #pragma GCC unroll 16
     for (size_t t = 0; t < T; t++) {
         const int8_t* const q = x.columns(t);
-        const Reg<V> scale = V::mul(rows.scale, V::set1(x.float_field(A::scale, t)));
         Reg<V> product;  // whole numbers
         if constexpr (type == StoredType::q6k) {
             const Ints<V> low = V::template dot<max_weight<V>(type), 4>(
@@ -188,11 +202,7 @@ template <WeightLanes V, StoredType type, size_t T, size_t W>
             product = V::to_floats(
                 V::template dot<max_weight<V>(type), 8>(start<V, type>(x, t), rows.w, q));
         }
-        acc[t] = V::add(acc[t], V::mul(product, scale));
-        if constexpr (has_minimum(type)) {
-            const Reg<V> m = V::mul(rows.minimum, V::set1(x.float_field(A::scaled_sum, t)));
-            acc[t] = is_k_quant(type) ? V::sub(acc[t], m) : V::add(acc[t], m);
-        }
+        acc[t] = add_scaled_products<V, type>(acc[t], product, rows, x, t);
     }
 }
 

@@ -119,12 +119,7 @@ template <PanelLanes V, StoredType type, size_t R, size_t T>
         for_tile<R, T>([&](size_t i, size_t t) { products[i][t] = V::to_floats(sums[i][t]); });
     }
     for_tile<R, T>([&](size_t i, size_t t) {
-        const Reg<V> scale = V::mul(rows[i].scale, V::set1(x.float_field(A::scale, t)));
-        acc[i][t] = V::add(acc[i][t], V::mul(products[i][t], scale));
-        if constexpr (has_minimum(type)) {
-            const Reg<V> m = V::mul(rows[i].minimum, V::set1(x.float_field(A::scaled_sum, t)));
-            acc[i][t] = is_k_quant(type) ? V::sub(acc[i][t], m) : V::add(acc[i][t], m);
-        }
+        acc[i][t] = add_scaled_products<V, type>(acc[i][t], products[i][t], rows[i], x, t);
     });
 }
 
