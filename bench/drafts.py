@@ -106,7 +106,6 @@ def measure(args, model, task):
                 raise Failed(f"{model.name}, {name}, {way}: found hash {outcome[1]} and text\n"
                              f"{text.decode(errors='replace')}\nallowed {first[1]} and\n"
                              f"{first[0].decode(errors='replace')}")
-            # Not avg_ts, the mean of the tokens' speeds, where those that share a pass weigh more.
             speeds[way].append(record["decode_ts"])
             records[way] = record
     result = {"model": model.name, "kind": kind, "task": name, "n_gen": first[2],

@@ -52,9 +52,11 @@ struct FreeMemory {
     std::span<const AddressRange> all() const { return {ranges, n}; }
 };
 
-std::string_view text_of(std::span<const char> text) {
-    return {text.data(), text.size()};
-}
+// Of --prompts; empty without that option.
+struct Prompts {
+    std::span<char> text;
+    uint64_t longest_line = 0;
+};
 
 Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks);
 Status boot(const Entry& entry);
@@ -66,10 +68,9 @@ void say_start(const Facts& facts, const CorePlan& plan);
 Result<Loaded> load(const Firmware& firmware, const Options& options, const Clock& clock,
                     OwnedPages* pages);
 Status check_options(const Firmware& firmware, const Options& options, const Weights& weights);
-Result<std::span<char>> read_prompts(const Firmware& firmware, const Options& options,
-                                     OwnedPages* pages);
+Result<Prompts> read_prompts(const Firmware& firmware, const Options& options, OwnedPages* pages);
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
-                                         const Weights& weights, std::span<const char> prompts,
+                                         const Weights& weights, const Prompts& prompts,
                                          const CoreSetup& cores, DeviceList devices, MemoryMap* map,
                                          OwnedPages* pages);
 
@@ -83,7 +84,7 @@ Record describe_machine(const Entry& entry, const Options& options, const Facts&
                         const CorePlan& plan, const StartedCores& started, const LoadedModel& model,
                         const FreeMemory& free, uint64_t exit_ticks);
 void run(const Machine& machine, const Weights& weights, const Options& options,
-         std::span<char> prompts, Record* record);
+         const Prompts& prompts, Record* record);
 [[noreturn]] void fail(const Status& status);
 
 }  // namespace
@@ -162,7 +163,7 @@ Status boot(const Entry& entry) {
     const auto& [model, weights] = loaded.value();
     status = check_options(firmware, options, weights);
     if (!status.ok()) return status;
-    const Result<std::span<char>> prompts = read_prompts(firmware, options, &pages);
+    const Result<Prompts> prompts = read_prompts(firmware, options, &pages);
     if (!prompts.ok()) return prompts.status();
 
     // The machine's devices: all that has registers, needs memory or wants a turn between layers.
@@ -297,21 +298,23 @@ Status check_options(const Firmware& firmware, const Options& options, const Wei
                      {reinterpret_cast<uint8_t*>(scratch.value()), bytes});
 }
 
-// The text of --prompts; none if the option was not given.
-Result<std::span<char>> read_prompts(const Firmware& firmware, const Options& options,
-                                     OwnedPages* pages) {
+Result<Prompts> read_prompts(const Firmware& firmware, const Options& options, OwnedPages* pages) {
     constexpr uint64_t kMaxBytes = 64 << 20;
-    if (options.prompts.empty()) return std::span<char>();
-    return read_text_file(firmware, options.prompts, kMaxBytes, pages);
+    if (options.prompts.empty()) return Prompts();
+    const Result<std::span<char>> text =
+        read_text_file(firmware, options.prompts, kMaxBytes, pages);
+    if (!text.ok()) return text.status();
+    const std::span<char> bytes = text.value();
+    return Prompts{bytes, PromptFile::longest_line({bytes.data(), bytes.size()})};
 }
 
 // The rest of what is taken for after the exit, and whether what is then left suffices.
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
-                                         const Weights& weights, std::span<const char> prompts,
+                                         const Weights& weights, const Prompts& prompts,
                                          const CoreSetup& cores, DeviceList devices, MemoryMap* map,
                                          OwnedPages* pages) {
-    const Result<MemoryNeed> need = memory_needed(weights, options, cores.plan.n_cores(),
-                                                  PromptFile::longest_line(text_of(prompts)));
+    const Result<MemoryNeed> need =
+        memory_needed(weights, options, cores.plan.n_cores(), prompts.longest_line);
     if (!need.ok()) return need.status();
     Status status = take_device_memory(pages, devices);
     if (status.ok()) status = map->read(firmware);
@@ -393,7 +396,7 @@ Record describe_machine(const Entry& entry, const Options& options, const Facts&
 // The tests of --bench, all of --prompts, or one prompt, whichever the options ask for. Each ends with a
 // table and a record.
 void run(const Machine& machine, const Weights& weights, const Options& options,
-         std::span<char> prompts, Record* record) {
+         const Prompts& prompts, Record* record) {
     struct Tests {
         const Options& options;
         bool any = false;
@@ -407,9 +410,8 @@ void run(const Machine& machine, const Weights& weights, const Options& options,
     };
     const bool is_bench = options.bench.wanted;
     const auto serve_file = [&] {
-        PromptFile source(options.prompts, prompts, options);
-        return serve(machine, weights, options, source, PromptFile::longest_line(text_of(prompts)),
-                     record);
+        PromptFile source(options.prompts, prompts.text, options);
+        return serve(machine, weights, options, source, prompts.longest_line, record);
     };
     const Status status = is_bench ? bench(machine, weights, options, record, print_one, &tests)
                           : !options.prompts.empty() ? serve_file()

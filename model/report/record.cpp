@@ -17,8 +17,9 @@ namespace {
 struct Samples {
     std::string_view of;
     std::span<const uint64_t> samples_ns;
-    double prefill_ns = 0;  // used when nothing was decoded
-    double n_tokens = 1;    // of one sample
+    double prefill_ns = 0;    // used when nothing was decoded
+    double n_tokens = 1;      // of one sample
+    bool of_one_run = false;  // samples are parts of one run, not repetitions
 
     explicit Samples(const Record& r) {
         if (!r.test.empty()) {
@@ -28,6 +29,7 @@ struct Samples {
         } else if (!r.decode_samples_ns.empty()) {
             of = "decode";
             samples_ns = r.decode_samples_ns;
+            of_one_run = true;
         } else if (r.prefill_ns > 0) {
             of = "prefill";
             prefill_ns = r.prefill_ns;
@@ -44,11 +46,10 @@ struct Samples {
         for (size_t i = 0; i < size(); i++) sum += value(i, per_second);
         return size() ? sum / double(size()) : 0;
     }
-    // Repetitions: the mean of their speeds, as llama-bench has it. Tokens of a text are parts of one
-    // run, which took what all of them took: where passes read unequal numbers of them, the mean of
-    // their speeds would be far above that.
+    // Repetitions: the mean of their speeds, as llama-bench has it. A run took what all of its tokens
+    // took: where passes read unequal numbers of them, the mean of their speeds would be far above that.
     double speed() const {
-        if (of != "decode") return mean(true);
+        if (!of_one_run) return mean(true);
         const double mean_ns = mean(false);
         return mean_ns > 0 ? n_tokens * 1e9 / mean_ns : 0;
     }

@@ -149,7 +149,7 @@ void Generation::fill_record(const Session& session) {
     r_->draft = draft_name(o_.draft);
     r_->n_drafted = uint32_t(session.n_drafted());
     r_->n_accepted = uint32_t(session.n_drafts_accepted());
-    if (n_passes == 0 || n_decode_ == 0) return;
+    if (n_decode_ == 0) return;
     const double n_rows = double(n_passes) + double(session.n_drafted());
 
     const uint64_t ticks = stats_.total_ticks();

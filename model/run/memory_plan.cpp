@@ -12,7 +12,7 @@ namespace axiom {
 void RunMemory::plan_first(const Weights& weights, size_t n_workers, SlabPlan& plan) {
     size_t most_cols = 0;
     for (const format::TensorEntry& e : weights.entries)
-        if (is_quantized(StoredType(e.type))) most_cols = std::max<size_t>(most_cols, e.n_cols);
+        if (is_quantized(e.type)) most_cols = std::max<size_t>(most_cols, e.n_cols);
     plan.add_array("record", 1, &record);
     plan.add_array("select",
                    std::max(kBalanceScratchBytes, choice_scratch_bytes(most_cols, n_workers)),

@@ -23,25 +23,7 @@ Tokens some_tokens(size_t n, size_t n_vocab, size_t seed) {
     return tokens;
 }
 
-// A model whose layers can be configured apart from its weights.
-struct Model {
-    AlignedBytes file;
-    Weights weights;
-    std::vector<LayerConfig> layers;
-
-    explicit Model(const std::string& shape, StoredType type = StoredType::q4)
-        : file(synthetic_model(shape, type)) {
-        Result<Weights> opened = Weights::open("test.axm", file.span());
-        INFO(opened.status().text());
-        REQUIRE(opened.ok());
-        weights = opened.value();
-        for (size_t i = 0; i < weights.config.n_layer; i++)
-            layers.push_back(weights.config.layer(i));
-        weights.config.layers = layers;
-    }
-    Model(const Model&) = delete;
-    size_t n_vocab() const { return weights.config.n_vocab; }
-};
+using Model = SyntheticModel;
 
 // head_dim 24: padded, and heads share blocks of columns.
 constexpr char kOddHeads[] = "96,3,4,2,200,300";

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "packer/synthetic.h"
 #include "packer/writer.h"
@@ -32,5 +33,25 @@ inline AlignedBytes synthetic_model(const std::string& shape, StoredType type, u
     options.type = type;
     return synthetic_model(shape, options, seed);
 }
+
+// A model whose layers can be configured apart from its weights.
+struct SyntheticModel {
+    AlignedBytes file;
+    Weights weights;
+    std::vector<LayerConfig> layers;
+
+    explicit SyntheticModel(const std::string& shape, StoredType type = StoredType::q4)
+        : file(synthetic_model(shape, type)) {
+        Result<Weights> opened = Weights::open("test.axm", file.span());
+        INFO(opened.status().text());
+        REQUIRE(opened.ok());
+        weights = opened.value();
+        for (size_t i = 0; i < weights.config.n_layer; i++)
+            layers.push_back(weights.config.layer(i));
+        weights.config.layers = layers;
+    }
+    SyntheticModel(const SyntheticModel&) = delete;
+    size_t n_vocab() const { return weights.config.n_vocab; }
+};
 
 }  // namespace axiom::test

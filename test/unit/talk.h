@@ -17,25 +17,15 @@ using Tokens = std::vector<TokenId>;
 // Vocabulary: the 256 bytes, <|endoftext|>, <|im_start|>, <|im_end|> and numbered tokens.
 inline constexpr char kShape[] = "96,3,4,2,200,300";
 
-struct Model {
-    AlignedBytes file = synthetic_model(kShape, StoredType::q4);
-    Weights weights;
+struct Model : SyntheticModel {
     Tokenizer tokenizer;
-    std::vector<LayerConfig> layers;
 
-    Model() {
-        Result<Weights> opened = Weights::open("test.axm", file.span());
-        REQUIRE(opened.ok());
-        weights = opened.value();
+    Model() : SyntheticModel(kShape) {
         Result<Tokenizer> t = Tokenizer::open("test.axm", 0, weights.tokenizer);
         INFO(t.status().text());
         REQUIRE(t.ok());
         tokenizer = t.value();
-        for (size_t i = 0; i < weights.config.n_layer; i++)
-            layers.push_back(weights.config.layer(i));
-        weights.config.layers = layers;
     }
-    Model(const Model&) = delete;
     // The token of one byte.
     TokenId byte(char c) const {
         for (TokenId id = 0; id < 300; id++) {
