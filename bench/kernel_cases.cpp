@@ -274,7 +274,7 @@ struct Attention {
 
 void add_attention(const ModelShape& m, std::vector<Case>& out) {
     static_assert(kPositions % kKvPositions == 0);
-    for (const size_t n_queries : {size_t{1}, kMaxQueries}) {
+    for (const size_t n_queries : {size_t{1}, size_t{4}, kMaxQueries}) {
         const auto run = std::make_shared<Attention>(Attention{m.head_dim(), n_queries});
         for (const bool is_scores : {true, false}) {
             Case c = float_case(m, is_scores ? "attention_scores" : "attention_values",

@@ -125,7 +125,7 @@ using MatmulFn = void (*)(const void* weights, const QuantizedActs& x, size_t n_
 
 // Positions in one block of the KV cache, and queries one call of attention takes at most.
 inline constexpr size_t kKvPositions = 32;
-inline constexpr size_t kMaxQueries = 4;
+inline constexpr size_t kMaxQueries = 12;
 
 struct Kernels {
     const char* name;  // what --isa calls it

@@ -78,8 +78,12 @@ struct ExpParts {
     Reg<V> n, r;
 };
 template <FloatLanes V>
+[[gnu::always_inline]] inline Reg<V> exp_range(Reg<V> x) {
+    return V::at_most(V::at_least(x, V::set1(kExp.min_x)), V::set1(kExp.max_x));
+}
+// x within exp_range.
+template <FloatLanes V>
 [[gnu::always_inline]] inline ExpParts<V> exp_parts(Reg<V> x) {
-    x = V::at_most(V::at_least(x, V::set1(kExp.min_x)), V::set1(kExp.max_x));
     const Reg<V> magic = V::set1(kExp.round_magic);
     const Reg<V> n = V::sub(V::add(V::mul(x, V::set1(kExp.log2e)), magic), magic);
     const Reg<V> high = V::sub(x, V::mul(n, V::set1(kExp.ln2_hi)));
@@ -91,7 +95,7 @@ template <FloatLanes V>
     return V::add(V::mul(p, r), V::set1(c));
 }
 template <FloatLanes V>
-[[gnu::always_inline]] inline Reg<V> exp_lanes(Reg<V> x) {
+[[gnu::always_inline]] inline Reg<V> exp_within(Reg<V> x) {
     const auto [n, r] = exp_parts<V>(x);
     Reg<V> p = V::set1(kExp.c6);
     p = horner<V>(p, r, kExp.c5);
@@ -103,8 +107,12 @@ template <FloatLanes V>
     return V::mul(p, V::pow2(n));
 }
 template <FloatLanes V>
+[[gnu::always_inline]] inline Reg<V> exp_lanes(Reg<V> x) {
+    return exp_within<V>(exp_range<V>(x));
+}
+template <FloatLanes V>
 [[gnu::always_inline]] inline Reg<V> tanh_lanes(Reg<V> x) {
-    const auto [n, r] = exp_parts<V>(V::add(x, x));
+    const auto [n, r] = exp_parts<V>(exp_range<V>(V::add(x, x)));
     Reg<V> q = V::set1(kTanh.c7);
     q = horner<V>(q, r, kTanh.c6);
     q = horner<V>(q, r, kTanh.c5);
@@ -220,24 +228,45 @@ void matvec_f32(const float* w, size_t n_rows, size_t n_cols, const float* x, fl
 
 // --- attention
 
+// Queries that share a conversion of keys or values, two registers of sums each: what the 32 registers
+// of AVX-512 hold, or the 16 of the other sets.
+template <FloatLanes V>
+inline constexpr size_t kSharingQueries = V::kWidth == 16 ? 12 : 6;
+
+// f<n>(j) for queries [j, j + n), until all n_queries have had their turn: as many as possible at a time.
+// What f calls is not inlined: together the loops would not have enough general registers.
+template <FloatLanes V, class F>
+[[gnu::always_inline]] inline void for_queries(size_t n_queries, F f) {
+    size_t j = 0;
+    const auto take = [&]<size_t n>() {
+        for (; j + n <= n_queries; j += n) f.template operator()<n>(j);
+    };
+    take.template operator()<kSharingQueries<V>>();
+    if constexpr (kSharingQueries < V >> 8) take.template operator()<8>();
+    take.template operator()<4>();
+    take.template operator()<3>();
+    take.template operator()<2>();
+    take.template operator()<1>();
+}
+
 // Two registers of positions at a time: each key is converted once for all queries.
 template <FloatLanes V, size_t n_queries>
-void scores_of(const float* const* q, const uint16_t* k, size_t head_dim, float scale,
-               float* const* scores) {
+[[gnu::noinline]] void scores_of(const float* const* q, const uint16_t* k, size_t head_dim,
+                                 float scale, float* const* scores) {
     for (size_t p = 0; p < kKvPositions; p += 2 * V::kWidth) {
         Reg<V> acc[n_queries][2];
         for (auto& a : acc) a[0] = a[1] = V::set1(0);
         for (size_t i = 0; i < head_dim; i++) {
             const Reg<V> k0 = V::load_half(k + i * kKvPositions + p);
             const Reg<V> k1 = V::load_half(k + i * kKvPositions + p + V::kWidth);
-#pragma GCC unroll 4
+#pragma GCC unroll 12
             for (size_t j = 0; j < n_queries; j++) {
                 const Reg<V> x = V::set1(q[j][i]);
                 acc[j][0] = V::add(acc[j][0], V::mul(x, k0));
                 acc[j][1] = V::add(acc[j][1], V::mul(x, k1));
             }
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 12
         for (size_t j = 0; j < n_queries; j++) {
             V::store(scores[j] + p, V::mul(acc[j][0], V::set1(scale)));
             V::store(scores[j] + p + V::kWidth, V::mul(acc[j][1], V::set1(scale)));
@@ -248,26 +277,24 @@ void scores_of(const float* const* q, const uint16_t* k, size_t head_dim, float 
 template <FloatLanes V>
 void attention_scores(const float* const* q, size_t n_queries, const uint16_t* k, size_t head_dim,
                       float scale, float* const* scores) {
-    switch (n_queries) {
-        case 1:
-            return scores_of<V, 1>(q, k, head_dim, scale, scores);
-        case 2:
-            return scores_of<V, 2>(q, k, head_dim, scale, scores);
-        case 3:
-            return scores_of<V, 3>(q, k, head_dim, scale, scores);
-        default:
-            return scores_of<V, 4>(q, k, head_dim, scale, scores);
-    }
+    for_queries<V>(n_queries, [&]<size_t n>(size_t j) {
+        scores_of<V, n>(q + j, k, head_dim, scale, scores + j);
+    });
 }
 
 template <FloatLanes V>
 void softmax(float* x, size_t n) {
-    // The order of a maximum does not matter.
-    Reg<V> most = V::set1(x[0]);
+    // The order of a maximum does not matter: four are under way together.
+    Reg<V> most[4];
+    for (Reg<V>& m : most) m = V::set1(x[0]);
     size_t i = 0;
-    for (; i + V::kWidth <= n; i += V::kWidth) most = V::greater(V::load(x + i), most);
+    for (; i + 4 * V::kWidth <= n; i += 4 * V::kWidth) {
+#pragma GCC unroll 4
+        for (size_t r = 0; r < 4; r++)
+            most[r] = V::greater(V::load(x + i + r * V::kWidth), most[r]);
+    }
     float lane[V::kWidth];
-    V::store(lane, most);
+    V::store(lane, V::greater(V::greater(most[0], most[1]), V::greater(most[2], most[3])));
     float max = lane[0];
     for (size_t j = 1; j < V::kWidth; j++) max = lane[j] > max ? lane[j] : max;
     for (; i < n; i++) max = x[i] > max ? x[i] : max;
@@ -276,8 +303,9 @@ void softmax(float* x, size_t n) {
     float sum;
     sum_lanes<V, 1>(n, &sum, [&](size_t, size_t at, auto part) {
         const Reg<V> below = V::sub(part.load(x + at), top);
-        // Of -inf exactly 0, where exp_f32 stops at exp(-87).
-        const Reg<V> e = part.keep(V::zero_below(exp_lanes<V>(below), below, lowest));
+        // exp_range of what is at most 0. Of -inf exactly 0, where exp_f32 stops at exp(-87).
+        const Reg<V> within = V::greater(V::set1(kExp.min_x), below);
+        const Reg<V> e = part.keep(V::zero_below(exp_within<V>(within), below, lowest));
         part.store(x + at, e);
         return e;
     });
@@ -290,7 +318,7 @@ template <FloatLanes V, size_t n_queries, size_t n_regs, class Part>
 void values_from(const float* const* p, const uint16_t* v, size_t head_dim, size_t n_positions,
                  float* const* out, size_t first, Part part) {
     Reg<V> acc[n_queries][n_regs];
-#pragma GCC unroll 4
+#pragma GCC unroll 12
     for (size_t j = 0; j < n_queries; j++) {
 #pragma GCC unroll 4
         for (size_t r = 0; r < n_regs; r++) acc[j][r] = part.load(out[j] + first + r * V::kWidth);
@@ -300,7 +328,7 @@ void values_from(const float* const* p, const uint16_t* v, size_t head_dim, size
         Reg<V> value[n_regs];
 #pragma GCC unroll 4
         for (size_t r = 0; r < n_regs; r++) value[r] = part.load_half(row + r * V::kWidth);
-#pragma GCC unroll 4
+#pragma GCC unroll 12
         for (size_t j = 0; j < n_queries; j++) {
             const Reg<V> weight = V::set1(p[j][pos]);
 #pragma GCC unroll 4
@@ -308,7 +336,7 @@ void values_from(const float* const* p, const uint16_t* v, size_t head_dim, size
                 acc[j][r] = V::add(acc[j][r], V::mul(weight, value[r]));
         }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 12
     for (size_t j = 0; j < n_queries; j++) {
 #pragma GCC unroll 4
         for (size_t r = 0; r < n_regs; r++) part.store(out[j] + first + r * V::kWidth, acc[j][r]);
@@ -316,12 +344,13 @@ void values_from(const float* const* p, const uint16_t* v, size_t head_dim, size
 }
 
 template <FloatLanes V, size_t n_queries>
-void values_of(const float* const* p, const uint16_t* v, size_t head_dim, size_t n_positions,
-               float* const* out) {
-    constexpr size_t kSpan = V::kValueRegs * V::kWidth;
+[[gnu::noinline]] void values_of(const float* const* p, const uint16_t* v, size_t head_dim,
+                                 size_t n_positions, float* const* out) {
+    constexpr size_t n_regs = n_queries <= 4 ? V::kValueRegs : 2;
+    constexpr size_t kSpan = n_regs * V::kWidth;
     size_t i = 0;
     for (; i + kSpan <= head_dim; i += kSpan)
-        values_from<V, n_queries, V::kValueRegs>(p, v, head_dim, n_positions, out, i, Whole<V>{});
+        values_from<V, n_queries, n_regs>(p, v, head_dim, n_positions, out, i, Whole<V>{});
     for (; i + V::kWidth <= head_dim; i += V::kWidth)
         values_from<V, n_queries, 1>(p, v, head_dim, n_positions, out, i, Whole<V>{});
     if (i < head_dim) {
@@ -332,16 +361,9 @@ void values_of(const float* const* p, const uint16_t* v, size_t head_dim, size_t
 template <FloatLanes V>
 void attention_values(const float* const* p, size_t n_queries, const uint16_t* v, size_t head_dim,
                       size_t n_positions, float* const* out) {
-    switch (n_queries) {
-        case 1:
-            return values_of<V, 1>(p, v, head_dim, n_positions, out);
-        case 2:
-            return values_of<V, 2>(p, v, head_dim, n_positions, out);
-        case 3:
-            return values_of<V, 3>(p, v, head_dim, n_positions, out);
-        default:
-            return values_of<V, 4>(p, v, head_dim, n_positions, out);
-    }
+    for_queries<V>(n_queries, [&]<size_t n>(size_t j) {
+        values_of<V, n>(p + j, v, head_dim, n_positions, out + j);
+    });
 }
 
 }  // namespace axiom::kernels

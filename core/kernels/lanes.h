@@ -52,7 +52,7 @@ concept FloatLanes = 16 % V::kWidth == 0 && requires {
     Fn<Reg<V>, const uint16_t*, size_t>{&V::load_half_first};
     Fn<void, uint16_t*, Reg<V>>{&V::store_half};
     Fn<float, const Reg<V>(&)[kRegs<V>]>{&V::fold};  // the 16-lane fold of core/kernels.h
-    // Registers of one query's output that attention_values holds.
+    // Registers of one query's output that attention_values holds, for up to four queries.
     requires V::kValueRegs >= 1;
 };
 

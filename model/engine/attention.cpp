@@ -16,6 +16,15 @@ constexpr size_t in_block(size_t n, size_t p) {
     return n <= p ? 0 : std::min(n - p, kKvPositions);
 }
 
+// Queries of a tile that is claimed: many share each conversion of keys and values, but every worker
+// is to find tiles, some to end with when others are still at theirs. Kernels like multiples of 4.
+constexpr size_t queries_a_tile(size_t n_queries, size_t n_workers) {
+    constexpr size_t kTilesAWorker = 4, kFewest = 4;
+    const size_t share = n_queries / (n_workers * kTilesAWorker);
+    return std::clamp(share / kFewest * kFewest, kFewest, kMaxQueries);
+}
+static_assert(queries_a_tile(0, 1) == 4 && queries_a_tile(1 << 20, 1) == kMaxQueries);
+
 }  // namespace
 
 // RMSNorm over all heads of a row at once.
@@ -71,7 +80,7 @@ void Transformer::rotate_and_store(const Layer& layer) {
 
 // softmax(scale q k^T) v, each query over the positions it sees; in place of q, and
 // quantized. Queries that read the same keys and values (a sequence's rows, the heads of a group)
-// are taken kMaxQueries at a time.
+// are taken together, at most kMaxQueries.
 void Transformer::attend(const Layer& layer) {
     const Pass& pass = layer.pass;
     const LayerConfig& c = layer.config;
@@ -85,8 +94,9 @@ void Transformer::attend(const Layer& layer) {
             first += n;
         }
     } else {
+        const size_t n_tile = queries_a_tile(pass.rows.size() * c.n_head, layer.worker.count);
         const auto tiles_of = [&](const RowGroup& group) {  // of one KV head
-            return (group.n_rows * heads_per_kv + kMaxQueries - 1) / kMaxQueries;
+            return (group.n_rows * heads_per_kv + n_tile - 1) / n_tile;
         };
         size_t n_units = 0;
         for (const RowGroup& group : pass.groups) n_units += c.n_head_kv * tiles_of(group);
@@ -100,9 +110,9 @@ void Transformer::attend(const Layer& layer) {
                 while (unit - units_before >= c.n_head_kv * tiles_of(*group))
                     units_before += c.n_head_kv * tiles_of(*group++);
                 const size_t i = unit - units_before, n_tiles = tiles_of(*group);
-                const size_t first = i % n_tiles * kMaxQueries;
+                const size_t first = i % n_tiles * n_tile;
                 const size_t left = group->n_rows * heads_per_kv - first;
-                attend_tile(layer, {*group, i / n_tiles, first, std::min(left, kMaxQueries)});
+                attend_tile(layer, {*group, i / n_tiles, first, std::min(left, n_tile)});
             }
         }
     }

@@ -40,7 +40,9 @@ void Workspace::plan(const ModelConfig& config, const EngineShape& shape, SlabPl
     kv_stride = round_up(n_kv, kLanes);
     ff_stride = round_up(n_ff, kLanes);
     vocab_stride = round_up(n_vocab_, kLanes);
-    scores_stride = round_up(shape.n_ctx, kKvPositions);
+    // An odd number of blocks: rows of scores that are read side by side are then in different sets
+    // of a cache, where a power of two would have them all in one.
+    scores_stride = (round_up(shape.n_ctx, kKvPositions) / kKvPositions | 1) * kKvPositions;
     rope_stride = round_up(2 * config.rope_pairs(), kLanes);
     router_stride = round_up(n_expert_, kLanes);
     expert_ff_stride = round_up(n_ff_expert_, kLanes);
