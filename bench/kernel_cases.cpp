@@ -17,7 +17,7 @@ constexpr ModelShape kModels[] = {
     {"smollm2-135m", 576, 9, 3, 1536, 49152},
     {"tinyllama-1.1b", 2048, 32, 4, 5632, 32000},
 };
-constexpr size_t kTokenCounts[] = {1, 2, 4, 8, 16, 32, 128};
+constexpr size_t kTokenCounts[] = {1, 2, 4, 8, 12, 16, 32, 128};
 constexpr size_t kPositions = 512;  // that attention looks back on
 
 // What the arena's second half is laid out as, by whoever prepared it last.

@@ -71,7 +71,7 @@ template <PanelLanes V, size_t first, size_t n, class Row, size_t R, size_t T>
                                                     Ints<V> (&sums)[R][T]) {
 #pragma GCC unroll 8
     for (size_t k = first; k < first + n; k++) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (size_t t = 0; t < T; t++) {
             const Ints<V> columns = V::broadcast4(q + QuantizedActs::q_at(t) + 4 * k);
 #pragma GCC unroll 4
@@ -83,7 +83,7 @@ template <PanelLanes V, size_t first, size_t n, class Row, size_t R, size_t T>
 // f(i, t) for every register of a tile.
 template <size_t R, size_t T, class F>
 [[gnu::always_inline]] inline void for_tile(F f) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (size_t t = 0; t < T; t++) {
 #pragma GCC unroll 4
         for (size_t i = 0; i < R; i++) f(i, t);
@@ -211,9 +211,10 @@ void multiply_run(const PanelJob& job, size_t begin, size_t end) {
 
 // Up to so many tokens it is faster than panels are.
 inline constexpr size_t kFewTokens = 16;
-// Tokens whose sums one pass over a group adds up; the next pass finds the group in the cache.
+// Tokens whose sums one pass over a group adds up, at most: two registers of sums each, of the block
+// and of the row, beside those of the weights. q6k has a third.
 [[gnu::always_inline]] constexpr size_t pass_tokens(StoredType t) {
-    return t == StoredType::q6k ? 4 : 8;
+    return t == StoredType::q6k ? 4 : 12;
 }
 
 // y[t, rows] = the group at p times T tokens. Meanwhile `ahead` is fetched, ahead_bytes a block.
@@ -257,14 +258,16 @@ void multiply_groups(const uint8_t* weights, const QuantizedActs& x, size_t n_to
                      size_t y_stride, size_t row_begin, size_t row_end) {
     constexpr size_t kMost = pass_tokens(type);
     const size_t n_blocks = x.n_cols / kBlockCols, group_stride = group_bytes(type, n_blocks);
-    // The passes over a group share the fetching of the one that follows.
+    // Passes over a group are alike, find it in the cache after the first, and share the fetching of
+    // the group that follows.
     const size_t n_passes = (n_tokens + kMost - 1) / kMost;
+    const size_t n_each = (n_tokens + n_passes - 1) / n_passes;
     const size_t ahead_bytes = (group_stride / n_blocks + n_passes) / n_passes;
     for (size_t row = row_begin; row < row_end; row += kGroupRows) {
         const uint8_t* const group = weights + row / kGroupRows * group_stride;
         const uint8_t* ahead = group + group_stride;
-        for (size_t t = 0; t < n_tokens; t += kMost, ahead += n_blocks * ahead_bytes) {
-            few_of<V, type>(least(kMost, n_tokens - t), std::make_index_sequence<kMost>())(
+        for (size_t t = 0; t < n_tokens; t += n_each, ahead += n_blocks * ahead_bytes) {
+            few_of<V, type>(least(n_each, n_tokens - t), std::make_index_sequence<kMost>())(
                 group, n_blocks, Acts<QuantizedActs::kTileWidth>::of(x, t), ahead, ahead_bytes,
                 y + t * y_stride + row, y_stride);
         }
