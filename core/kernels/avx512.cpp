@@ -110,7 +110,9 @@ struct Avx512 {
 
     // --- values of 8 bits
 
-    static float most(Reg x) { return _mm512_reduce_max_ps(x); }
+    static float most(Reg x) {
+        return _mm512_reduce_max_ps(x);
+    }
     static void store_int16(int16_t* p, Reg x) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                             _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
@@ -118,7 +120,9 @@ struct Avx512 {
     static Ints widen_bytes(const uint8_t* p) {
         return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     }
-    static Ints dot_pairs(Ints sum, Ints v, Ints w) { return _mm512_dpwssd_epi32(sum, v, w); }
+    static Ints dot_pairs(Ints sum, Ints v, Ints w) {
+        return _mm512_dpwssd_epi32(sum, v, w);
+    }
 
     // --- activations
 

@@ -444,8 +444,7 @@ void attention_values_q8(const float* const* p, size_t n_queries, const uint8_t*
             for (size_t i = 0; i < kBlockCols; i += 4) {
                 uint64_t even = 0, odd = 0;  // columns i, i+2 and i+1, i+3
                 for (size_t pos = 0; pos < kKvPositions; pos += 2) {
-                    const uint64_t q =
-                        load64(v + CachedValues::q_at(pos, i)) ^ 0x8080808080808080u;
+                    const uint64_t q = load64(v + CachedValues::q_at(pos, i)) ^ 0x8080808080808080u;
                     even += (q & kBytes) * weight[pos] + (q >> 8 & kBytes) * weight[pos + 1];
                     odd += (q >> 16 & kBytes) * weight[pos] + (q >> 24 & kBytes) * weight[pos + 1];
                 }

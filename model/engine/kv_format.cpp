@@ -23,8 +23,8 @@ constexpr size_t in_block(size_t n, size_t p) {
 
 // ---- f16
 
-void F16Kv::store_key(const Kernels& kernels, void* scratch, const float* x,
-                      size_t head_dim, uint8_t* keys, size_t at) {
+void F16Kv::store_key(const Kernels& kernels, void* scratch, const float* x, size_t head_dim,
+                      uint8_t* keys, size_t at) {
     uint16_t* const key = static_cast<uint16_t*>(scratch);
     kernels.to_f16(x, key, head_dim);
     for (size_t i = 0; i < head_dim; i++) halves(keys)[i * kKvPositions + at] = key[i];
@@ -62,8 +62,7 @@ void F16Kv::gather(const uint8_t* values, size_t p, size_t m) const {
 namespace {
 
 // [head_dim] in blocks of 32 columns, in scratch.
-QuantizedActs quantized(const Kernels& kernels, void* scratch, const float* x,
-                        size_t head_dim) {
+QuantizedActs quantized(const Kernels& kernels, void* scratch, const float* x, size_t head_dim) {
     const QuantizedActs acts = quantized_acts_in(scratch, Q8Kv::columns(head_dim), 1);
     kernels.quantize(x, head_dim, acts, 0, 0, acts.n_cols / kBlockCols);
     return acts;
@@ -79,8 +78,8 @@ constexpr Reading kKeyReading = {.n_streams = kKvPositions / kGroupRows, .ahead_
 
 }  // namespace
 
-void Q8Kv::store_key(const Kernels& kernels, void* scratch, const float* x,
-                     size_t head_dim, uint8_t* keys, size_t at) {
+void Q8Kv::store_key(const Kernels& kernels, void* scratch, const float* x, size_t head_dim,
+                     uint8_t* keys, size_t at) {
     const QuantizedActs acts = quantized(kernels, scratch, x, head_dim);
     const size_t n_blocks = acts.n_cols / kBlockCols, row = at % kGroupRows;
     uint8_t* const group = keys + at / kGroupRows * group_bytes(StoredType::q8, n_blocks);
@@ -92,8 +91,8 @@ void Q8Kv::store_key(const Kernels& kernels, void* scratch, const float* x,
     }
 }
 
-void Q8Kv::store_value(const Kernels& kernels, void* scratch, const float* x,
-                       size_t head_dim, uint8_t* values, size_t at) {
+void Q8Kv::store_value(const Kernels& kernels, void* scratch, const float* x, size_t head_dim,
+                       uint8_t* values, size_t at) {
     const QuantizedActs acts = quantized(kernels, scratch, x, head_dim);
     for (size_t b = 0; b < acts.n_cols / kBlockCols; b++) {
         uint8_t* const block = values + b * CachedValues::kBlockBytes;

@@ -18,11 +18,11 @@ struct QueryTile {
     size_t n = 0;  // at most kMaxQueries
     size_t head_dim = 0;
     float attn_scale = 0;
-    float* q[kMaxQueries] = {};       // [head_dim]
-    float* scores = nullptr;          // [n, scores_stride] by position
-    size_t scores_stride = 0;         // a multiple of kKvPositions
+    float* q[kMaxQueries] = {};         // [head_dim]
+    float* scores = nullptr;            // [n, scores_stride] by position
+    size_t scores_stride = 0;           // a multiple of kKvPositions
     float* gathered[kMaxQueries] = {};  // [columns]
-    size_t end[kMaxQueries] = {};     // a query sees positions before this, ascending
+    size_t end[kMaxQueries] = {};       // a query sees positions before this, ascending
 };
 
 class F16Kv {
@@ -40,8 +40,7 @@ class F16Kv {
                             uint8_t* values, size_t at);
 
     // The tile stays where it is.
-    F16Kv(const Kernels& kernels, void*, const QueryTile& tile)
-        : kernels_(kernels), tile_(tile) {}
+    F16Kv(const Kernels& kernels, void*, const QueryTile& tile) : kernels_(kernels), tile_(tile) {}
     // scores[j][p ..] of the block at position p, of the first m queries at least.
     void score(const uint8_t* keys, size_t p, size_t m) const;
     // Adds scores[j][pos] * value[pos], of the block at position p, to what the first m queries have

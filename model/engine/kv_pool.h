@@ -34,7 +34,7 @@ struct LayerState {
     uint32_t slot = 0;  // row of a sequence's table; a shared layer has that of the other
     size_t n_head_kv = 0;
     size_t head_bytes = 0;  // of the keys of one head in a block, and of its values (kv_format.h)
-    size_t window = 0;  // the widest of the layers that read this slot; 0: unlimited
+    size_t window = 0;      // the widest of the layers that read this slot; 0: unlimited
 };
 
 class KvPool {

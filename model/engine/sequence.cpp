@@ -102,7 +102,7 @@ Status Sequence::reserve(size_t n) {
             uint8_t* const old = blocks[b];
             if (old != nullptr && !pool_->is_shared(layer.block_class, old)) continue;
             uint8_t* const block = old == nullptr ? pool_->take_block(layer.block_class)
-                                                   : pool_->copy_block(layer.block_class, old);
+                                                  : pool_->copy_block(layer.block_class, old);
             enough = block != nullptr;
             if (!enough) return;
             if (old != nullptr) pool_->release_block(layer.block_class, old);

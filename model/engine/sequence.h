@@ -67,9 +67,7 @@ class Sequence {
       private:
         friend class Sequence;
         View(uint8_t* const* blocks, const LayerState& layer)
-            : blocks_(blocks),
-              n_head_kv_(layer.n_head_kv),
-              head_bytes_(layer.head_bytes) {}
+            : blocks_(blocks), n_head_kv_(layer.n_head_kv), head_bytes_(layer.head_bytes) {}
         uint8_t* const* blocks_;
         size_t n_head_kv_, head_bytes_;
     };

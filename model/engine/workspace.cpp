@@ -50,8 +50,7 @@ void Workspace::plan(const ModelConfig& config, const EngineShape& shape, SlabPl
     // Sizes stay below 2^63: the configuration's limits are those of model/format/format.h.
     const size_t widest = std::max({embd_stride, q_stride, kv_stride, ff_stride});
     const size_t widest_quantized = std::max({n_embd_, n_q, n_ff});
-    const size_t scratch_floats =
-        kMaxQueries * (scores_stride + kv_columns_) + embd_stride;
+    const size_t scratch_floats = kMaxQueries * (scores_stride + kv_columns_) + embd_stride;
     plan.add_objects("activation", shape.n_batch * widest * sizeof(float), kNActivations,
                      activations_);
     plan.add_objects("quantized", quantized_bytes(widest_quantized, shape.n_batch), kNQuantized,

@@ -38,11 +38,11 @@ struct Routes {
 
 // What one worker uses alone.
 struct Scratch {
-    float* scores = nullptr;     // [kMaxQueries, scores_stride]  of attention, by position
-    float* gathered = nullptr;   // [kMaxQueries, kv_columns]  what attention gathers
-    float* normed = nullptr;     // [embd_stride]
-    void* acts = nullptr;        // [1, n_embd] quantized
-    void* kv = nullptr;          // kv_scratch_bytes
+    float* scores = nullptr;    // [kMaxQueries, scores_stride]  of attention, by position
+    float* gathered = nullptr;  // [kMaxQueries, kv_columns]  what attention gathers
+    float* normed = nullptr;    // [embd_stride]
+    void* acts = nullptr;       // [1, n_embd] quantized
+    void* kv = nullptr;         // kv_scratch_bytes
 };
 
 class Workspace {
