@@ -5,6 +5,8 @@
 #include <numeric>
 #include <random>
 
+#include "model/engine/kv_format.h"
+
 namespace axiom::kernel_bench {
 namespace {
 
@@ -235,59 +237,98 @@ void add_rope(const ModelShape& m, std::vector<Case>& out) {
     out.push_back(std::move(c));
 }
 
-// Queries of one KV head over kPositions: queries, scores and results as floats, then the cache.
+// Queries of one KV head over kPositions: queries, scores and results as floats, queries quantized, then
+// the cache.
 struct Attention {
+    KvType type;
     size_t head_dim, n_queries;
     const float* q[kMaxQueries] = {};
     float* scores[kMaxQueries] = {};
     float* out[kMaxQueries] = {};
-    uint16_t* cache = nullptr;
+    size_t scores_stride = 0;
+    QuantizedActs queries{};
+    uint8_t* cache = nullptr;
 
+    size_t block_bytes() const { return kv_head_bytes(type, head_dim); }
     void prepare(Arena& a) {
         const size_t each = 2 * head_dim + kPositions;
+        scores_stride = each;
         fill_floats(a, each * n_queries);
         for (size_t j = 0; j < n_queries; j++) {
             q[j] = floats(a, j * each);
             out[j] = floats(a, j * each + head_dim);
             scores[j] = floats(a, j * each + 2 * head_dim);
         }
-        cache = reinterpret_cast<uint16_t*>(floats(a, each * n_queries));
-        for (size_t i = 0; i < head_dim * kPositions; i++)
-            cache[i] = f32_to_f16(float(int(i * 37 % 101) - 50) * 0.02f);
+        uint8_t* const rest =
+            a.acts.data() + round_up(each * n_queries * sizeof(float), size_t{64});
+        queries = quantized_acts_in(rest, head_dim, n_queries);
+        for (size_t j = 0; j < n_queries; j++)
+            kScalarKernels.quantize(q[j], head_dim, queries, j, 0, head_dim / kBlockCols);
+        const size_t n_acts = quantized_acts_bytes(head_dim, n_queries);
+        cache = rest + n_acts;
+        std::vector<float> x(head_dim);
+        const std::unique_ptr<uint8_t[]> scratch(
+            new uint8_t[kv_scratch_bytes(type, head_dim) + 64]);
+        void* const aligned = reinterpret_cast<void*>(
+            round_up(reinterpret_cast<uintptr_t>(scratch.get()), uintptr_t{64}));
+        for (size_t i = 0; i < kPositions; i++) {
+            for (size_t c = 0; c < head_dim; c++)
+                x[c] = float(int((i * head_dim + c) * 37 % 101) - 50) * 0.02f;
+            // A block is as good for keys as for values.
+            uint8_t* const block = cache + i / kKvPositions * block_bytes();
+            kv_store(type, kScalarKernels, aligned, x.data(), x.data(), head_dim, block, block,
+                     i % kKvPositions);
+        }
     }
     void call_scores(const Kernels& k) {
         for (size_t p = 0; p < kPositions; p += kKvPositions) {
-            float* at[kMaxQueries];
+            float* at[kMaxQueries] = {};
             for (size_t j = 0; j < n_queries; j++) at[j] = scores[j] + p;
-            k.attention_scores(q, n_queries, cache + p * head_dim, head_dim, 0.125f, at);
+            const uint8_t* const block = cache + p / kKvPositions * block_bytes();
+            if (type == KvType::q8_0) {
+                matmul_for(k, StoredType::q8, {.n_streams = 2, .ahead_bytes = 0})(
+                    block, queries, n_queries, at[0], scores_stride, 0, kKvPositions);
+            } else {
+                k.attention_scores(q, n_queries, reinterpret_cast<const uint16_t*>(block), head_dim,
+                                   0.125f, at);
+            }
         }
     }
     void call_values(const Kernels& k) {
         for (size_t j = 0; j < n_queries; j++) memset(out[j], 0, head_dim * 4);
         for (size_t p = 0; p < kPositions; p += kKvPositions) {
-            const float* at[kMaxQueries];
+            const float* at[kMaxQueries] = {};
             for (size_t j = 0; j < n_queries; j++) at[j] = scores[j] + p;
-            k.attention_values(at, n_queries, cache + p * head_dim, head_dim, kKvPositions, out);
+            const uint8_t* const block = cache + p / kKvPositions * block_bytes();
+            if (type == KvType::q8_0) {
+                k.attention_values_q8(at, n_queries, block, head_dim, out);
+            } else {
+                k.attention_values(at, n_queries, reinterpret_cast<const uint16_t*>(block),
+                                   head_dim, kKvPositions, out);
+            }
         }
     }
 };
 
 void add_attention(const ModelShape& m, std::vector<Case>& out) {
     static_assert(kPositions % kKvPositions == 0);
-    for (const size_t n_queries : {size_t{1}, size_t{4}, kMaxQueries}) {
-        const auto run = std::make_shared<Attention>(Attention{m.head_dim(), n_queries});
-        for (const bool is_scores : {true, false}) {
-            Case c = float_case(m, is_scores ? "attention_scores" : "attention_values",
-                                "head_dim " + std::to_string(m.head_dim()) + ", " +
-                                    std::to_string(kPositions) + " positions",
-                                0);
-            c.n_tokens = n_queries;
-            c.macs = double(m.head_dim() * kPositions * n_queries);
-            c.prepare = [run](Arena& a) { run->prepare(a); };
-            c.call = [run, is_scores](const Kernels& k, Arena&) {
-                is_scores ? run->call_scores(k) : run->call_values(k);
-            };
-            out.push_back(std::move(c));
+    for (const KvType type : kKvTypes) {
+        for (const size_t n_queries : {size_t{1}, size_t{4}, kMaxQueries}) {
+            const auto run = std::make_shared<Attention>(Attention{type, m.head_dim(), n_queries});
+            for (const bool is_scores : {true, false}) {
+                Case c = float_case(m, is_scores ? "attention_scores" : "attention_values",
+                                    "head_dim " + std::to_string(m.head_dim()) + ", " +
+                                        std::to_string(kPositions) + " positions",
+                                    0);
+                c.type = kv_type_name(type);
+                c.n_tokens = n_queries;
+                c.macs = double(m.head_dim() * kPositions * n_queries);
+                c.prepare = [run](Arena& a) { run->prepare(a); };
+                c.call = [run, is_scores](const Kernels& k, Arena&) {
+                    is_scores ? run->call_scores(k) : run->call_values(k);
+                };
+                out.push_back(std::move(c));
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ struct Arena {
 
 struct Case {
     std::string op;     // as in struct Kernels: "matmul", "rms_norm"
-    std::string type;   // stored type, empty where there is none
+    std::string type;   // stored type, or that of keys and values; empty where there is none
     std::string model;  // "smollm2-135m"
     std::string shape;  // "ffn_gate 1536x576"
     size_t n_tokens = 1;

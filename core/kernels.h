@@ -127,6 +127,33 @@ using MatmulFn = void (*)(const void* weights, const QuantizedActs& x, size_t n_
 inline constexpr size_t kKvPositions = 32;
 inline constexpr size_t kMaxQueries = 12;
 
+// What keys and values are cached as. For a KV head of head_dim columns and kKvPositions positions:
+//   f16   keys f16 [head_dim, kKvPositions], values f16 [kKvPositions, head_dim]
+//   q8_0  blocks of 32 columns of one position: int8 q[32], f16 scale. Keys are a q8 matrix of
+//         kKvPositions rows (core/quant.h), values a CachedValues for each 32 columns; columns past
+//         head_dim are zeros.
+// q8_0's q are those of Kernels::quantize, and so is scale, rounded to f16 and at most 65504: always
+// finite, so that positions nobody sees cost nothing but a weight of 0.
+// Source of the scheme: ggml's Q8_0.
+enum class KvType : uint32_t { f16, q8_0 };
+inline constexpr KvType kKvTypes[] = {KvType::f16, KvType::q8_0};
+const char* kv_type_name(KvType type);  // as above
+
+// Values in 8 bits, 32 columns of kKvPositions positions: int8 q[kKvPositions / 2][32][2], two
+// neighbouring positions beside each other, which is what products of 16-bit pairs take; then
+// f16 scale[kKvPositions].
+struct CachedValues {
+    static constexpr size_t kBlockBytes = kKvPositions * (kBlockCols + 2);
+    static constexpr float kMaxWeight = 32767, kLeastWeight = 0x1p-100f;
+
+    [[gnu::always_inline]] static constexpr size_t q_at(size_t position, size_t column) {
+        return position / 2 * (2 * kBlockCols) + 2 * column + position % 2;
+    }
+    [[gnu::always_inline]] static constexpr size_t scale_at(size_t position) {
+        return kKvPositions * kBlockCols + 2 * position;
+    }
+};
+
 struct Kernels {
     const char* name;  // what --isa calls it
 
@@ -187,6 +214,18 @@ struct Kernels {
     // nothing where v is finite: out, begun at +0, is never -0.
     void (*attention_values)(const float* const* p, size_t n_queries, const uint16_t* v,
                              size_t head_dim, size_t n_positions, float* const* out);
+
+    // The same over values of 8 bits, n_cols, a multiple of 32, of kKvPositions positions; v is 64-byte
+    // aligned. Positions that a query does not see have a p of +0. For 32 columns at a time, with
+    // w[pos] = p[j][pos] * f32(scale[pos]) and m = the largest w:
+    //   out[j][i] += float(sum over pos of q[pos, i] * round_half_even(w[pos] * (32767/m))) * (m/32767)
+    // and nothing where m < 2^-100, or where any p is a NaN; p >= 0. The sum is an exact integer below
+    // 2^31, so its order is free, and it is the whole block's, so a query's result is the same whatever
+    // its neighbours in the call see. Weights of 16 bits, because then they are as good as floats beside
+    // values of 8 (half a step is m/65534), while products are still exact and several an instruction;
+    // floats, as llama.cpp has them here, would cost a conversion of every value.
+    void (*attention_values_q8)(const float* const* p, size_t n_queries, const uint8_t* v,
+                                size_t n_cols, float* const* out);
 
     // f32 -> f16, round to nearest even.
     void (*to_f16)(const float* x, uint16_t* out, size_t n);

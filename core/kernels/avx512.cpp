@@ -108,6 +108,22 @@ struct Avx512 {
         return start;
     }
 
+    // --- values of 8 bits
+
+    static float most(Reg x) {
+        return _mm512_reduce_max_ps(x);
+    }
+    static void store_int16(int16_t* p, Reg x) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                            _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
+    }
+    static Ints widen_bytes(const uint8_t* p) {
+        return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
+    static Ints dot_pairs(Ints sum, Ints v, Ints w) {
+        return _mm512_dpwssd_epi32(sum, v, w);
+    }
+
     // --- activations
 
     static void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token,

@@ -78,6 +78,16 @@ concept WeightLanes = FloatLanes<V> && requires {
     requires V::kStreams == 1 || V::kStreams == 2 || V::kStreams == 4;
 };
 
+// Values of 8 bits, in pairs of positions (CachedValues), times weights of 16.
+template <class V>
+concept PairLanes = WeightLanes<V> && requires {
+    Fn<float, Reg<V>>{&V::most};                   // the largest lane, if none is a NaN
+    Fn<void, int16_t*, Reg<V>>{&V::store_int16};   // rounded to nearest even, in the lanes' order
+    Fn<Ints<V>, const uint8_t*>{&V::widen_bytes};  // 2 kWidth int8 as int16
+    // (sum, v, w): sum[i] + v[2i] * w[2i] + v[2i+1] * w[2i+1], of int16, exact.
+    Fn<Ints<V>, Ints<V>, Ints<V>, Ints<V>>{&V::dot_pairs};
+};
+
 // A dot product instruction, and registers that hold a whole row group and number 32: panels.h.
 template <class V>
 concept PanelLanes = WeightLanes<V> && requires {

@@ -416,6 +416,48 @@ void attention_values(const float* const* p, size_t n_queries, const uint16_t* v
     }
 }
 
+// A word of values holds 4 columns x 2 positions. Raised to unsigned, two bytes at a time are 32-bit
+// lanes that no sum of 32 products with weights of 15 bits overflows; what they are raised by comes off
+// at the end.
+void attention_values_q8(const float* const* p, size_t n_queries, const uint8_t* v, size_t n_cols,
+                         float* const* out) {
+    constexpr uint64_t kBytes = 0x000000ff000000ffu;
+    for (size_t c = 0; c < n_cols; c += kBlockCols, v += CachedValues::kBlockBytes) {
+        for (size_t j = 0; j < n_queries; j++) {
+            float w[kKvPositions], max = 0;
+            for (size_t pos = 0; pos < kKvPositions; pos++) {
+                uint16_t half;
+                memcpy(&half, v + CachedValues::scale_at(pos), sizeof half);
+                w[pos] = p[j][pos] * f16_to_f32(half);
+                max = w[pos] > max ? w[pos] : max;
+            }
+            if (!(max >= CachedValues::kLeastWeight)) continue;
+            const float inverse = CachedValues::kMaxWeight / max;
+            const __m128 step = _mm_set1_ps(max / CachedValues::kMaxWeight);
+            uint64_t weight[kKvPositions];
+            int32_t raised = 0;
+            for (size_t pos = 0; pos < kKvPositions; pos++) {
+                const int32_t q = _mm_cvtss_si32(_mm_set_ss(w[pos] * inverse));
+                weight[pos] = uint64_t(q);
+                raised += 128 * q;
+            }
+            for (size_t i = 0; i < kBlockCols; i += 4) {
+                uint64_t even = 0, odd = 0;  // columns i, i+2 and i+1, i+3
+                for (size_t pos = 0; pos < kKvPositions; pos += 2) {
+                    const uint64_t q = load64(v + CachedValues::q_at(pos, i)) ^ 0x8080808080808080u;
+                    even += (q & kBytes) * weight[pos] + (q >> 8 & kBytes) * weight[pos + 1];
+                    odd += (q >> 16 & kBytes) * weight[pos] + (q >> 24 & kBytes) * weight[pos + 1];
+                }
+                const __m128i sums = _mm_unpacklo_epi32(_mm_cvtsi64_si128(int64_t(even)),
+                                                        _mm_cvtsi64_si128(int64_t(odd)));
+                const __m128 exact = _mm_cvtepi32_ps(_mm_sub_epi32(sums, _mm_set1_epi32(raised)));
+                float* const y = out[j] + c + i;
+                _mm_storeu_ps(y, _mm_add_ps(_mm_loadu_ps(y), _mm_mul_ps(exact, step)));
+            }
+        }
+    }
+}
+
 void to_f16(const float* x, uint16_t* out, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = f32_to_f16(x[i]);
 }
@@ -438,6 +480,7 @@ constinit const Kernels kScalarKernels = {
     .attention_scores = attention_scores,
     .softmax = softmax,
     .attention_values = attention_values,
+    .attention_values_q8 = attention_values_q8,
     .to_f16 = to_f16,
 };
 

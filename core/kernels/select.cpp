@@ -12,6 +12,16 @@ constexpr size_t kNSets = 5;
 
 }  // namespace
 
+const char* kv_type_name(KvType type) {
+    switch (type) {
+        case KvType::f16:
+            return "f16";
+        case KvType::q8_0:
+            return "q8_0";
+    }
+    AXIOM_PANIC("type of keys and values");
+}
+
 Matmul matmul_for(const Kernels& kernels, StoredType type, const Reading& reading) {
     const MatmulFn fn = kernels.matmul[uint32_t(type)];
     AXIOM_CHECK(fn != nullptr);

@@ -141,6 +141,23 @@ struct Sse {
         return start;
     }
 
+    // --- values of 8 bits
+
+    static float most(Reg x) {
+        const __m128 two = _mm_max_ps(x, _mm_movehl_ps(x, x));
+        return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+    }
+    static void store_int16(int16_t* p, Reg x) {
+        const __m128i r = _mm_cvtps_epi32(x);
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(r, r));
+    }
+    static Ints widen_bytes(const uint8_t* p) {
+        return _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+    }
+    static Ints dot_pairs(Ints sum, Ints v, Ints w) {
+        return _mm_add_epi32(sum, _mm_madd_epi16(v, w));
+    }
+
     // --- activations
 
     static void quantize(const float* x, size_t n, const QuantizedActs& out, size_t token,

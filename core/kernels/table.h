@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "core/kernels/elementwise.h"
+#include "core/kernels/attention_q8.h"
 
 namespace axiom::kernels {
 
@@ -20,7 +20,7 @@ consteval std::array<MatmulFn, kNStoredTypes> matmuls() {
 }
 
 // Of vectors V, with Tiles or Panels for Matmul.
-template <WeightLanes V, template <class> class Matmul>
+template <PairLanes V, template <class> class Matmul>
 requires Quantizer<V>
 consteval Kernels table_of(const char* name) {
     return {
@@ -39,6 +39,7 @@ consteval Kernels table_of(const char* name) {
         .attention_scores = attention_scores<V>,
         .softmax = softmax<V>,
         .attention_values = attention_values<V>,
+        .attention_values_q8 = attention_values_q8<V>,
         .to_f16 = to_f16<V>,
     };
 }

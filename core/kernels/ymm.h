@@ -104,6 +104,26 @@ struct Ymm : Dot {
         return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
     }
 
+    // --- values of 8 bits
+
+    static float most(Reg x) {
+        const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+        const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+    }
+    static void store_int16(int16_t* p, Reg x) {
+        const __m256i r = _mm256_cvtps_epi32(x);
+        _mm_storeu_si128(
+            reinterpret_cast<__m128i*>(p),
+            _mm_packs_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1)));
+    }
+    static Ints widen_bytes(const uint8_t* p) {
+        return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    }
+    static Ints dot_pairs(Ints sum, Ints v, Ints w) {
+        return _mm256_add_epi32(sum, _mm256_madd_epi16(v, w));
+    }
+
     // --- activations
 
     static int32_t fold_ints(__m256i x) {

@@ -11,11 +11,6 @@ namespace {
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
-// Of the positions [0, n), how many are in the block that begins at p.
-constexpr size_t in_block(size_t n, size_t p) {
-    return n <= p ? 0 : std::min(n - p, kKvPositions);
-}
-
 // Queries of a tile that is claimed: many share each conversion of keys and values, but every worker
 // is to find tiles, some to end with when others are still at theirs. Kernels like multiples of 4.
 constexpr size_t queries_a_tile(size_t n_queries, size_t n_workers) {
@@ -43,12 +38,12 @@ void Transformer::norm_whole(const Layer& layer) {
     layer.meet();
 }
 
-// Heads are normed and turned: queries in place; keys enter the cache with their values, as f16.
+// Heads are normed and turned: queries in place; keys enter the cache with their values.
 void Transformer::rotate_and_store(const Layer& layer) {
     const LayerConfig& c = layer.config;
-    const size_t head_dim = c.head_dim, padded = c.head_dim_padded();
+    const size_t head_dim = c.head_dim;
     const size_t n_units = c.n_head + (layer.owns_kv() ? c.n_head_kv : 0);  // per row
-    uint16_t* const halves = ws_.scratch[layer.worker.rank].halves;
+    void* const scratch = ws_.scratch[layer.worker.rank].kv;
     const auto turn = [&](float* x, size_t t, const TensorView& norm) {
         if (norm && c.norm_whole_qk == 0)
             kernels_.rms_norm(x, norm.f32(), head_dim, config_.rms_eps, x);
@@ -70,11 +65,9 @@ void Transformer::rotate_and_store(const Layer& layer) {
         const size_t block = row.position / kKvPositions, at = row.position % kKvPositions;
         float* const key = ws_.k + t * ws_.kv_stride + head_kv * head_dim;
         turn(key, t, k_norm);
-        kernels_.to_f16(key, halves, head_dim);
-        uint16_t* const keys = kv.keys(block, head_kv);
-        for (size_t i = 0; i < head_dim; i++) keys[i * kKvPositions + at] = halves[i];
-        kernels_.to_f16(ws_.v + t * ws_.kv_stride + head_kv * head_dim,
-                        kv.values(block, head_kv) + at * padded, head_dim);
+        const float* const value = ws_.v + t * ws_.kv_stride + head_kv * head_dim;
+        kv_store(kv_type(), kernels_, scratch, key, value, head_dim, kv.keys(block, head_kv),
+                 kv.values(block, head_kv), at);
     }
 }
 
@@ -129,24 +122,35 @@ void Transformer::attend(const Layer& layer) {
 }
 
 void Transformer::attend_tile(const Layer& layer, const Tile& tile) {
+    if (kv_type() == KvType::f16) {
+        attend_tile_as<F16Kv>(layer, tile);
+    } else {
+        attend_tile_as<Q8Kv>(layer, tile);
+    }
+}
+
+template <class Kv>
+void Transformer::attend_tile_as(const Layer& layer, const Tile& tile) {
     const LayerConfig& c = layer.config;
-    const size_t head_dim = c.head_dim, padded = c.head_dim_padded(), n = tile.n;
+    const size_t head_dim = c.head_dim, n_columns = Kv::columns(head_dim), n = tile.n;
     const size_t heads_per_kv = c.n_head / c.n_head_kv;
     const Sequence::View kv = tile.group.sequence->view(layer.index);
     const Scratch& scratch = ws_.scratch[layer.worker.rank];
+    QueryTile queries = {.n = n,
+                         .head_dim = head_dim,
+                         .attn_scale = c.attn_scale,
+                         .scores = scratch.scores,
+                         .scores_stride = ws_.scores_stride};
     size_t row[kMaxQueries];
-    float* q[kMaxQueries];         // [head_dim]
-    float* scores[kMaxQueries];    // [end], then their softmax
-    float* gathered[kMaxQueries];  // [head_dim_padded]
     // A query sees positions [begin, end) and reads them from the block they begin in. Rows stand
     // in the order of their positions, so all three ascend.
-    size_t begin[kMaxQueries] = {}, block[kMaxQueries] = {}, end[kMaxQueries] = {};
+    size_t begin[kMaxQueries] = {}, block[kMaxQueries] = {};
+    size_t* const end = queries.end;
     for (size_t j = 0; j < n; j++) {
         row[j] = layer.pass.order[tile.group.first + (tile.first + j) / heads_per_kv];
         const size_t head = tile.head_kv * heads_per_kv + (tile.first + j) % heads_per_kv;
-        q[j] = ws_.q + row[j] * ws_.q_stride + head * head_dim;
-        scores[j] = scratch.scores + j * ws_.scores_stride;
-        gathered[j] = scratch.gathered + j * padded;
+        queries.q[j] = ws_.q + row[j] * ws_.q_stride + head * head_dim;
+        queries.gathered[j] = scratch.gathered + j * n_columns;
         end[j] = layer.pass.rows[row[j]].position + 1;
         begin[j] = c.window != 0 && end[j] > c.window ? end[j] - c.window : 0;
         block[j] = begin[j] / kKvPositions * kKvPositions;
@@ -157,44 +161,31 @@ void Transformer::attend_tile(const Layer& layer, const Tile& tile) {
         while (block[m - 1] > p) m--;
         return m;
     };
-    const size_t first = block[0], last = end[n - 1];
+    const size_t first = block[0], last = round_up(end[n - 1], kKvPositions);
+    const Kv reader(kernels_, scratch.kv, queries);
 
-    for (size_t p = first; p < last; p += kKvPositions) {
-        float* at[kMaxQueries];
-        for (size_t j = 0; j < n; j++) at[j] = scores[j] + p;
-        kernels_.attention_scores(q, begun(p), kv.keys(p / kKvPositions, tile.head_kv), head_dim,
-                                  c.attn_scale, at);
-    }
+    for (size_t p = first; p < last; p += kKvPositions)
+        reader.score(kv.keys(p / kKvPositions, tile.head_kv), p, begun(p));
     for (size_t j = 0; j < n; j++) {
+        float* const scores = scratch.scores + j * ws_.scores_stride;  // [end], then their softmax
         if (c.attn_softcap != 0)
-            kernels_.softcap(scores[j] + block[j], end[j] - block[j], c.attn_softcap);
+            kernels_.softcap(scores + block[j], end[j] - block[j], c.attn_softcap);
         // What lies before the window weighs nothing, and nothing is what the smallest weight that
-        // softmax can give is rounded to.
-        std::fill(scores[j] + block[j], scores[j] + begin[j], kMinusInfinity);
-        kernels_.softmax(scores[j] + block[j], end[j] - block[j]);
-        std::fill(scores[j] + block[j], scores[j] + begin[j], 0.0f);
+        // softmax can give is rounded to. Nor does what comes after the query.
+        std::fill(scores + block[j], scores + begin[j], kMinusInfinity);
+        kernels_.softmax(scores + block[j], end[j] - block[j]);
+        std::fill(scores + block[j], scores + begin[j], 0.0f);
+        std::fill(scores + end[j], scores + last, 0.0f);
     }
 
-    memset(scratch.gathered, 0, n * padded * sizeof(float));
-    for (size_t p = first; p < last; p += kKvPositions) {
-        const uint16_t* const v = kv.values(p / kKvPositions, tile.head_kv);
-        const float* at[kMaxQueries];
-        for (size_t j = 0; j < n; j++) at[j] = scores[j] + p;
-        const size_t m = begun(p), shared = in_block(end[0], p);
-        kernels_.attention_values(at, m, v, padded, shared, gathered);
-        for (size_t j = 0; j < m; j++) {
-            const size_t own = in_block(end[j], p);
-            if (own == shared) continue;
-            const float* const rest = at[j] + shared;
-            kernels_.attention_values(&rest, 1, v + shared * padded, padded, own - shared,
-                                      &gathered[j]);
-        }
-    }
+    memset(scratch.gathered, 0, n * n_columns * sizeof(float));
+    for (size_t p = first; p < last; p += kKvPositions)
+        reader.gather(kv.values(p / kKvPositions, tile.head_kv), p, begun(p));
     for (size_t j = 0; j < n; j++) {
-        memcpy(q[j], gathered[j], head_dim * sizeof(float));
+        memcpy(queries.q[j], queries.gathered[j], head_dim * sizeof(float));
         if (head_dim % kBlockCols != 0) continue;
         float* const row_q = ws_.q + row[j] * ws_.q_stride;
-        const size_t b = size_t(q[j] - row_q) / kBlockCols;
+        const size_t b = size_t(queries.q[j] - row_q) / kBlockCols;
         kernels_.quantize(row_q, c.n_q(), attn_acts(layer), row[j], b, b + head_dim / kBlockCols);
     }
 }

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "core/kernels.h"
+
 namespace axiom {
 
 struct EngineShape {
@@ -21,6 +23,7 @@ struct EngineShape {
     // How far back from its end a sequence can be returned to (Sequence::return_point). Only layers
     // with a window need memory for it; n_ctx: to anywhere.
     size_t n_return = 0;
+    KvType kv_type = KvType::f16;  // what keys and values are cached as
 };
 
 }  // namespace axiom

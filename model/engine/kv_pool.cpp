@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/engine/kv_format.h"
+
 namespace axiom {
 namespace {
 
@@ -18,10 +20,9 @@ constexpr size_t blocks_touched(size_t n) {
 static_assert(blocks_touched(1) == 1 && blocks_touched(2) == 2);
 static_assert(blocks_touched(kKvPositions + 1) == 2 && blocks_touched(kKvPositions + 2) == 3);
 
-// K as f16 [n_head_kv, head_dim_padded, kKvPositions], then V as f16 [n_head_kv, kKvPositions,
-// head_dim_padded].
-constexpr size_t kv_block_bytes(size_t n_head_kv, size_t head_dim_padded) {
-    return 2 * n_head_kv * kKvPositions * head_dim_padded * sizeof(uint16_t);
+// Keys of every head, then values of every head.
+constexpr size_t kv_block_bytes(size_t n_head_kv, size_t head_bytes) {
+    return 2 * n_head_kv * head_bytes;
 }
 
 constexpr std::string_view kClassNames[KvPool::kMaxClasses] = {"kv", "kv 2", "kv 3", "kv 4"};
@@ -34,7 +35,7 @@ LayerState KvPool::describe(const ModelConfig& config, size_t i_layer) const {
     const LayerConfig& layer = config.layer(owner);
     LayerState state;
     state.n_head_kv = layer.n_head_kv;
-    state.head_dim_padded = layer.head_dim_padded();
+    state.head_bytes = kv_head_bytes(type_, layer.head_dim);
     state.window = layer.window;
     for (size_t i = 0; i < config.n_layer; i++) {
         const LayerConfig& reader = config.layer(i);
@@ -47,7 +48,7 @@ LayerState KvPool::describe(const ModelConfig& config, size_t i_layer) const {
                  : state.window != 0 ? LayerState::Kind::window
                                      : LayerState::Kind::paged;
     for (size_t i = 0; i < owner; i++) state.slot += config.layer(i).kv_layer == i;
-    state.block_class = class_of(kv_block_bytes(state.n_head_kv, state.head_dim_padded));
+    state.block_class = class_of(kv_block_bytes(state.n_head_kv, state.head_bytes));
     return state;
 }
 
@@ -69,6 +70,7 @@ void KvPool::add_class_for(size_t block_bytes) {
 
 void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan& plan) {
     config_ = &config;
+    type_ = shape.kv_type;
     n_ctx_ = shape.n_ctx;
     n_return_ = std::min(shape.n_return, shape.n_ctx);
     n_batch_ = shape.n_batch;
@@ -79,7 +81,7 @@ void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan&
     for (size_t i = 0; i < config.n_layer; i++) {
         const LayerConfig& layer = config.layer(i);
         if (layer.kv_layer == i)
-            add_class_for(kv_block_bytes(layer.n_head_kv, layer.head_dim_padded()));
+            add_class_for(kv_block_bytes(layer.n_head_kv, kv_head_bytes(type_, layer.head_dim)));
     }
     const uint64_t n_all = shape.n_positions == 0 ? uint64_t(n_blocks_) * shape.n_sequences
                                                   : blocks_of(shape.n_positions);
@@ -94,7 +96,7 @@ void KvPool::plan(const ModelConfig& config, const EngineShape& shape, SlabPlan&
     }
 
     plan.add_array("kv_layers", config.n_layer, &layers_);
-    plan.add_class("kv_table", n_slots_ * n_blocks_ * sizeof(uint16_t*), shape.n_sequences,
+    plan.add_class("kv_table", n_slots_ * n_blocks_ * sizeof(uint8_t*), shape.n_sequences,
                    &table_class_);
     for (size_t c = 0; c < n_classes_; c++) {
         plan.add_class(kClassNames[c], classes_[c].block_bytes + Slab::kAlignment, n_blocks[c],
@@ -129,7 +131,7 @@ void KvPool::bind(Slab& slab) {
 
 KvPool::Table KvPool::take_table() {
     void* const table = slab_->allocate(table_class_);
-    if (table != nullptr) memset(table, 0, n_slots_ * n_blocks_ * sizeof(uint16_t*));
+    if (table != nullptr) memset(table, 0, n_slots_ * n_blocks_ * sizeof(uint8_t*));
     return static_cast<Table>(table);
 }
 
@@ -137,29 +139,28 @@ void KvPool::give_back(Table table) {
     slab_->free(table_class_, table);
 }
 
-uint16_t* KvPool::take_block(uint32_t block_class) {
-    uint16_t* const block = static_cast<uint16_t*>(slab_->allocate(classes_[block_class].id));
+uint8_t* KvPool::take_block(uint32_t block_class) {
+    uint8_t* const block = static_cast<uint8_t*>(slab_->allocate(classes_[block_class].id));
     if (block == nullptr) return nullptr;
     memset(block, 0, classes_[block_class].block_bytes);
     n_users(block_class, block) = 1;
     return block;
 }
 
-uint16_t* KvPool::copy_block(uint32_t block_class, const uint16_t* from) {
-    uint16_t* const block = static_cast<uint16_t*>(slab_->allocate(classes_[block_class].id));
+uint8_t* KvPool::copy_block(uint32_t block_class, const uint8_t* from) {
+    uint8_t* const block = static_cast<uint8_t*>(slab_->allocate(classes_[block_class].id));
     if (block == nullptr) return nullptr;
     memcpy(block, from, classes_[block_class].block_bytes);
     n_users(block_class, block) = 1;
     return block;
 }
 
-void KvPool::release_block(uint32_t block_class, uint16_t* block) {
+void KvPool::release_block(uint32_t block_class, uint8_t* block) {
     if (--n_users(block_class, block) == 0) slab_->free(classes_[block_class].id, block);
 }
 
-uint32_t& KvPool::n_users(uint32_t block_class, uint16_t* block) const {
-    return *reinterpret_cast<uint32_t*>(reinterpret_cast<uint8_t*>(block) +
-                                        classes_[block_class].block_bytes);
+uint32_t& KvPool::n_users(uint32_t block_class, uint8_t* block) const {
+    return *reinterpret_cast<uint32_t*>(block + classes_[block_class].block_bytes);
 }
 
 }  // namespace axiom

@@ -33,8 +33,8 @@ struct LayerState {
     uint32_t block_class = 0;
     uint32_t slot = 0;  // row of a sequence's table; a shared layer has that of the other
     size_t n_head_kv = 0;
-    size_t head_dim_padded = 0;
-    size_t window = 0;  // the widest of the layers that read this slot; 0: unlimited
+    size_t head_bytes = 0;  // of the keys of one head in a block, and of its values (kv_format.h)
+    size_t window = 0;      // the widest of the layers that read this slot; 0: unlimited
 };
 
 class KvPool {
@@ -53,6 +53,7 @@ class KvPool {
     // After SlabPlan::create().
     void bind(Slab& slab);
 
+    KvType type() const { return type_; }
     size_t n_ctx() const { return n_ctx_; }
     size_t n_blocks() const { return n_blocks_; }  // of a full sequence, in each slot
     size_t n_slots() const { return n_slots_; }
@@ -64,7 +65,7 @@ class KvPool {
 
   private:
     friend class Sequence;
-    using Table = uint16_t**;  // [n_slots, n_blocks] blocks in position order, or nullptr
+    using Table = uint8_t**;  // [n_slots, n_blocks] blocks in position order, or nullptr
 
     LayerState describe(const ModelConfig& config, size_t i_layer) const;
     // Blocks that one sequence has of a layer at a time, at most.
@@ -72,19 +73,19 @@ class KvPool {
     void add_class_for(size_t block_bytes);
     uint32_t class_of(size_t block_bytes) const;
 
-    // nullptr when all are in use. A new block holds zeros: kernels read lanes past head_dim and
+    // nullptr when all are in use. A new block holds zeros: kernels read columns past head_dim and
     // positions past the sequence, which must not be NaNs.
     Table take_table();
     void give_back(Table table);
-    uint16_t* take_block(uint32_t block_class);
-    uint16_t* copy_block(uint32_t block_class, const uint16_t* from);
-    void share_block(uint32_t block_class, uint16_t* block) { n_users(block_class, block)++; }
-    void release_block(uint32_t block_class, uint16_t* block);
-    bool is_shared(uint32_t block_class, uint16_t* block) const {
+    uint8_t* take_block(uint32_t block_class);
+    uint8_t* copy_block(uint32_t block_class, const uint8_t* from);
+    void share_block(uint32_t block_class, uint8_t* block) { n_users(block_class, block)++; }
+    void release_block(uint32_t block_class, uint8_t* block);
+    bool is_shared(uint32_t block_class, uint8_t* block) const {
         return n_users(block_class, block) > 1;
     }
     // Behind the block's keys and values.
-    uint32_t& n_users(uint32_t block_class, uint16_t* block) const;
+    uint32_t& n_users(uint32_t block_class, uint8_t* block) const;
 
     struct Class {
         size_t block_bytes = 0;
@@ -92,6 +93,7 @@ class KvPool {
     };
     Slab* slab_ = nullptr;
     const ModelConfig* config_ = nullptr;
+    KvType type_ = KvType::f16;
     size_t n_ctx_ = 0, n_batch_ = 0, n_return_ = 0, n_blocks_ = 0, n_slots_ = 0;
     bool has_windows_ = false;
     std::span<LayerState> layers_;  // [n_layer]

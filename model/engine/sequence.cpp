@@ -30,7 +30,7 @@ Sequence& Sequence::operator=(Sequence&& other) noexcept {
 }
 
 Result<Sequence> Sequence::open(KvPool& pool) {
-    uint16_t** const table = pool.take_table();
+    uint8_t** const table = pool.take_table();
     if (table == nullptr) return error(Code::no_memory, "all sequences are in use");
     Sequence sequence;
     sequence.pool_ = &pool;
@@ -47,7 +47,7 @@ Result<Sequence> Sequence::fork() const {
     memcpy(other.table_, table_, n_pointers * sizeof *table_);
     other.length_ = length_;
     other.return_point_ = return_point_;
-    each_slot([&](const LayerState& layer, uint16_t** blocks) {
+    each_slot([&](const LayerState& layer, uint8_t** blocks) {
         for (size_t b = 0; b < pool_->n_blocks(); b++) {
             if (blocks[b] != nullptr) pool_->share_block(layer.block_class, blocks[b]);
         }
@@ -63,7 +63,7 @@ void Sequence::close() {
     table_ = nullptr;
 }
 
-void Sequence::release(const LayerState& layer, uint16_t** blocks, size_t begin, size_t end) {
+void Sequence::release(const LayerState& layer, uint8_t** blocks, size_t begin, size_t end) {
     for (size_t b = begin; b < end; b++) {
         if (blocks[b] != nullptr) pool_->release_block(layer.block_class, blocks[b]);
         blocks[b] = nullptr;
@@ -72,7 +72,7 @@ void Sequence::release(const LayerState& layer, uint16_t** blocks, size_t begin,
 
 void Sequence::truncate(size_t n) {
     AXIOM_CHECK(n <= length_ && (n == 0 || n >= return_point_));
-    each_slot([&](const LayerState& layer, uint16_t** blocks) {
+    each_slot([&](const LayerState& layer, uint8_t** blocks) {
         release(layer, blocks, n == 0 ? 0 : blocks_of(n), pool_->n_blocks());
     });
     length_ = n;
@@ -83,7 +83,7 @@ void Sequence::advance(size_t n) {
     length_ += n;
     if (!pool_->has_windows() || length_ <= return_point_ + pool_->n_return()) return;
     const size_t point = length_ - pool_->n_return();
-    each_slot([&](const LayerState& layer, uint16_t** blocks) {
+    each_slot([&](const LayerState& layer, uint8_t** blocks) {
         if (layer.kind != LayerState::Kind::window) return;
         release(layer, blocks, first_visible(return_point_, layer.window),
                 first_visible(point, layer.window));
@@ -97,12 +97,12 @@ Status Sequence::reserve(size_t n) {
                      uint64_t(pool_->n_ctx()), " allowed");
     }
     bool enough = true;
-    each_slot([&](const LayerState& layer, uint16_t** blocks) {
+    each_slot([&](const LayerState& layer, uint8_t** blocks) {
         for (size_t b = length_ / kKvPositions; enough && b < blocks_of(length_ + n); b++) {
-            uint16_t* const old = blocks[b];
+            uint8_t* const old = blocks[b];
             if (old != nullptr && !pool_->is_shared(layer.block_class, old)) continue;
-            uint16_t* const block = old == nullptr ? pool_->take_block(layer.block_class)
-                                                   : pool_->copy_block(layer.block_class, old);
+            uint8_t* const block = old == nullptr ? pool_->take_block(layer.block_class)
+                                                  : pool_->copy_block(layer.block_class, old);
             enough = block != nullptr;
             if (!enough) return;
             if (old != nullptr) pool_->release_block(layer.block_class, old);

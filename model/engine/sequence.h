@@ -56,23 +56,20 @@ class Sequence {
     // Keys and values as one layer sees them.
     class View {
       public:
-        // [head_dim_padded, kKvPositions] and [kKvPositions, head_dim_padded] of positions
-        // [block * kKvPositions, ...).
-        uint16_t* keys(size_t block, size_t head_kv) const {
-            return blocks_[block] + head_kv * head_size_;
+        // Of one head and positions [block * kKvPositions, ...), as kv_format.h lays them out.
+        uint8_t* keys(size_t block, size_t head_kv) const {
+            return blocks_[block] + head_kv * head_bytes_;
         }
-        uint16_t* values(size_t block, size_t head_kv) const {
-            return blocks_[block] + (n_head_kv_ + head_kv) * head_size_;
+        uint8_t* values(size_t block, size_t head_kv) const {
+            return blocks_[block] + (n_head_kv_ + head_kv) * head_bytes_;
         }
 
       private:
         friend class Sequence;
-        View(uint16_t* const* blocks, const LayerState& layer)
-            : blocks_(blocks),
-              n_head_kv_(layer.n_head_kv),
-              head_size_(layer.head_dim_padded * kKvPositions) {}
-        uint16_t* const* blocks_;
-        size_t n_head_kv_, head_size_;
+        View(uint8_t* const* blocks, const LayerState& layer)
+            : blocks_(blocks), n_head_kv_(layer.n_head_kv), head_bytes_(layer.head_bytes) {}
+        uint8_t* const* blocks_;
+        size_t n_head_kv_, head_bytes_;
     };
     View view(size_t i_layer) const {
         const LayerState& layer = pool_->layers()[i_layer];
@@ -89,10 +86,10 @@ class Sequence {
         }
     }
     // Frees blocks [begin, end) of a slot.
-    void release(const LayerState& layer, uint16_t** blocks, size_t begin, size_t end);
+    void release(const LayerState& layer, uint8_t** blocks, size_t begin, size_t end);
 
     KvPool* pool_ = nullptr;
-    uint16_t** table_ = nullptr;
+    uint8_t** table_ = nullptr;
     size_t length_ = 0;
     size_t return_point_ = 0;
 };

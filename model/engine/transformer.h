@@ -107,6 +107,8 @@ class Transformer {
     void rotate_and_store(const Layer& layer);
     void attend(const Layer& layer);
     void attend_tile(const Layer& layer, const Tile& tile);
+    template <class Kv>  // of kv_format.h
+    void attend_tile_as(const Layer& layer, const Tile& tile);
     void activate(const LayerConfig& config, float* gate, const float* up, size_t n) const;
     void gate(const Layer& layer, Rows rows);
     // What a block adds to the residual stream: its projected rows at once, or all of them when
@@ -140,6 +142,8 @@ class Transformer {
     template <class W, class F>
     static void claim_rows(const PassPolicy& policy, const Worker& worker, size_t n_products,
                            W weights, F do_rows);
+
+    KvType kv_type() const { return ws_.shape().kv_type; }
 
     // Quantized activations in the layout of a pass.
     static QuantizedActs acts(void* memory, size_t n_cols, const PassPolicy& policy) {

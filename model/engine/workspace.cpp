@@ -24,14 +24,14 @@ void Workspace::plan(const ModelConfig& config, const EngineShape& shape, SlabPl
     n_embd_ = config.n_embd;
     n_vocab_ = config.n_vocab;
     size_t n_q = 0, n_kv = 0, n_ff = 0;
-    head_dim_padded_ = 0;
+    kv_columns_ = 0;
     n_expert_ = n_ff_expert_ = 0;
     n_expert_used_ = config.n_expert_used;
     for (const LayerConfig& layer : config.layers) {
         n_q = std::max(n_q, layer.n_q());
         n_kv = std::max(n_kv, layer.n_kv());
         n_ff = std::max<size_t>(n_ff, layer.n_ff);
-        head_dim_padded_ = std::max(head_dim_padded_, layer.head_dim_padded());
+        kv_columns_ = std::max(kv_columns_, kv_columns(shape.kv_type, layer.head_dim));
         n_expert_ = std::max<size_t>(n_expert_, layer.n_expert);
         n_ff_expert_ = std::max<size_t>(n_ff_expert_, layer.n_ff_expert);
     }
@@ -50,14 +50,15 @@ void Workspace::plan(const ModelConfig& config, const EngineShape& shape, SlabPl
     // Sizes stay below 2^63: the configuration's limits are those of model/format/format.h.
     const size_t widest = std::max({embd_stride, q_stride, kv_stride, ff_stride});
     const size_t widest_quantized = std::max({n_embd_, n_q, n_ff});
-    const size_t scratch_floats =
-        kMaxQueries * (scores_stride + head_dim_padded_) + embd_stride + head_dim_padded_;
+    const size_t scratch_floats = kMaxQueries * (scores_stride + kv_columns_) + embd_stride;
     plan.add_objects("activation", shape.n_batch * widest * sizeof(float), kNActivations,
                      activations_);
     plan.add_objects("quantized", quantized_bytes(widest_quantized, shape.n_batch), kNQuantized,
                      quantized_);
     plan.add_array("rope", config.rope.size() * shape.n_batch * 2 * rope_stride, &rope_array_);
-    plan.add_objects("worker", scratch_floats * sizeof(float) + quantized_bytes(n_embd_, 1),
+    plan.add_objects("worker",
+                     scratch_floats * sizeof(float) + quantized_bytes(n_embd_, 1) +
+                         kv_scratch_bytes(shape.kv_type, kv_columns_),
                      shape.n_workers, workers_);
     plan.add_array("logits", shape.n_logit_rows * vocab_stride, &logits_array_);
     plan.add_objects("rows",
@@ -94,10 +95,9 @@ void Workspace::bind() {
         Scratch& s = scratch[i];
         s.scores = static_cast<float*>(workers_[i]);
         s.gathered = s.scores + kMaxQueries * scores_stride;
-        s.normed = s.gathered + kMaxQueries * head_dim_padded_;
+        s.normed = s.gathered + kMaxQueries * kv_columns_;
         s.acts = s.normed + embd_stride;
-        s.halves = reinterpret_cast<uint16_t*>(static_cast<uint8_t*>(s.acts) +
-                                               quantized_bytes(n_embd_, 1));
+        s.kv = static_cast<uint8_t*>(s.acts) + quantized_bytes(n_embd_, 1);
     }
     rows = static_cast<Row*>(row_tables_);
     groups = reinterpret_cast<RowGroup*>(rows + shape_.n_batch);

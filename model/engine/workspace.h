@@ -13,6 +13,7 @@
 #include "core/slab_plan.h"
 #include "core/team.h"
 #include "model/engine/engine_shape.h"
+#include "model/engine/kv_format.h"
 #include "model/engine/pass.h"
 #include "model/format/config.h"
 #include "model/weights/weights.h"
@@ -37,11 +38,11 @@ struct Routes {
 
 // What one worker uses alone.
 struct Scratch {
-    float* scores = nullptr;     // [kMaxQueries, scores_stride]  of attention, by position
-    float* gathered = nullptr;   // [kMaxQueries, head_dim_padded]  what attention gathers
-    float* normed = nullptr;     // [embd_stride]
-    uint16_t* halves = nullptr;  // [head_dim_padded]
-    void* acts = nullptr;        // [1, n_embd] quantized
+    float* scores = nullptr;    // [kMaxQueries, scores_stride]  of attention, by position
+    float* gathered = nullptr;  // [kMaxQueries, kv_columns]  what attention gathers
+    float* normed = nullptr;    // [embd_stride]
+    void* acts = nullptr;       // [1, n_embd] quantized
+    void* kv = nullptr;         // kv_scratch_bytes
 };
 
 class Workspace {
@@ -114,7 +115,7 @@ class Workspace {
     // Places of a batch of n rows at most, each expert's rounded up to a tile.
     size_t n_places(size_t n_rows) const;
 
-    size_t n_embd_ = 0, n_vocab_ = 0, head_dim_padded_ = 0;
+    size_t n_embd_ = 0, n_vocab_ = 0, kv_columns_ = 0;
     size_t n_expert_ = 0, n_expert_used_ = 0, n_ff_expert_ = 0;
     void* activations_[kNActivations] = {};
     void* quantized_[kNQuantized] = {};

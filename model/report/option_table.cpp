@@ -44,6 +44,10 @@ constexpr OptionSpec kTable[] = {
      "cores to compute on; 0 = all (default {})"},
     {{"-b", "--batch-size"}, K::count, &O::n_batch, 1, kMaxBatch, false, kEverywhere, "N",
      "prompt tokens per pass, of all sequences (default {})"},
+    {{"-ctk", "--cache-type-k"}, K::kv_type, &O::cache_type_k, 0, 0, false, kEverywhere, "TYPE",
+     "what keys are cached as: f16, or q8_0, which takes half the memory; like -ctv (default f16)"},
+    {{"-ctv", "--cache-type-v"}, K::kv_type, &O::cache_type_v, 0, 0, false, kEverywhere, "TYPE",
+     "the same for values; like -ctk (default f16)"},
     {{"--temp"}, K::number, &O::temperature, 0, 100, false, kEverywhere, "X",
      "temperature; 0 = always the likeliest token (default {})"},
     {{"--top-k"}, K::count, &O::top_k, 0, format::kMaxVocab, false, kEverywhere, "N",
@@ -297,6 +301,13 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
                 return {};
             }
             return value_error(shown, value, "off, lookup or auto");
+        case OptionKind::kv_type:
+            for (const KvType type : kKvTypes) {
+                if (value != kv_type_name(type)) continue;
+                options->*spec.target.kv_type = type;
+                return {};
+            }
+            return value_error(shown, value, "f16 or q8_0");
         case OptionKind::reading:
             return set_reading(shown, value, options);
         case OptionKind::on_exit:

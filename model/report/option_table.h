@@ -21,6 +21,7 @@ enum class OptionKind : uint8_t {
     path,       // not empty, no control characters
     isa,        // a kernel set's name
     draft,      // off, lookup, auto
+    kv_type,    // f16, q8_0
     reading,    // STREAMS,BYTES
     on_exit,    // shutdown, reboot, halt
     bench,      // key=number pairs
@@ -46,6 +47,7 @@ struct OptionTarget {
     uint64_t Options::*wide = nullptr;
     float Options::*number = nullptr;
     std::string_view Options::*text = nullptr;
+    KvType Options::*kv_type = nullptr;
 
     constexpr OptionTarget() = default;  // those that have no field type of their own
     constexpr OptionTarget(bool Options::*m) : flag(m) {}
@@ -53,6 +55,7 @@ struct OptionTarget {
     constexpr OptionTarget(uint64_t Options::*m) : wide(m) {}
     constexpr OptionTarget(float Options::*m) : number(m) {}
     constexpr OptionTarget(std::string_view Options::*m) : text(m) {}
+    constexpr OptionTarget(KvType Options::*m) : kv_type(m) {}
 };
 
 struct OptionSpec {

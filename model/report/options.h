@@ -52,6 +52,8 @@ struct Options {
     uint32_t n_ctx = 0;        // -c; 0 = the model's, at most 4096, and what memory holds
     uint32_t n_threads = 0;    // -t; 0 = all
     uint32_t n_batch = 128;    // -b, prompt tokens per pass
+    KvType cache_type_k = KvType::f16;  // -ctk; a run wants both alike (check_shape)
+    KvType cache_type_v = KvType::f16;  // -ctv
     float temperature =
         0.0f;  // --temp; 0 = greedy. (llama.cpp's default is 0.8: a benchmark wants one answer)
     uint32_t top_k = 40;          // 0 = off

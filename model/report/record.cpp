@@ -184,6 +184,8 @@ constexpr Field kFields[] = {
     {"n_cpus_started", &R::n_cpus_started},
     {"core_balance", &R::core_balance, 3},
     {"n_ctx", &R::n_ctx},
+    {"type_k", &R::type_k},
+    {"type_v", &R::type_v},
     {"n_prompt", &R::n_prompt, 0, true},
     {"n_gen", &R::n_gen, 0, true},
     {"n_parallel", &R::n_parallel},

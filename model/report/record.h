@@ -55,6 +55,7 @@ struct Record {
     uint64_t model_size = 0;        // bytes of tensors as stored
     uint64_t model_n_params = 0;
     uint32_t n_threads = 0, n_batch = 0, n_ctx = 0;
+    std::string_view type_k, type_v;  // what keys and values are cached as
     uint32_t n_prompt = 0, n_gen = 0;
     std::string_view draft;                   // as --draft takes it
     uint32_t n_drafted = 0, n_accepted = 0;   // of those generated after the first

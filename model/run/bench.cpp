@@ -182,7 +182,7 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
 }  // namespace
 
 Result<uint64_t> bench_context(const Weights& weights, const Options& options) {
-    if (Status s = check_context(weights, options); !s.ok()) return s;
+    if (Status s = check_shape(weights, options); !s.ok()) return s;
     const uint64_t need = most_tokens(options.bench);
     const uint64_t most = options.n_ctx != 0 ? options.n_ctx : weights.config.n_ctx_train;
     if (need <= most) return std::max<uint64_t>(need, options.n_ctx);

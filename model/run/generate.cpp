@@ -55,7 +55,7 @@ class Generation : public RunBase {
 Status Generation::run() {
     const Result<Texts> texts = open_texts(w_);
     if (!texts.ok()) return texts.status();
-    if (Status s = check_context(w_, o_); !s.ok()) return s;
+    if (Status s = check_shape(w_, o_); !s.ok()) return s;
     if (Status s = begin(); !s.ok()) return s;
     const RunRequest asked = request(prompt_bytes(w_, o_));
     const Result<uint64_t> n_ctx =
@@ -185,7 +185,7 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
         if (!kernels.ok()) return kernels.status();
     }
     if (options.bench.wanted) return bench_context(weights, options).status();
-    if (Status s = check_context(weights, options); !s.ok()) return s;
+    if (Status s = check_shape(weights, options); !s.ok()) return s;
     const Result<Texts> texts = open_texts(weights);
     if (!texts.ok() || !options.perplexity.empty()) return texts.status();
     if (!options.prompts.empty()) return check_vocabulary(weights, texts.value());
@@ -202,7 +202,7 @@ Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options,
     if (!options.perplexity.empty())
         return perplexity_memory(weights, options, n_workers, n_text_bytes);
     if (!options.prompts.empty()) return serve_memory(weights, options, n_workers, n_text_bytes);
-    if (Status s = check_context(weights, options); !s.ok()) return s;
+    if (Status s = check_shape(weights, options); !s.ok()) return s;
     const RunRequest asked{weights, options, n_workers, prompt_bytes(weights, options)};
     const uint64_t wanted_ctx = default_context(weights, options);
     // -n past any context means "until it is full": one block then is enough to start.

@@ -84,7 +84,12 @@ uint64_t default_context(const Weights& weights, const Options& options) {
     return std::min<uint64_t>(kDefaultContext, weights.config.n_ctx_train);
 }
 
-Status check_context(const Weights& weights, const Options& options) {
+Status check_shape(const Weights& weights, const Options& options) {
+    if (options.cache_type_k != options.cache_type_v) {
+        return error(Code::bad_option, "option -ctv: found ", kv_type_name(options.cache_type_v),
+                     " where -ctk is ", kv_type_name(options.cache_type_k),
+                     ", allowed the same type for both");
+    }
     if (options.n_ctx <= weights.config.n_ctx_train) return {};
     return error(Code::bad_option, "option -c: found ", options.n_ctx, ", allowed 0..",
                  uint64_t(weights.config.n_ctx_train), " (the context ", weights.file,
@@ -96,6 +101,7 @@ EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx) {
     shape.n_ctx = size_t(n_ctx);
     shape.n_batch = std::max<size_t>(1, std::min<size_t>(request.options.n_batch, shape.n_ctx));
     shape.n_workers = request.n_workers;
+    shape.kv_type = request.options.cache_type_k;
     return shape;
 }
 

@@ -114,8 +114,8 @@ bool fits(const RunRequest& request, const RunNeed& need, const Slab& slab);
 
 // -c, or the model's context, at most kDefaultContext.
 uint64_t default_context(const Weights& weights, const Options& options);
-// -c is no longer than the model was trained for.
-Status check_context(const Weights& weights, const Options& options);
+// -c is no longer than the model was trained for, and -ctk and -ctv are one type.
+Status check_shape(const Weights& weights, const Options& options);
 // What the forward pass works in for one sequence of n_ctx.
 EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx);
 

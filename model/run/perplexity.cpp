@@ -50,7 +50,7 @@ Status Perplexity::run(std::string_view text, double* out) {
     const Result<Texts> texts = open_texts(w_);
     if (!texts.ok()) return texts.status();
     const Tokenizer& tokenizer = texts.value().tokenizer;
-    if (Status s = check_context(w_, o_); !s.ok()) return s;
+    if (Status s = check_shape(w_, o_); !s.ok()) return s;
     if (Status s = begin(); !s.ok()) return s;
     const RunRequest asked = request(text.size());
     const Result<uint64_t> fitting =
@@ -123,7 +123,7 @@ void Perplexity::score(std::span<const float> logits, TokenId next) {
 
 Result<MemoryNeed> perplexity_memory(const Weights& weights, const Options& options,
                                      size_t n_workers, uint64_t n_text_bytes) {
-    if (Status s = check_context(weights, options); !s.ok()) return s;
+    if (Status s = check_shape(weights, options); !s.ok()) return s;
     const uint64_t n_ctx = chunk_tokens(weights, options);
     return memory_between({weights, options, n_workers, n_text_bytes}, perplexity_need, n_ctx,
                           n_ctx);

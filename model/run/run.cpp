@@ -87,6 +87,7 @@ Status RunBase::create(const RunNeed& need) {
     resident_.bind(w_, memory_.layers);
     WeightSource& source = m_.source != nullptr ? *m_.source : resident_;
     transformer_.emplace(w_, source, choice_, memory_.workspace, *m_.team, *m_.loop);
+    r_->type_k = r_->type_v = kv_type_name(need.engine.kv_type);
     r_->n_ctx = uint32_t(need.engine.n_ctx);
     r_->n_batch = uint32_t(need.engine.n_batch);
     r_->n_threads = uint32_t(need.engine.n_workers);

@@ -118,7 +118,7 @@ Status Serving::prepare(uint64_t n_text_bytes) {
     texts_ = open_texts(w_);
     if (!texts_.ok()) return texts_.status();
     if (Status s = check_vocabulary(w_, texts_.value()); !s.ok()) return s;
-    if (Status s = check_context(w_, o_); !s.ok()) return s;
+    if (Status s = check_shape(w_, o_); !s.ok()) return s;
     if (Status s = begin(); !s.ok()) return s;
     RunRequest asked = request(prompt_bytes(w_, o_, n_text_bytes));
     const Result<uint64_t> n_ctx = fit(asked, *m_.slab);
@@ -347,7 +347,7 @@ void Serving::fill_record(uint64_t took_ticks) {
 
 Result<MemoryNeed> serve_memory(const Weights& weights, const Options& options, size_t n_workers,
                                 uint64_t n_text_bytes) {
-    if (Status s = check_context(weights, options); !s.ok()) return s;
+    if (Status s = check_shape(weights, options); !s.ok()) return s;
     RunRequest asked{weights, options, n_workers, prompt_bytes(weights, options, n_text_bytes)};
     const uint64_t wanted_ctx = default_context(weights, options);
     // Any context will do to start where none was asked for: what does not fit it is said, line by

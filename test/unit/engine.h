@@ -96,14 +96,15 @@ class Engine {
         sequence_ = open();
     }
     Engine(const Weights& weights, const Kernels& kernels, size_t n_workers, size_t n_ctx,
-           size_t n_batch)
+           size_t n_batch, KvType kv_type = KvType::f16)
         : Engine(weights, kernels,
                  {.n_ctx = n_ctx,
                   .n_batch = n_batch,
                   .n_logit_rows = n_batch,
                   .n_workers = n_workers,
                   .n_sequences = 1,
-                  .n_return = n_ctx}) {}
+                  .n_return = n_ctx,
+                  .kv_type = kv_type}) {}
     ~Engine() {
         sequence_.close();
         team_.stop();
@@ -147,15 +148,9 @@ class Engine {
         REQUIRE(sequence.ok());
         return std::move(sequence.value());
     }
-    // Objects in use of the slab class with this name.
-    size_t in_use(std::string_view name) const {
-        for (size_t i = 0; i < slab_.n_classes(); i++) {
-            const SlabClassStats stats = slab_.stats(Slab::ClassId(i));
-            if (stats.name == name) return stats.in_use;
-        }
-        FAIL("no class with this name");
-        return 0;
-    }
+    // Of the slab class with this name: objects in use, and the bytes of one.
+    size_t in_use(std::string_view name) const { return class_stats(name).in_use; }
+    size_t object_bytes(std::string_view name) const { return class_stats(name).object_bytes; }
     void set_speeds(std::span<const uint32_t> speeds) { team_.set_speeds(speeds); }
     Slab& slab() { return slab_; }
     KvPool& pool() { return pool_; }
@@ -166,6 +161,15 @@ class Engine {
     Team& team() { return team_; }
 
   private:
+    SlabClassStats class_stats(std::string_view name) const {
+        for (size_t i = 0; i < slab_.n_classes(); i++) {
+            const SlabClassStats stats = slab_.stats(Slab::ClassId(i));
+            if (stats.name == name) return stats;
+        }
+        FAIL("no class with this name");
+        return {};
+    }
+
     AlignedBytes memory_;
     Slab slab_;
     KvPool pool_;

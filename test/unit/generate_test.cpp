@@ -287,6 +287,45 @@ TEST_CASE("without -c the context is what memory holds, as long as the prompt fi
     CHECK(part.logits_hash == whole.logits_hash);
 }
 
+TEST_CASE("-ctk and -ctv choose what a run caches, and its record and its memory say which") {
+    const Model model;
+    const std::vector<std::string_view> common = {
+        "-p", "tell me more, please", "-n", "9", "--ignore-eos", "-c", "64"};
+    const auto with = [&](std::vector<std::string_view> words) {
+        words.insert(words.begin(), common.begin(), common.end());
+        return words;
+    };
+    const auto kv_bytes = [](const Run& run) {
+        for (const json& slab : run.j["slabs"])
+            if (slab["name"] == "kv") return slab["object_bytes"].get<size_t>();
+        return size_t{0};
+    };
+    const Run halves(model, common), bytes(model, with({"-ctk", "q8_0", "-ctv", "q8_0"}));
+    REQUIRE(halves.status.ok());
+    REQUIRE(bytes.status.ok());
+    CHECK(halves.j["type_k"] == "f16");
+    CHECK(halves.j["type_v"] == "f16");
+    CHECK(bytes.j["type_k"] == "q8_0");
+    CHECK(bytes.j["type_v"] == "q8_0");
+    CHECK(halves.record.logits_hash != bytes.record.logits_hash);
+    CHECK(Run(model, with({"-ctk", "f16", "-ctv", "f16"})).record.logits_hash ==
+          halves.record.logits_hash);
+    CHECK(Run(model, with({"-ctk", "q8_0", "-ctv", "q8_0", "-b", "3"})).record.logits_hash ==
+          bytes.record.logits_hash);
+    // 2 heads of 24 columns, 32 as they are cached either way; the alignment is for the count of users.
+    CHECK(kv_bytes(halves) == 2 * 2 * 32 * 32 * 2 + Slab::kAlignment);
+    CHECK(kv_bytes(bytes) == 2 * 2 * 32 * 34 + Slab::kAlignment);
+
+    for (const auto& [k, v] : {std::pair{"q8_0", "f16"}, std::pair{"f16", "q8_0"}}) {
+        const Options options = options_of({"-ctk", k, "-ctv", v});
+        const Status status = memory_needed(model.weights, options, 1).status();
+        CHECK(status.code() == Code::bad_option);
+        CHECK(std::string(status.text()) == std::string("option -ctv: found ") + v +
+                                                " where -ctk is " + k +
+                                                ", allowed the same type for both");
+    }
+}
+
 TEST_CASE("perplexity takes the memory that its plan says and does not depend on batches") {
     const Model model;
     std::string text;

@@ -648,6 +648,157 @@ TEST_CASE(
     }
 }
 
+namespace {
+
+// Cached values of n_cols columns, of random bits, and probabilities of kKvPositions positions.
+struct ValueCase {
+    size_t n_cols;
+    Bytes64 values;
+    std::vector<float> p;
+
+    ValueCase(size_t cols, uint64_t seed)
+        : n_cols(cols), values(cols / kBlockCols * CachedValues::kBlockBytes), p(kKvPositions) {
+        Source source(seed);
+        for (size_t c = 0; c < n_cols; c++) {
+            for (size_t pos = 0; pos < kKvPositions; pos++) {
+                // The extremes come up often, -128 too, which no quantization makes.
+                const uint64_t v = source.next();
+                q(pos, c) = int8_t(v % 5 == 0 ? 127 : v % 5 == 1 ? -128 : int(v >> 8 & 0xff));
+            }
+        }
+        for (size_t b = 0; b < n_cols / kBlockCols; b++) {
+            for (size_t pos = 0; pos < kKvPositions; pos++)
+                set_scale(pos, b, std::fabs(source.uniform()) * 0.05f);
+        }
+        for (float& x : p) x = std::fabs(source.uniform());
+    }
+    uint8_t* block(size_t b) const { return values.data + b * CachedValues::kBlockBytes; }
+    int8_t& q(size_t pos, size_t c) const {
+        uint8_t* const at = block(c / kBlockCols) + CachedValues::q_at(pos, c % kBlockCols);
+        return *reinterpret_cast<int8_t*>(at);
+    }
+    void set_scale(size_t pos, size_t b, float scale) const {
+        const uint16_t half = f32_to_f16(scale);
+        memcpy(block(b) + CachedValues::scale_at(pos), &half, sizeof half);
+    }
+    float scale(size_t pos, size_t b) const {
+        uint16_t half;
+        memcpy(&half, block(b) + CachedValues::scale_at(pos), sizeof half);
+        return f16_to_f32(half);
+    }
+    // The contract of attention_values_q8, of probabilities x, added to out.
+    void add(const std::vector<float>& x, float* out) const {
+        for (size_t b = 0; b < n_cols / kBlockCols; b++) {
+            float w[kKvPositions], most = 0;
+            bool is_nan = false;
+            for (size_t pos = 0; pos < kKvPositions; pos++) {
+                w[pos] = x[pos] * scale(pos, b);
+                is_nan |= std::isnan(w[pos]);
+                most = std::max(most, w[pos]);
+            }
+            if (is_nan || most < 0x1p-100f) continue;
+            for (size_t c = b * kBlockCols; c < (b + 1) * kBlockCols; c++) {
+                int64_t sum = 0;
+                for (size_t pos = 0; pos < kKvPositions; pos++)
+                    sum += int64_t{q(pos, c)} * int64_t(std::nearbyint(w[pos] * (32767 / most)));
+                out[c] += float(sum) * (most / 32767);
+            }
+        }
+    }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "every kernel set's attention over values of 8 bits has the bits of the contract, for any "
+    "number "
+    "of columns and queries") {
+    for (const Kernels* set : usable_sets()) {
+        for (const size_t n_cols : {32u, 64u, 96u, 128u, 256u}) {
+            for (const size_t n_seen : {1u, 2u, 15u, 17u, 31u, 32u}) {
+                const ValueCase values(n_cols, n_cols + n_seen);
+                values.set_scale(0, 0, 65504);
+                values.set_scale(1 % n_seen, 0, 0x1p-24f);  // the smallest subnormal
+                values.set_scale(0, n_cols / kBlockCols - 1, 0);
+                for (size_t n = 1; n <= kMaxQueries; n++) {
+                    INFO(set->name << " columns " << n_cols << " seen " << n_seen << " queries "
+                                   << n);
+                    std::vector<std::vector<float>> p;
+                    std::vector<Odd> gathered;
+                    const float* p_at[kMaxQueries];
+                    float* out_at[kMaxQueries];
+                    for (size_t j = 0; j < n; j++) {
+                        Source source(j + 1);
+                        p.emplace_back(kKvPositions);
+                        // Queries see less and less, and the sixth hardly anything.
+                        for (size_t i = 0; i + j / 4 < n_seen; i++)
+                            p[j][i] = std::fabs(source.uniform()) * (j == 5 ? 0x1p-98f : 1);
+                        gathered.emplace_back(activations(n_cols, 50 + j));
+                    }
+                    for (size_t j = 0; j < n; j++) {
+                        p_at[j] = p[j].data();
+                        out_at[j] = gathered[j].data;
+                    }
+                    set->attention_values_q8(p_at, n, values.values.data, n_cols, out_at);
+                    for (size_t j = 0; j < n; j++) {
+                        std::vector<float> expected = activations(n_cols, 50 + j);
+                        values.add(p[j], expected.data());
+                        INFO("query " << j);
+                        REQUIRE(same_bits(expected.data(), gathered[j].data, n_cols));
+                        REQUIRE(gathered[j].marks_stand());
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("weights of 16 bits are as good as floats beside values of 8") {
+    const ValueCase values(128, 1);
+    std::vector<float> out(128);
+    const float* const p = values.p.data();
+    float* const out_at = out.data();
+    kScalarKernels.attention_values_q8(&p, 1, values.values.data, 128, &out_at);
+    for (size_t c = 0; c < 128; c++) {
+        double exact = 0, magnitude = 0, largest = 0, sum_q = 0;
+        for (size_t pos = 0; pos < kKvPositions; pos++) {
+            const double w = double(values.p[pos]) * double(values.scale(pos, c / kBlockCols));
+            exact += w * values.q(pos, c);
+            magnitude += std::fabs(w * values.q(pos, c));
+            largest = std::max(largest, w);
+            sum_q += std::fabs(double(values.q(pos, c)));
+        }
+        // Half a step for every weight; 1e-6 covers the roundings of floats: of w, of the factor, of
+        // both products of the sum, of the step.
+        REQUIRE(std::fabs(double(out[c]) - exact) <= sum_q * largest / 65534 + 1e-6 * magnitude);
+    }
+}
+
+TEST_CASE("values of 8 bits that nobody sees leave no trace, and a NaN adds nothing") {
+    for (const Kernels* set : usable_sets()) {
+        INFO(set->name);
+        const ValueCase values(64, 3), others(64, 3);
+        std::vector<float> p = values.p;
+        std::fill_n(p.begin(), 9, 0.0f);
+        std::fill_n(p.begin() + 20, 12, 0.0f);
+        for (size_t pos = 0; pos < kKvPositions; pos++) {
+            if (p[pos] != 0) continue;
+            for (size_t c = 0; c < 64; c++) others.q(pos, c) = -127;
+            for (const size_t b : {0u, 1u}) others.set_scale(pos, b, 65504);
+        }
+        const float* p_at = p.data();
+        std::vector<float> with(64), without(64);
+        float *with_at = with.data(), *without_at = without.data();
+        set->attention_values_q8(&p_at, 1, others.values.data, 64, &with_at);
+        set->attention_values_q8(&p_at, 1, values.values.data, 64, &without_at);
+        REQUIRE(same_bits(with.data(), without.data(), 64));
+        // What softmax makes of a NaN among the scores; positions that are not seen stay 0.
+        for (float& x : p) x = x == 0 ? x : NAN;
+        set->attention_values_q8(&p_at, 1, values.values.data, 64, &with_at);
+        REQUIRE(same_bits(with.data(), without.data(), 64));
+    }
+}
+
 TEST_CASE("every kernel set's softmax has the bits of the contract and sums to one") {
     for (const Kernels* set : usable_sets()) {
         for (const size_t n : {1u, 2u, 15u, 16u, 17u, 32u, 33u, 63u, 500u}) {

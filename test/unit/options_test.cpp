@@ -258,6 +258,16 @@ TEST_CASE("a word without a dash is refused") {
     CHECK(contains(failure({"-"}), "found \"-\""));
 }
 
+TEST_CASE("-ctk and -ctv are f16 or q8_0, by the names that llama.cpp has") {
+    CHECK(parse({}).options.cache_type_k == KvType::f16);
+    CHECK(parse({}).options.cache_type_v == KvType::f16);
+    const Options options = parse({"-ctk", "q8_0", "--cache-type-v", "q8_0"}).options;
+    CHECK(options.cache_type_k == KvType::q8_0);
+    CHECK(options.cache_type_v == KvType::q8_0);
+    CHECK(parse({"--cache-type-k", "q8_0", "-ctk", "f16"}).options.cache_type_k == KvType::f16);
+    CHECK(contains(failure({"-ctv", "q4_0"}), "option -ctv: found \"q4_0\", allowed f16 or q8_0"));
+}
+
 TEST_CASE("--draft is off, lookup or auto, --draft-max 1 to 64") {
     CHECK(parse({}).options.draft == Draft::when_it_pays);
     CHECK(parse({}).options.n_draft_max == 8);

@@ -30,13 +30,15 @@ constexpr char kOddHeads[] = "96,3,4,2,200,300";
 // head_dim 32: attention quantizes its own heads.
 constexpr char kWholeHeads[] = "128,2,4,1,160,200";
 
-EngineShape shape_of(size_t n_ctx, size_t n_batch, size_t n_workers, size_t n_sequences) {
+EngineShape shape_of(size_t n_ctx, size_t n_batch, size_t n_workers, size_t n_sequences,
+                     KvType kv_type = KvType::f16) {
     return {.n_ctx = n_ctx,
             .n_batch = n_batch,
             .n_logit_rows = n_batch,
             .n_workers = n_workers,
             .n_sequences = n_sequences + 1,  // the engine's own
-            .n_return = n_ctx};
+            .n_return = n_ctx,
+            .kv_type = kv_type};
 }
 
 uint64_t hash_of(std::span<const float> logits) {
@@ -44,9 +46,8 @@ uint64_t hash_of(std::span<const float> logits) {
 }
 
 // The hash of each position's logits, one sequence alone, one token a pass.
-std::vector<uint64_t> alone(const Model& model, const Tokens& tokens,
-                            const Kernels& kernels = kScalarKernels) {
-    Engine engine(model.weights, kernels, 1, tokens.size(), 1);
+std::vector<uint64_t> alone(const Model& model, const Tokens& tokens, KvType type = KvType::f16) {
+    Engine engine(model.weights, kScalarKernels, 1, tokens.size(), 1, type);
     std::vector<uint64_t> hashes;
     engine.run(tokens, 1, [&](size_t, std::span<const float> l) { hashes.push_back(hash_of(l)); });
     return hashes;
@@ -64,13 +65,14 @@ void on_every_set(Do&& run) {
 }  // namespace
 
 TEST_CASE("rows of three sequences in one batch have the logits each sequence has alone") {
+    const KvType type = GENERATE(KvType::f16, KvType::q8_0);
     for (const char* shape : {kOddHeads, kWholeHeads}) {
         const Model model(shape);
         const std::vector<Tokens> tokens = {some_tokens(70, model.n_vocab(), 1),
                                             some_tokens(41, model.n_vocab(), 2),
                                             some_tokens(33, model.n_vocab(), 3)};
         std::vector<std::vector<uint64_t>> expected;
-        for (const Tokens& t : tokens) expected.push_back(alone(model, t));
+        for (const Tokens& t : tokens) expected.push_back(alone(model, t, type));
 
         // How many tokens of each sequence a pass takes, repeated: prompts beside single tokens,
         // a late beginner, all at once.
@@ -78,10 +80,11 @@ TEST_CASE("rows of three sequences in one batch have the logits each sequence ha
             {{1, 1, 1}}, {{17, 1, 0}, {1, 1, 9}}, {{0, 5, 3}, {33, 1, 1}}, {{70, 41, 33}}};
         on_every_set([&](const Kernels& kernels) {
             for (const size_t n_workers : {1u, 2u, 3u, 4u}) {
-                Engine engine(model.weights, kernels, shape_of(70, 150, n_workers, 3));
+                Engine engine(model.weights, kernels, shape_of(70, 150, n_workers, 3, type));
                 for (size_t i_schedule = 0; i_schedule < schedules.size(); i_schedule++) {
                     const auto& schedule = schedules[i_schedule];
-                    INFO(shape << ", " << n_workers << " workers, schedule " << i_schedule);
+                    INFO(shape << ", " << kv_type_name(type) << ", " << n_workers
+                               << " workers, schedule " << i_schedule);
                     Sequence sequences[3] = {engine.open(), engine.open(), engine.open()};
                     size_t n_checked = 0;
                     for (size_t pass = 0; n_checked < 70 + 41 + 33; pass++) {
@@ -146,19 +149,20 @@ TEST_CASE("only the rows that want logits get them, in the order of the rows") {
 }
 
 TEST_CASE("a sequence that is cut back and fed again has the bits of a straight run") {
+    const KvType type = GENERATE(KvType::f16, KvType::q8_0);
     const Model model(kOddHeads);
     const Tokens straight = some_tokens(70, model.n_vocab(), 1);
     const Tokens detour = some_tokens(70, model.n_vocab(), 2);
     on_every_set([&](const Kernels& kernels) {
-        Engine engine(model.weights, kernels, shape_of(140, 70, 2, 0));
+        Engine engine(model.weights, kernels, shape_of(140, 70, 2, 0, type));
         Sequence& sequence = engine.sequence();
         for (const size_t kept : {0u, 1u, 31u, 32u, 33u, 64u, 69u}) {
-            INFO("cut back to " << kept);
+            INFO(kv_type_name(type) << ", cut back to " << kept);
             const std::span<const TokenId> tokens = straight;
             sequence.truncate(0);
             engine.append(sequence, tokens, 70);
             const uint64_t expected = [&] {
-                Engine one(model.weights, kernels, 1, 70, 1);
+                Engine one(model.weights, kernels, 1, 70, 1, type);
                 one.append(one.sequence(), tokens.first(kept), 1);
                 return one.append(one.sequence(), tokens.subspan(kept), 1);
             }();
@@ -174,21 +178,22 @@ TEST_CASE("a sequence that is cut back and fed again has the bits of a straight 
 }
 
 TEST_CASE("both branches of a fork have the bits of straight runs, and share what they can") {
+    const KvType type = GENERATE(KvType::f16, KvType::q8_0);
     const Model model(kOddHeads);  // 3 layers
     const Tokens a = some_tokens(75, model.n_vocab(), 1),
                  other = some_tokens(75, model.n_vocab(), 2);
     for (const size_t n_common : {1u, 32u, 40u}) {
-        INFO(n_common << " tokens in common");
+        INFO(kv_type_name(type) << ", " << n_common << " tokens in common");
         Tokens b = a;
         std::copy(other.begin() + ptrdiff_t(n_common), other.end(),
                   b.begin() + ptrdiff_t(n_common));
         const auto rest = [&](const Tokens& t) { return std::span(t).subspan(n_common); };
         const auto expected = [&](const Tokens& t) {
-            Engine one(model.weights, kScalarKernels, 1, 75, 75);
+            Engine one(model.weights, kScalarKernels, 1, 75, 75, type);
             one.append(one.sequence(), std::span(t).first(n_common), 75);
             return one.append(one.sequence(), rest(t), 75);
         };
-        Engine engine(model.weights, kScalarKernels, shape_of(75, 75, 2, 1));
+        Engine engine(model.weights, kScalarKernels, shape_of(75, 75, 2, 1, type));
         engine.append(engine.sequence(), std::span(a).first(n_common), 5);
         const size_t n_blocks = 3 * ((n_common + 31) / 32);
         REQUIRE(engine.in_use("kv") == n_blocks);
@@ -312,16 +317,17 @@ void masked_softmax(float* x, size_t n) {
 }  // namespace
 
 TEST_CASE("a windowed sequence has the bits of one that keeps everything and masks it") {
+    const KvType type = GENERATE(KvType::f16, KvType::q8_0);
     for (const char* shape : {kOddHeads, kWholeHeads}) {
         Model model(shape);
         const Tokens tokens = some_tokens(150, model.n_vocab(), 1);
-        Engine everything(model.weights, kScalarKernels, 1, 150, 150);
+        Engine everything(model.weights, kScalarKernels, 1, 150, 150, type);
         const uint64_t unlimited = everything.hash(tokens, 150);
         Kernels masked = kScalarKernels;
         masked.softmax = masked_softmax;
-        Engine reference(model.weights, masked, 1, 150, 150);
+        Engine reference(model.weights, masked, 1, 150, 150, type);
         for (const size_t window : {1u, 31u, 32u, 33u, 50u, 150u}) {
-            INFO(shape << ", window " << window);
+            INFO(shape << ", " << kv_type_name(type) << ", window " << window);
             g_window = window;
             for (LayerConfig& layer : model.layers) layer.window = 0;
             const uint64_t expected = reference.hash(tokens, 150);
@@ -330,7 +336,7 @@ TEST_CASE("a windowed sequence has the bits of one that keeps everything and mas
             on_every_set([&](const Kernels& kernels) {
                 for (const size_t n_return : {0u, 30u}) {
                     const size_t n_workers = n_return == 0 ? 1 : 3;
-                    EngineShape s = shape_of(150, 40, n_workers, 0);
+                    EngineShape s = shape_of(150, 40, n_workers, 0, type);
                     s.n_return = n_return;
                     Engine engine(model.weights, kernels, s);
                     for (const size_t n_at_once : {1u, 7u, 40u}) {
@@ -433,15 +439,16 @@ TEST_CASE("a pool of windows has blocks for the batches it was planned for, to t
 // --- layers that differ
 
 TEST_CASE("layers of other heads, windows, ropes and shared keys give one hash everywhere") {
+    const KvType type = GENERATE(KvType::f16, KvType::q8_0);
     Model model(kOddHeads);  // 4 heads of 24, 2 of them for keys
     std::vector<LayerConfig>& layers = model.layers;
     const Tokens tokens = some_tokens(100, model.n_vocab(), 1);
     const auto hash_everywhere = [&] {
-        Engine reference(model.weights, kScalarKernels, 1, 100, 100);
+        Engine reference(model.weights, kScalarKernels, 1, 100, 100, type);
         const uint64_t expected = reference.hash(tokens, 1);
         on_every_set([&](const Kernels& kernels) {
             for (const size_t n_workers : {1u, 3u}) {
-                Engine engine(model.weights, kernels, n_workers, 100, 100);
+                Engine engine(model.weights, kernels, n_workers, 100, 100, type);
                 for (const size_t n_at_once : {1u, 9u, 100u})
                     REQUIRE(engine.hash(tokens, n_at_once) == expected);
             }
@@ -463,7 +470,7 @@ TEST_CASE("layers of other heads, windows, ropes and shared keys give one hash e
     REQUIRE(std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end());
 
     // Layer 2 has no blocks, layer 1 has blocks of its own size; a shared window is the wider one.
-    EngineShape shape = shape_of(100, 10, 1, 0);
+    EngineShape shape = shape_of(100, 10, 1, 0, type);
     shape.n_return = 0;
     Engine engine(model.weights, kScalarKernels, shape);
     engine.append(engine.sequence(), tokens, 10);
