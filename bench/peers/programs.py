@@ -16,8 +16,9 @@ from workshop import Missing
 RUN_SECONDS = 3600  # no single run takes so long
 
 
-def checked(command, env=None, cwd=None):
-    """Standard output; a failure names the program and the end of what it said."""
+def checked(command, env=None, cwd=None, errors_too=False):
+    """Standard output, with errors_too all output; a failure names the program and the end of what it
+    said."""
     command = [str(c) for c in command]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -28,8 +29,10 @@ def checked(command, env=None, cwd=None):
         raise KeyboardInterrupt
     if done.returncode != 0:
         tail = (done.stderr or done.stdout).strip().splitlines()[-3:]
-        raise Missing(f"{' '.join(command)}: exit status {done.returncode}: " + " | ".join(tail))
-    return done.stdout
+        how = (f"exit status {done.returncode}" if done.returncode > 0 else
+               f"ended by {signal.Signals(-done.returncode).name}")
+        raise Missing(f"{' '.join(command)}: {how}: " + " | ".join(tail))
+    return done.stdout + done.stderr if errors_too else done.stdout
 
 
 def fingerprint(*programs):
@@ -105,7 +108,8 @@ class Llama:
             out = checked([self.batched, "-m", model["gguf"].resolve(), "-c", n_ctx, "-b", 2048, "-ub",
                            512, "-npp", n_prompt, "-ntg", f"{n_gen},{n_gen}", "-npl",
                            test.n_sequences, "-t", n_threads, "-tb", n_threads,
-                           *self.batched_options], env=self.env, cwd=folder)
+                           *self.batched_options], env=self.env, cwd=folder,
+                          errors_too=True)
         speeds = [float(row[7]) for row in batched_rows(out)
                   if row[:3] == [str(n_prompt), str(n_gen), str(test.n_sequences)]]
         if len(speeds) != 2:
