@@ -103,8 +103,9 @@ class Workshop:
         shutil.rmtree(source, ignore_errors=True)
         run(["tar", "-xzf", archive, "-C", self.folder], "tar", self.logs / "tar.log")
         tree = folder.parent
+        fix = pathlib.Path(__file__).with_name("amx_config.h").resolve()
         run([self.cmake(), "-S", tree.parent, "-B", tree, "-DCMAKE_BUILD_TYPE=Release",
-             "-DGGML_NATIVE=ON", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_BUILD_TESTS=OFF",
+             f"-DCMAKE_CXX_FLAGS=-include {fix}", "-DGGML_NATIVE=ON", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_BUILD_TESTS=OFF",
              "-DLLAMA_BUILD_SERVER=OFF"], "cmake", self.logs / "cmake.log")
         run([self.cmake(), "--build", tree, "-j", str(os.cpu_count()), "--target", "llama-bench",
              "llama-batched-bench", "llama-quantize"], "building llama.cpp", self.logs / "build.log")
