@@ -20,16 +20,20 @@ $(BUILD)/axiom-bench-kernels: $(BENCH_KERNELS) $(HOST_ENGINE)
 bench-kernels: $(BUILD)/axiom-bench-kernels ## every kernel, set and shape beside the machine's peaks, ARGS="--help"
 	$(BUILD)/axiom-bench-kernels $(ARGS)
 
-# What is compared, and with whom; the defaults stand in bench/peers.py.
+# What is compared, and with whom; the defaults stand in bench/peers/peers.py.
 PEERS_OPTIONS = $(if $(SHAPES),--shapes '$(SHAPES)') $(if $(FORMATS),--formats '$(FORMATS)') \
                 $(if $(THREADS),--threads '$(THREADS)') $(if $(PP),--pp '$(PP)') \
-                $(if $(TG),--tg '$(TG)') $(if $(ROUNDS),--rounds '$(ROUNDS)') \
+                $(if $(TG),--tg '$(TG)') $(if $(DEPTH),--depth '$(DEPTH)') \
+                $(if $(NPL),--npl '$(NPL)') $(if $(TESTS),--tests '$(TESTS)') \
+                $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(INTO),--into '$(INTO)') \
                 $(if $(LLAMA_BIN),--llama-bin '$(LLAMA_BIN)') $(if $(PEER),--peer '$(PEER)') \
                 $(if $(PEER_ARGS),--peer-args='$(PEER_ARGS)') \
-                $(if $(PEER_NAME),--peer-name '$(PEER_NAME)') $(if $(ONLY_PEER),--only-peer)
+                $(if $(PEER_BATCHED_ARGS),--peer-batched-args='$(PEER_BATCHED_ARGS)') \
+                $(if $(PEER_NAME),--peer-name '$(PEER_NAME)') $(if $(ONLY_PEER),--only-peer) \
+                $(if $(MODELS_ONLY),--models-only)
 
 bench-peers: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels ## AXIOM beside llama.cpp and PEER=llama-bench, taking turns
-	@$(PYTHON) -B bench/peers.py --build $(BUILD) $(PEERS_OPTIONS)
+	@$(PYTHON) -B bench/peers/peers.py --build $(BUILD) $(PEERS_OPTIONS)
 
 bench-drafts: $(BUILD)/axiom-host $(BUILD)/models/default.axm ## what drafts gain on rewrites and prose, MODELS="a.axm b.axm" ROUNDS=3
 	@$(PYTHON) -B bench/drafts.py --build $(BUILD) --models $(or $(MODELS),$(BUILD)/models/default.axm) \

@@ -30,13 +30,16 @@ enum class OnExit : uint32_t { shutdown, reboot, halt };
 
 // --bench: which tests, how often. Defaults are llama-bench's.
 struct BenchPlan {
+    static constexpr uint32_t kMaxSequences = 64;
     bool wanted = false;
     uint32_t n_prompt = 512;  // pp=, tokens of the prompt test; 0 leaves it out
     uint32_t n_gen = 128;     // tg=, single-token passes of the generation test; 0 leaves it out
     uint32_t n_reps = 5;      // reps=, timed repetitions of each test
     uint32_t n_warmup = 1;    // warmup=, repetitions before them
     uint32_t n_depth = 0;     // d=, tokens already in the cache when the generation test begins
-    uint32_t n_threads = 0;   // threads=, the same setting as -t; both always agree
+    uint32_t n_sequences =
+        1;  // npl=, side by side in the generation test: a pass has one token of each
+    uint32_t n_threads = 0;  // threads=, the same setting as -t; both always agree
 };
 
 struct Options {

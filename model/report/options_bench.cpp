@@ -8,7 +8,7 @@ namespace axiom {
 namespace {
 
 constexpr uint32_t kMaxRepetitions = 1000;
-constexpr size_t kNKeys = 6;
+constexpr size_t kNKeys = 7;
 
 struct Key {
     std::string_view name, other_name;
@@ -21,9 +21,11 @@ constexpr Key kKeys[kNKeys] = {
     {"reps", "reps", &BenchPlan::n_reps, 1, kMaxRepetitions},
     {"warmup", "warmup", &BenchPlan::n_warmup, 0, kMaxRepetitions},
     {"d", "depth", &BenchPlan::n_depth, 0, format::kMaxCtx},
+    {"npl", "npl", &BenchPlan::n_sequences, 1, BenchPlan::kMaxSequences},
     {"threads", "threads", &BenchPlan::n_threads, 0, Team::kMaxWorkers},
 };
-constexpr char kAllowedKeys[] = "pp, tg, reps, warmup, d (depth) and threads, as in pp=128 tg=32";
+constexpr char kAllowedKeys[] =
+    "pp, tg, reps, warmup, d (depth), npl and threads, as in pp=128 tg=32";
 
 bool separates(char c) {
     return c == ' ' || c == ',' || c == '\t';

@@ -205,6 +205,7 @@ constexpr Field kFields[] = {
     {"n_positions", &R::n_positions},
     {"test", &R::test},
     {"n_depth", &R::n_depth, 0, true},
+    {"n_sequences", &R::n_sequences},
     {"n_warmup", &R::n_warmup, 0, true},
     {"weight_bytes_per_token", &R::weight_bytes_per_token},
     {"gb_per_s", &R::gb_per_s, 3},

@@ -93,9 +93,10 @@ struct Record {
     double serve_ts = 0;       // generated tokens a second, of the whole run
     uint32_t n_positions = 0;  // of keys and values, of all sequences
     // --bench (model/run/bench.h): one test, its repetitions
-    std::string_view test;  // "pp128", "tg32", "tg32 @ d512"
+    std::string_view test;  // "pp128", "tg32", "tg32 @ d512", "tg32 x8 @ d512"
     uint32_t n_depth = 0, n_warmup = 0;
-    uint32_t n_test_tokens = 0;                 // of one repetition
+    uint32_t n_sequences = 0;    // side by side; n_prompt, n_gen and n_depth are of each
+    uint32_t n_test_tokens = 0;  // of one repetition, all sequences together
     std::span<const uint64_t> test_samples_ns;  // one per repetition
     uint64_t weight_bytes_per_token = 0;        // what a pass of one token reads
     double gb_per_s = 0, gmac_per_s = 0;

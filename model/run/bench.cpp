@@ -10,17 +10,28 @@
 namespace axiom {
 namespace {
 
-// Tokens of the longest input, the depth included.
-uint64_t most_tokens(const BenchPlan& plan) {
-    const uint64_t of_gen = plan.n_gen != 0 ? uint64_t{plan.n_depth} + plan.n_gen : 0;
-    return std::max<uint64_t>(plan.n_prompt, of_gen);
-}
-
 struct Test {
     std::string_view name;
-    size_t n_depth, n_tokens;
-    bool one_by_one;  // one token a pass, with logits each time
+    size_t n_depth, n_tokens;  // of each sequence
+    size_t n_sequences;
+    bool one_by_one;  // one token of each sequence a pass, with logits each time
+
+    size_t n_positions() const { return n_depth + n_tokens; }
 };
+
+Test prompt_test(const BenchPlan& plan, std::string_view name = {}) {
+    return {name, 0, plan.n_prompt, 1, false};
+}
+// Of no tokens: of no sequences either.
+Test generation_test(const BenchPlan& plan, std::string_view name = {}) {
+    if (plan.n_gen == 0) return {name, 0, 0, 0, true};
+    return {name, plan.n_depth, plan.n_gen, plan.n_sequences, true};
+}
+
+// Positions of the longest sequence, the depth included.
+uint64_t most_positions(const BenchPlan& plan) {
+    return std::max(prompt_test(plan).n_positions(), generation_test(plan).n_positions());
+}
 
 // Forward passes in one repetition of the longer test.
 uint64_t most_passes(const BenchPlan& plan, uint64_t n_batch) {
@@ -30,9 +41,15 @@ uint64_t most_passes(const BenchPlan& plan, uint64_t n_batch) {
 RunNeed bench_need(const RunRequest& request, uint64_t n_ctx) {
     const BenchPlan& plan = request.options.bench;
     RunNeed need;
+    const Test generation = generation_test(plan);
     need.engine = engine_shape(request, n_ctx);
-    need.n_prompt_tokens = most_tokens(plan);
-    need.n_passes = most_passes(plan, need.engine.n_batch);
+    EngineShape& engine = need.engine;
+    need.n_passes = most_passes(plan, engine.n_batch);
+    engine.n_sequences = engine.n_logit_rows = std::max<size_t>(1, generation.n_sequences);
+    engine.n_batch = std::max(engine.n_batch, engine.n_sequences);
+    engine.n_return = generation.n_tokens;
+    need.n_prompt_tokens = std::max<uint64_t>(
+        plan.n_prompt, uint64_t{generation.n_sequences} * generation.n_positions());
     need.n_repetitions = plan.n_reps;
     return need;
 }
@@ -49,13 +66,34 @@ class Bench : public RunBase {
     Status prepare();
     Status run_test(const Test& test);
     Status repeat(const Test& test, uint64_t* took_ticks);
-    Status feed(std::span<const TokenId> tokens, bool one_by_one, bool logits, PassStats* stats);
+    // The i-th sequence's tokens: a stretch of their own.
+    std::span<const TokenId> tokens_of(const Test& test, size_t i) const {
+        return std::span<const TokenId>(memory_.prompt)
+            .subspan(i * test.n_positions(), test.n_positions());
+    }
+    // The i-th sequence has the n_depth tokens before the test's own: read once, then cut back to.
+    Status go_to_depth(const Test& test, size_t i);
+    // `logits`: of the last token.
+    Status read(Sequence& sequence, std::span<const TokenId> tokens, bool logits, PassStats* stats);
+    Status generate(const Test& test, PassStats* stats);
+    // One pass; `stats` may be null.
+    template <class F>
+    static Status timed(PassStats* stats, F forward) {
+        const uint64_t begin = ticks_now();
+        const Status status = forward(stats != nullptr ? stats->begin() : PassTimes{});
+        if (status.ok() && stats != nullptr) stats->end(ticks_now() - begin);
+        return status;
+    }
+    std::span<Sequence> sequences() {
+        return std::span(sequences_).first(memory_.workspace.shape().n_sequences);
+    }
     void fill_record(const Test& test, size_t n_done, const Status& outcome);
 
     RecordSink done_;
     void* done_context_;
-    Sequence sequence_;
-    PassStats stats_;  // of the last repetition
+    Sequence sequences_[BenchPlan::kMaxSequences];
+    bool has_depth_[BenchPlan::kMaxSequences] = {};  // of this test
+    PassStats stats_;                                // of the last repetition
 };
 
 Status Bench::prepare() {
@@ -64,9 +102,11 @@ Status Bench::prepare() {
     if (Status s = begin(); !s.ok()) return s;
     if (Status s = create(bench_need(request(0), n_ctx.value())); !s.ok()) return s;
     stats_ = PassStats(memory_.pass_ticks, w_.config.n_layer);
-    Result<Sequence> sequence = Sequence::open(memory_.pool);
-    if (!sequence.ok()) return sequence.status();
-    sequence_ = std::move(sequence.value());
+    for (Sequence& sequence : sequences()) {
+        Result<Sequence> opened = Sequence::open(memory_.pool);
+        if (!opened.ok()) return opened.status();
+        sequence = std::move(opened.value());
+    }
     // Any fixed ids would do: a linear congruential sequence (Numerical Recipes' constants).
     uint32_t x = 1;
     for (TokenId& id : memory_.prompt) {
@@ -83,16 +123,20 @@ Status Bench::run() {
     const BenchPlan& plan = o_.bench;
     if (plan.n_prompt != 0) {
         const Text<16> name("pp", plan.n_prompt);
-        if (Status s = run_test({name, 0, plan.n_prompt, false}); !s.ok()) return s;
+        if (Status s = run_test(prompt_test(plan, name)); !s.ok()) return s;
     }
     if (plan.n_gen == 0) return {};
-    Text<32> name("tg", plan.n_gen);
-    if (plan.n_depth != 0) name = Text<32>("tg", plan.n_gen, " @ d", plan.n_depth);
-    return run_test({name, plan.n_depth, plan.n_gen, true});
+    Text<16> side_by_side, depth;
+    if (plan.n_sequences != 1) side_by_side = Text<16>(" x", plan.n_sequences);
+    if (plan.n_depth != 0) depth = Text<16>(" @ d", plan.n_depth);
+    const Text<48> name("tg", plan.n_gen, side_by_side, depth);
+    return run_test(generation_test(plan, name));
 }
 
 Status Bench::run_test(const Test& test) {
     const BenchPlan& plan = o_.bench;
+    for (Sequence& sequence : sequences()) sequence.truncate(0);
+    for (bool& has_depth : has_depth_) has_depth = false;
     size_t n_done = 0;
     Status status;
     for (size_t i = 0; i < size_t{plan.n_warmup} + plan.n_reps; i++) {
@@ -115,29 +159,50 @@ Status Bench::run_test(const Test& test) {
 }
 
 Status Bench::repeat(const Test& test, uint64_t* took_ticks) {
-    const std::span<const TokenId> tokens = memory_.prompt;
-    sequence_.truncate(0);
-    if (Status s = feed(tokens.first(test.n_depth), false, false, nullptr); !s.ok()) return s;
+    for (size_t i = 0; i < test.n_sequences; i++) {
+        if (Status s = go_to_depth(test, i); !s.ok()) return s;
+    }
     stats_.clear();
     const uint64_t begin = ticks_now();
-    const Status status =
-        feed(tokens.subspan(test.n_depth, test.n_tokens), test.one_by_one, true, &stats_);
+    const Status status = test.one_by_one ? generate(test, &stats_)
+                                          : read(sequences_[0], tokens_of(test, 0), true, &stats_);
     *took_ticks = ticks_now() - begin;
     return status;
 }
 
-// `logits`: of the last token, and one by one of all.
-Status Bench::feed(std::span<const TokenId> tokens, bool one_by_one, bool logits,
+Status Bench::go_to_depth(const Test& test, size_t i) {
+    Sequence& sequence = sequences_[i];
+    const bool was_there = has_depth_[i] && sequence.return_point() <= test.n_depth;
+    sequence.truncate(was_there ? test.n_depth : 0);
+    if (was_there) return {};
+    if (Status s = read(sequence, tokens_of(test, i).first(test.n_depth), false, nullptr); !s.ok())
+        return s;
+    has_depth_[i] = true;
+    return {};
+}
+
+Status Bench::read(Sequence& sequence, std::span<const TokenId> tokens, bool logits,
                    PassStats* stats) {
-    const size_t n_batch = one_by_one ? 1 : memory_.workspace.shape().n_batch;
+    const size_t n_batch = std::min<size_t>(o_.n_batch, memory_.workspace.shape().n_batch);
     for (size_t at = 0; at < tokens.size(); at += n_batch) {
         const size_t n = std::min(n_batch, tokens.size() - at);
-        const bool wanted = logits && (one_by_one || at + n == tokens.size());
-        const uint64_t begin = ticks_now();
-        const PassTimes times = stats != nullptr ? stats->begin() : PassTimes{};
-        if (Status s = transformer().feed(sequence_, tokens.subspan(at, n), wanted, times); !s.ok())
-            return s;
-        if (stats != nullptr) stats->end(ticks_now() - begin);
+        const bool wanted = logits && at + n == tokens.size();
+        const Status status = timed(stats, [&](const PassTimes& times) {
+            return transformer().feed(sequence, tokens.subspan(at, n), wanted, times);
+        });
+        if (!status.ok()) return status;
+    }
+    return {};
+}
+
+Status Bench::generate(const Test& test, PassStats* stats) {
+    const std::span<Row> rows(memory_.workspace.rows, test.n_sequences);
+    for (size_t at = test.n_depth; at < test.n_positions(); at++) {
+        for (size_t i = 0; i < rows.size(); i++)
+            rows[i] = {&sequences_[i], at, tokens_of(test, i)[at], true};
+        const Status status = timed(
+            stats, [&](const PassTimes& times) { return transformer().forward(rows, times); });
+        if (!status.ok()) return status;
     }
     return {};
 }
@@ -148,7 +213,8 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
     r.n_depth = uint32_t(test.n_depth);
     r.n_prompt = test.one_by_one ? 0 : uint32_t(test.n_tokens);
     r.n_gen = test.one_by_one ? uint32_t(test.n_tokens) : 0;
-    r.n_test_tokens = uint32_t(test.n_tokens);
+    r.n_sequences = uint32_t(test.n_sequences);
+    r.n_test_tokens = uint32_t(test.n_tokens * test.n_sequences);
     r.logits_hash = 0;
     r.layer = r.boundary = r.stall = {};
     r.boundary_share = r.stall_share = r.gb_per_s = r.gmac_per_s = 0;
@@ -165,7 +231,7 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
     if (n_done == 0) return;
     const uint64_t output_macs = uint64_t(w_.output.n_rows) * w_.output.n_cols;
     const uint64_t macs = test.one_by_one
-                              ? w_.macs_per_token() * test.n_tokens
+                              ? w_.macs_per_token() * r.n_test_tokens
                               : (w_.macs_per_token() - output_macs) * test.n_tokens + output_macs;
     r.gmac_per_s = double(macs) * double(n_done) / seconds * 1e-9;
     if (test.one_by_one) {
@@ -174,8 +240,12 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
     }
     if (!outcome.ok()) return;  // the last repetition was cut short
 
-    const std::span<const float> logits = memory_.workspace.logits_row(0);
-    r.logits_hash = Xxh64::of(logits.data(), logits.size_bytes());
+    Xxh64 hash;
+    for (size_t i = 0; i < test.n_sequences; i++) {
+        const std::span<const float> logits = memory_.workspace.logits_row(i);
+        hash.update(logits.data(), logits.size_bytes());
+    }
+    r.logits_hash = hash.digest();
     stats_.fill_layers(m_.clock, last_ticks, r_);
 }
 
@@ -183,7 +253,7 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
 
 Result<uint64_t> bench_context(const Weights& weights, const Options& options) {
     if (Status s = check_shape(weights, options); !s.ok()) return s;
-    const uint64_t need = most_tokens(options.bench);
+    const uint64_t need = most_positions(options.bench);
     const uint64_t most = options.n_ctx != 0 ? options.n_ctx : weights.config.n_ctx_train;
     if (need <= most) return std::max<uint64_t>(need, options.n_ctx);
     return error(Code::bad_option, "option --bench: found tests of ", need,

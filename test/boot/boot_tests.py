@@ -225,7 +225,7 @@ def interrupted(suite):
 
 def benches(suite):
     """--bench on a model without a vocabulary: the tests' records, with axiom-host's hashes."""
-    plan = "pp=70 tg=5 d=9 reps=2 warmup=1"
+    plan = "pp=70 tg=5 d=9 npl=3 reps=2 warmup=1"
 
     def run(results, name):
         model = suite.folder / "files" / "no-vocabulary.axm"
@@ -245,7 +245,7 @@ def benches(suite):
         host = subprocess.run(command, check=True, capture_output=True, timeout=120)
         expected = [json.loads(line) for line in host.stdout.splitlines()]
         failure = judge.judge_run(outcome, None)
-        for field in ("test", "n_prompt", "n_gen", "n_depth", "n_warmup", "logits_hash"):
+        for field in ("test", "n_prompt", "n_gen", "n_depth", "n_sequences", "n_warmup", "logits_hash"):
             found = [r.get(field) for r in outcome.records]
             allowed = [r[field] for r in expected]
             if failure is None and found != allowed:

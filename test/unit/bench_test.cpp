@@ -129,6 +129,71 @@ TEST_CASE("a depth is as if its tokens had been generated before") {
     CHECK(prompt.records[0]["logits_hash"] == whole.records[0]["logits_hash"]);
 }
 
+TEST_CASE("a depth that is read once and cut back to gives every repetition the same logits") {
+    SyntheticModel model(kShape);
+    for (const uint32_t window : {0u, 1u, 33u}) {
+        for (LayerConfig& layer : model.layers) layer.window = window;
+        std::vector<json> hashes;
+        for (const std::string_view plan :
+             {"pp=0 tg=7 d=90 npl=2 reps=1 warmup=0", "pp=0 tg=7 d=90 npl=2 reps=3 warmup=1"}) {
+            const Options options = options_of({"--bench", plan, "--isa", "scalar", "--quiet"});
+            TestMachine m(bench_memory(model.weights, options, 1).value().least);
+            Record record;
+            const auto keep = [](void* to, const Record& r) {
+                static_cast<std::vector<json>*>(to)->push_back(r.logits_hash);
+            };
+            REQUIRE(bench(m.machine, model.weights, options, &record, keep, &hashes).ok());
+        }
+        INFO("window " << window);
+        CHECK((hashes.size() == 2 && hashes[0] == hashes[1]));
+        CHECK(hashes.at(0) != 0);
+    }
+}
+
+TEST_CASE("sequences side by side have the logits that each has alone") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q8);
+    const Weights weights = Weights::open("test.axm", file.span()).value();
+    constexpr size_t kSequences = 3, kDepth = 37, kGen = 4, kEach = kDepth + kGen;
+    // Each sequence is a stretch of the bench's ids, which depend on nothing else.
+    std::vector<TokenId> ids(kSequences * kEach);
+    uint32_t x = 1;
+    for (TokenId& id : ids) {
+        x = x * 1664525u + 1013904223u;
+        id = TokenId((x >> 8) % weights.config.n_vocab);
+    }
+    Engine engine(weights, kScalarKernels, 1, kEach, kEach);
+    Xxh64 last_logits;
+    for (size_t i = 0; i < kSequences; i++) {
+        engine.sequence().truncate(0);
+        engine.run(std::span(ids).subspan(i * kEach, kEach), 1,
+                   [&](size_t position, std::span<const float> logits) {
+                       if (position == kEach - 1)
+                           last_logits.update(logits.data(), logits.size_bytes());
+                   });
+    }
+    Options in_twos;
+    in_twos.n_batch = 2;  // prompts are read so; a pass of one token each has three rows
+    for (const Options& options : {Options(), in_twos}) {
+        const Tests tests(file, "pp=20 tg=4 d=37 npl=3 reps=2", options);
+        INFO(tests.status.text());
+        REQUIRE(tests.records.size() == 2);
+        const json &pp = tests.records[0], &tg = tests.records[1];
+        CHECK(tg["logits_hash"] ==
+              std::string(Text<16>(HexDigits{last_logits.digest(), 16}).view()));
+        CHECK(tg["test"] == "tg4 x3 @ d37");
+        CHECK((tg["n_gen"] == 4 && tg["n_depth"] == 37 && tg["n_sequences"] == 3));
+        CHECK(tg["layer_n"] == 4 * 3);  // passes and layers: all sequences share them
+        for (size_t i = 0; i < 2; i++) {
+            const double ns = tg["samples_ns"][i];
+            CHECK(tg["samples_ts"][i].get<double>() == Approx(3 * 4 * 1e9 / ns));
+        }
+        CHECK((pp["test"] == "pp20" && pp["n_sequences"] == 1));
+        CHECK(pp["layer_n"] == 3 * (options.n_batch == 2 ? 10 : 1));
+        CHECK(pp["logits_hash"] == Tests(file, "pp=20 tg=0 reps=1").records.at(0)["logits_hash"]);
+    }
+    CHECK(Tests(file, "pp=0 tg=4 npl=2").records.at(0)["test"] == "tg4 x2");
+}
+
 TEST_CASE("an interrupted bench keeps the repetitions that finished") {
     const AlignedBytes file = synthetic_model(kShape, StoredType::q4);
     // Three layers a pass: pp8 is one pass, so the 4th repetition of pp8 is cut at its 2nd layer.
@@ -144,15 +209,18 @@ TEST_CASE("an interrupted bench keeps the repetitions that finished") {
 TEST_CASE("a bench takes the memory that its plan says, to the byte") {
     const AlignedBytes file = synthetic_model(kShape, StoredType::q4);
     const Weights weights = Weights::open("test.axm", file.span()).value();
-    const Options options = options_of({"--bench", "pp=40 tg=9 reps=2 d=5", "--quiet"});
-    const uint64_t need = bench_memory(weights, options, 1).value().least;
     const auto ignore = [](void*, const Record&) {};
-    Record record;
-    TestMachine enough(need), less(need - 1);
-    CHECK(bench(enough.machine, weights, options, &record, ignore, nullptr).ok());
-    CHECK(bench(less.machine, weights, options, &record, ignore, nullptr).code() ==
-          Code::no_memory);
-    CHECK(record.status() == "error");
+    for (const std::string_view plan :
+         {"pp=40 tg=9 reps=2 d=5", "pp=40 tg=9 reps=2 d=5 npl=7", "pp=0 tg=1 npl=64"}) {
+        const Options options = options_of({"--bench", plan, "--quiet"});
+        const uint64_t need = bench_memory(weights, options, 1).value().least;
+        Record record;
+        TestMachine enough(need), less(need - 1);
+        CHECK(bench(enough.machine, weights, options, &record, ignore, nullptr).ok());
+        CHECK(bench(less.machine, weights, options, &record, ignore, nullptr).code() ==
+              Code::no_memory);
+        CHECK(record.status() == "error");
+    }
 }
 
 TEST_CASE("a bench's rates are its multiply-adds and bytes over its samples") {
@@ -173,6 +241,11 @@ TEST_CASE("a bench's rates are its multiply-adds and bytes over its samples") {
     CHECK(tg["gb_per_s"].get<double>() == Approx(bytes * 18e-9 / seconds(tg)).margin(6e-4));
     CHECK(pp["gmac_per_s"].get<double>() ==
           Approx(((macs - output) * 20 + output) * 3e-9 / seconds(pp)).margin(6e-4));
+    // Five sequences' tokens share the weights that a pass reads.
+    const json batch = Tests(file, "pp=0 tg=6 npl=5 reps=3 warmup=0").records.at(0);
+    CHECK(batch["gmac_per_s"].get<double>() ==
+          Approx(macs * 5 * 18e-9 / seconds(batch)).margin(6e-4));
+    CHECK(batch["gb_per_s"].get<double>() == Approx(bytes * 18e-9 / seconds(batch)).margin(6e-4));
 }
 
 TEST_CASE("a bench longer than the context is refused with both lengths") {

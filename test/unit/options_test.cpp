@@ -339,16 +339,19 @@ TEST_CASE("--bench has llama-bench's defaults and takes its keys in any order") 
         CHECK(plan.wanted);
         CHECK((plan.n_prompt == 512 && plan.n_gen == 128 && plan.n_reps == 5));
         CHECK((plan.n_warmup == 1 && plan.n_depth == 0 && plan.n_threads == 0));
+        CHECK(plan.n_sequences == 1);
     }
-    for (const std::string_view text : {"pp=128 tg=32 reps=7 warmup=2 threads=3 d=64",
-                                        "depth=64,threads=3,warmup=2,tg=32,pp=128,reps=7",
-                                        "  tg=32, reps=7 ,d=64\twarmup=2 pp=128  threads=3 "}) {
+    for (const std::string_view text :
+         {"pp=128 tg=32 reps=7 warmup=2 threads=3 d=64 npl=8",
+          "depth=64,threads=3,npl=8,warmup=2,tg=32,pp=128,reps=7",
+          "  tg=32, reps=7 ,npl=8,d=64\twarmup=2 pp=128  threads=3 "}) {
         INFO(text);
         const Parsed p = parse({"--bench", text});
         REQUIRE(p.status.ok());
         const BenchPlan& plan = p.options.bench;
         CHECK((plan.n_prompt == 128 && plan.n_gen == 32 && plan.n_reps == 7));
         CHECK((plan.n_warmup == 2 && plan.n_depth == 64 && plan.n_threads == 3));
+        CHECK(plan.n_sequences == 8);
         CHECK(p.options.n_threads == 3);
     }
     CHECK(parse({"--bench=pp=0,tg=4"}).options.bench.n_prompt == 0);
@@ -369,7 +372,9 @@ TEST_CASE("--bench refuses what it does not know by key, found and allowed") {
         {"reps=0", {"reps", "\"0\"", "1 to 1000"}},
         {"warmup=1001", {"warmup", "0 to 1000"}},
         {"threads=257", {"threads", "0 to 256"}},
-        {"ngl=3", {"ngl=3", "pp, tg, reps, warmup, d (depth) and threads"}},
+        {"npl=0", {"npl", "\"0\"", "1 to 64"}},
+        {"npl=65", {"npl", "\"65\"", "1 to 64"}},
+        {"ngl=3", {"ngl=3", "pp, tg, reps, warmup, d (depth), npl and threads"}},
         {"=3", {"\"=3\""}},
         {"pp=1;tg=2", {"pp", "\"1;tg=2\""}},
         {"pp=1 pp=1", {"pp", "each key once"}},

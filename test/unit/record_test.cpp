@@ -182,8 +182,9 @@ TEST_CASE(
     const json j = json_of(run.r);
     for (const auto& [name, value] : j.items()) {
         INFO(name);
-        const bool of_bench = name == "test" || name == "weight_bytes_per_token" ||
-                              name == "gb_per_s" || name == "gmac_per_s";
+        const bool of_bench = name == "test" || name == "n_sequences" ||
+                              name == "weight_bytes_per_token" || name == "gb_per_s" ||
+                              name == "gmac_per_s";
         const bool of_prompts =
             name == "n_parallel" || name == "n_prompts" || name == "n_ok" || name == "n_failed" ||
             name == "n_cancelled" || name == "n_interrupted" || name == "n_shared" ||

@@ -19,7 +19,7 @@ SHAPES = {
     "smollm2-135m": dict(n_embd=576, n_layer=30, n_head=9, n_head_kv=3, n_ff=1536, n_vocab=49152,
                          tied=True, n_ctx=8192),
     "tinyllama-1.1b": dict(n_embd=2048, n_layer=22, n_head=32, n_head_kv=4, n_ff=5632,
-                           n_vocab=32000, tied=False, n_ctx=2048),
+                           n_vocab=32000, tied=False, n_ctx=16384),
 }
 FORMATS = ("Q4_0", "Q4_1", "Q8_0", "Q4_K_M")
 
@@ -83,10 +83,10 @@ class Workshop:
         return own
 
     def llama_bin(self):
-        """The folder of llama-bench and llama-quantize, built if need be."""
+        """The folder of llama-bench, llama-batched-bench and llama-quantize, built if need be."""
         source = self.folder / f"{PACKAGE}-{VERSION}"
         folder = source / "vendor" / "llama.cpp" / "build" / "bin"
-        if (folder / "built").exists():
+        if (folder / "built").exists() and (folder / "llama-batched-bench").exists():
             return folder
         archive = self.folder / f"{PACKAGE}-{VERSION}.tar.gz"
         if not archive.exists():
@@ -103,11 +103,12 @@ class Workshop:
         shutil.rmtree(source, ignore_errors=True)
         run(["tar", "-xzf", archive, "-C", self.folder], "tar", self.logs / "tar.log")
         tree = folder.parent
+        fix = pathlib.Path(__file__).with_name("amx_config.h").resolve()
         run([self.cmake(), "-S", tree.parent, "-B", tree, "-DCMAKE_BUILD_TYPE=Release",
-             "-DGGML_NATIVE=ON", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_BUILD_TESTS=OFF",
+             f"-DCMAKE_CXX_FLAGS=-include {fix}", "-DGGML_NATIVE=ON", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_BUILD_TESTS=OFF",
              "-DLLAMA_BUILD_SERVER=OFF"], "cmake", self.logs / "cmake.log")
         run([self.cmake(), "--build", tree, "-j", str(os.cpu_count()), "--target", "llama-bench",
-             "llama-quantize"], "building llama.cpp", self.logs / "build.log")
+             "llama-batched-bench", "llama-quantize"], "building llama.cpp", self.logs / "build.log")
         (folder / "built").touch()
         return folder
 
@@ -117,6 +118,7 @@ class Workshop:
         """(gguf, axm, facts of the gguf), made if need be."""
         models = self.folder / "models"
         models.mkdir(exist_ok=True)
+        self.drop_others(models, shape_name)
         gguf = models / f"{shape_name}-{format_name}.gguf"
         if not gguf.exists():
             source = self.source(shape_name)
@@ -127,19 +129,28 @@ class Workshop:
             os.replace(temporary, gguf)
         facts = gguf.with_suffix(".json")
         if not facts.exists():
-            script = pathlib.Path(__file__).with_name("peers_model.py")
+            script = pathlib.Path(__file__).with_name("random_model.py")
             done = subprocess.run([self.python(), "-B", script, "info", gguf], check=True,
                                   stdout=subprocess.PIPE, text=True)
             facts.write_text(done.stdout)
         return gguf, self.packed(gguf), json.loads(facts.read_text())
 
+    def drop_others(self, models, shape_name):
+        """Files that were made of the shape before its numbers changed."""
+        stamp, numbers = models / f"{shape_name}.shape", json.dumps(SHAPES[shape_name])
+        if stamp.exists() and stamp.read_text() == numbers:
+            return
+        for path in models.glob(f"{shape_name}-*"):
+            path.unlink()
+        stamp.write_text(numbers)
+
     def source(self, shape_name):
         path = self.folder / "models" / f"{shape_name}-F16.gguf"
         if not path.exists():
             say(f"peers: random F16 weights of {shape_name}")
-            script = pathlib.Path(__file__).with_name("peers_model.py")
+            script = pathlib.Path(__file__).with_name("random_model.py")
             shape = json.dumps({"name": shape_name, **SHAPES[shape_name]})
-            run([self.python(), "-B", script, "write", shape, path], "peers_model.py",
+            run([self.python(), "-B", script, "write", shape, path], "random_model.py",
                 self.logs / f"write-{shape_name}.log")
         return path
 

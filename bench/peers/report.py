@@ -5,7 +5,8 @@ Must not know: how samples are taken."""
 import html as markup
 import statistics
 
-from peers_build import SHAPES, layer_macs
+import tests
+from workshop import FORMATS, SHAPES, layer_macs
 
 
 def spread(values):
@@ -14,10 +15,9 @@ def spread(values):
 
 
 def macs(shape_name, test):
-    """Multiply-adds with weights of one repetition; a prompt needs the logits of its last token."""
+    """Multiply-adds with weights of one token; a prompt needs the logits of its last one only."""
     layers, output = layer_macs(SHAPES[shape_name])
-    n = int(test[2:])
-    return n * layers + (output if test.startswith("pp") else n * output)
+    return layers + (output / test.n_tokens if test.kind == "pp" else output)
 
 
 def peak_rows(measured):
@@ -46,53 +46,62 @@ def peak_rows(measured):
     return rows
 
 
-def program_figures(name, samples, test, model, peak):
+def program_figures(name, samples, test, peak):
     out = {**spread([s["ts"] for s in samples]), "samples_ts": [s["ts"] for s in samples]}
     ts, record = out["median"], samples[-1]["record"]
     out["build_commit"] = record.get("build_commit")
     if name == "axiom":
         out["kernel_sets"] = sorted({s["record"]["kernel_set"] for s in samples})
         out["logits_hashes"] = sorted({s["record"]["logits_hash"] for s in samples})
-    if test.startswith("tg"):
+    if test.kind == "tg" and test.n_sequences == 1:
         n_bytes = (record["weight_bytes_per_token"] if name == "axiom"
-                   else model["facts"]["bytes_per_token"])
+                   else samples[-1]["model_facts"]["bytes_per_token"])
         out["bytes_per_token"] = n_bytes
         out["gb_per_s"] = n_bytes * ts * 1e-9
         if "read_gb_per_s" in peak:
             out["read_share"] = out["gb_per_s"] / peak["read_gb_per_s"]["median"]
     else:
-        out["gmac_per_s"] = macs(model["shape"], test) / int(test[2:]) * ts * 1e-9
+        out["gmac_per_s"] = macs(samples[-1]["shape"], test) * ts * 1e-9
         if "dot_gmac_per_s" in peak:
             out["peak_share"] = out["gmac_per_s"] / peak["dot_gmac_per_s"]["median"]
     return out
 
 
-def make(samples, peaks, failures, models, programs, facts):
+def in_order(values, known=()):
+    """Each once: the known ones first, in their order, then by first appearance."""
+    seen = list(dict.fromkeys(values))
+    return [v for v in known if v in seen] + [v for v in seen if v not in known]
+
+
+def make(samples, peaks, failures, facts):
     peak_list = peak_rows(peaks)
     peak_of = {p["n_threads"]: p for p in peak_list}
-    rows = []
-    for model in models:
-        mine = [s for s in samples
-                if (s["shape"], s["format"]) == (model["shape"], model["format"])]
-        cells = {(s["n_threads"], s["test"]) for s in mine}
-        for n_threads, test in sorted(cells, key=lambda c: (c[1][:2] == "tg", int(c[1][2:]), c[0])):
-            row = {"shape": model["shape"], "format": model["format"], "n_threads": n_threads,
-                   "test": test, "programs": {}, "ratios": {}}
+    programs = in_order((s["program"] for s in samples), ["axiom", "llama.cpp"])
+    all_models = [(shape, kind) for shape in SHAPES for kind in FORMATS]
+    rows, models = [], []
+    for shape, kind in in_order(((s["shape"], s["format"]) for s in samples), all_models):
+        mine = [s for s in samples if (s["shape"], s["format"]) == (shape, kind)]
+        models.append({"shape": shape, "format": kind, **mine[-1]["model_facts"]})
+        cells = {(tests.parse(s["test"]), s["n_threads"]) for s in mine}
+        for test, n_threads in sorted(cells, key=lambda c: (c[0].order(), c[1])):
+            row = {"shape": shape, "format": kind, "n_threads": n_threads, "test": str(test),
+                   "programs": {}, "ratios": {}}
             for name in programs:
                 of_program = [s for s in mine if s["program"] == name
-                              and (s["n_threads"], s["test"]) == (n_threads, test)]
+                              and (s["n_threads"], s["test"]) == (n_threads, str(test))]
                 if of_program:
-                    row["programs"][name] = program_figures(name, of_program, test, model,
+                    row["programs"][name] = program_figures(name, of_program, test,
                                                             peak_of.get(n_threads, {}))
             ours = row["programs"].get("axiom")
             for name, figures in row["programs"].items():
                 if name != "axiom" and ours:
                     row["ratios"][name] = ours["median"] / figures["median"]
             rows.append(row)
-    return {"axiom_bench_peers": 1, **facts, "programs": programs, "peaks": peak_list, "rows": rows,
-            "models": [{"shape": m["shape"], "format": m["format"], **m["facts"]} for m in models],
-            "failures": [{"program": p, "model": m, "error": e}
-                         for (p, m), e in failures.items()]}
+    n_rounds = 1 + max((s["round"] for s in samples), default=-1)
+    return {"axiom_bench_peers": 2, **facts, "rounds": n_rounds, "programs": programs,
+            "peaks": peak_list, "rows": rows, "models": models,
+            "failures": [{"program": p, "model": m, "test": t, "error": e}
+                         for (p, m, t), e in failures.items()]}
 
 
 # ---- for people --------------------------------------------------------------------------------
@@ -146,18 +155,18 @@ def notes(report):
             lines.append(f"axiom: {row['shape']} {row['format']} {row['test']}: logits hashes differ: "
                          f"{' '.join(ours['logits_hashes'])}")
     for f in report["failures"]:
-        lines.append(f"{f['program']} on {f['model']}: {f['error']}")
+        lines.append(f"{f['program']} on {f['model']}, {f['test']}: {f['error']}")
     return lines
 
 
 def text(report):
     peers = report["programs"][1:]
-    head = (f"{'model':<14} {'format':<7} {'thr':>3} {'test':<6} {'n':>2} {'axiom t/s':>10} "
+    head = (f"{'model':<14} {'format':<7} {'thr':>3} {'test':<14} {'n':>2} {'axiom t/s':>10} "
             f"{'(min..max)':>18} {'work':>14} {'peak':>6}")
     head += "".join(f" {name[:12] + ' t/s':>16} {'(min..max)':>18} {'ratio':>6}" for name in peers)
     lines = [*notes(report), "", head]
     for row in report["rows"]:
-        line = f"{row['shape']:<14} {row['format']:<7} {row['n_threads']:>3} {row['test']:<6}"
+        line = f"{row['shape']:<14} {row['format']:<7} {row['n_threads']:>3} {row['test']:<14}"
         ours = row["programs"].get("axiom")
         if ours:
             amount, share = work(ours)
@@ -203,8 +212,9 @@ def html(report):
            f"<style>{STYLE}</style></head><body><h1>AXIOM beside its peers</h1>",
            "<p>Tokens per second: the median over the rounds, in which the programs took turns; every "
            "sample follows a warm-up run in the same process. Ratio: AXIOM's median over the other's. "
-           "Peak: of the read bandwidth for tg, of the 8-bit dot-product peak for pp, both measured "
-           "in the same rounds with as many threads; weights only.</p><ul>"]
+           "Peak: of the read bandwidth for tg of one sequence, of the 8-bit dot-product peak for pp and tg "
+           "of more (x8: tokens of 8 sequences together), both measured in the same rounds with as many "
+           "threads; weights only. @ d: tokens in the cache before.</p><ul>"]
     out += [f"<li>{escape(line)}</li>" for line in notes(report)]
     out.append("</ul>")
     groups = []
