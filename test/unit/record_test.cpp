@@ -55,6 +55,7 @@ struct FullRun {
         r.cpu_info = "Some CPU";
         r.machine = "EDK II 1.0";
         r.kernel_set = "avx2";
+        r.type_k = r.type_v = "f16";
         r.kernel_choice = "timed";
         r.test_time = "2025-02-01T12:00:00Z";
         r.model_filename = "\\axiom\\model.axm";

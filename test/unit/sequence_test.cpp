@@ -469,14 +469,20 @@ TEST_CASE("layers of other heads, windows, ropes and shared keys give one hash e
     std::sort(hashes.begin(), hashes.end());
     REQUIRE(std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end());
 
-    // Layer 2 has no blocks, layer 1 has blocks of its own size; a shared window is the wider one.
+    // Layer 2 has no blocks, layer 1 has blocks of its own size, unless heads are padded: two of 24 and
+    // one of 48 are 64 columns alike then. A shared window is the wider one.
     EngineShape shape = shape_of(100, 10, 1, 0, type);
     shape.n_return = 0;
     Engine engine(model.weights, kScalarKernels, shape);
     engine.append(engine.sequence(), tokens, 10);
     REQUIRE(engine.pool().layers()[0].window == 40);
-    REQUIRE(engine.in_use("kv") == 3);  // of 100 positions the last 40 touch blocks 1 to 3
-    REQUIRE(engine.in_use("kv 2") == 4);
+    // Of 100 positions the last 40 touch blocks 1 to 3.
+    if (type == KvType::f16) {
+        REQUIRE(engine.in_use("kv") == 3);
+        REQUIRE(engine.in_use("kv 2") == 4);
+    } else {
+        REQUIRE(engine.in_use("kv") == 3 + 4);
+    }
     layers[2].window = 64;
     Engine wider(model.weights, kScalarKernels, shape);
     REQUIRE(wider.pool().layers()[0].window == 64);
