@@ -470,7 +470,7 @@ TEST_CASE("layers of other heads, windows, ropes and shared keys give one hash e
     REQUIRE(std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end());
 
     // Layer 2 has no blocks, layer 1 has blocks of its own size; a shared window is the wider one.
-    EngineShape shape = shape_of(100, 10, 1, 0, type);
+    EngineShape shape = shape_of(100, 10, 1, 0);
     shape.n_return = 0;
     Engine engine(model.weights, kScalarKernels, shape);
     engine.append(engine.sequence(), tokens, 10);
