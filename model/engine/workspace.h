@@ -42,7 +42,7 @@ struct Scratch {
     float* gathered = nullptr;  // [kMaxQueries, kv_columns]  what attention gathers
     float* normed = nullptr;    // [embd_stride]
     void* acts = nullptr;       // [1, n_embd] quantized
-    void* kv = nullptr;         // kv_scratch_bytes
+    void* kv = nullptr;         // what attention has of the cache (kv_format.h)
 };
 
 class Workspace {

@@ -124,7 +124,8 @@ struct Agreement {
 
 // Of `model` in the build folder with what test/golden/logits/NAME holds, one for each text.
 std::vector<Agreement> agreements(const std::string& model, const std::string& name,
-                                  const std::vector<std::string>& texts) {
+                                  const std::vector<std::string>& texts,
+                                  KvType kv_type = KvType::f16) {
     const AlignedBytes file = AlignedBytes::read(build_path("models/" + model));
     const Result<Weights> weights = Weights::open(model, file.span());
     INFO(weights.status().text());
@@ -138,7 +139,7 @@ std::vector<Agreement> agreements(const std::string& model, const std::string& n
     for (const std::string& text : texts) {
         const Golden golden = Golden::read("test/golden/logits/" + name + "/" + text + ".bin");
         REQUIRE(golden.tokens.size() >= 512);
-        Engine engine(weights.value(), kernels, 1, golden.tokens.size(), 64);
+        Engine engine(weights.value(), kernels, 1, golden.tokens.size(), 64, kv_type);
         Agreement agreement;
         engine.run(golden.tokens, 64, [&](size_t position, std::span<const float> logits) {
             if (position < golden.positions.size()) agreement.add(golden, position, logits);
@@ -162,6 +163,17 @@ TEST_CASE("SmolLM2's next-token distributions agree with llama.cpp's on ordinary
     CHECK(all.distance() <= 0.005);
     CHECK(all.mean_divergence() <= 0.005);
     CHECK(all.mean_divergence() >= 0);  // below would mean a wrong computation
+    CHECK(all.top1() >= 0.95);
+}
+
+TEST_CASE("SmolLM2's next-token distributions hardly change with keys and values of 8 bits",
+          "[slow]") {
+    const Agreement all =
+        together(agreements("default.axm", "smollm2", {"story", "article"}, KvType::q8_0));
+    INFO(all.text());
+    CHECK(all.distance() <= 0.005);
+    CHECK(all.mean_divergence() <= 0.005);
+    CHECK(all.mean_divergence() >= 0);
     CHECK(all.top1() >= 0.95);
 }
 

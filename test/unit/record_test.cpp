@@ -74,6 +74,7 @@ struct FullRun {
         r.core_balance = 0.98;
         r.n_batch = 64;
         r.n_ctx = 2048;
+        r.type_k = r.type_v = "q8_0";
         r.n_prompt = 37;
         r.n_gen = 4;
         r.tsc_hz = 2400000000;
