@@ -1,9 +1,11 @@
 # axiom-host: the engine as a Linux program. axiom-bench-kernels: its kernels beside the machine's
-# peaks. bench-peers: both beside other engines.
+# peaks. axiom-compare: what measurements show. bench-peers: both beside other engines.
 BENCH_HOST    := $(BUILD)/host/bench/axiom_host.o $(BUILD)/host/bench/host_machine.o
 BENCH_PEAKS   := $(wildcard bench/peak_*.cpp)
 BENCH_KERNELS := $(patsubst %.cpp,$(BUILD)/host/%.o,bench/bench_kernels.cpp bench/kernel_cases.cpp \
                  bench/peaks.cpp bench/host_machine.cpp $(BENCH_PEAKS))
+
+BENCH_COMPARE := $(patsubst %.cpp,$(BUILD)/host/%.o,$(wildcard bench/compare/*.cpp))
 
 # Loops that only measure: no part of the engine, and not in the image.
 ISA_bench/peak_avx2    := -mavx2
@@ -16,6 +18,11 @@ $(BUILD)/axiom-host: $(BENCH_HOST) $(HOST_ENGINE)
 	$(CXX) -pthread $^ -o $@
 $(BUILD)/axiom-bench-kernels: $(BENCH_KERNELS) $(HOST_ENGINE)
 	$(CXX) -pthread $^ -o $@
+
+$(BUILD)/axiom-compare: $(BENCH_COMPARE)
+	$(CXX) $^ -o $@
+
+compare: $(BUILD)/axiom-compare ## build/axiom-compare: measurements of several programs, machines or builds, with what they show
 
 bench-kernels: $(BUILD)/axiom-bench-kernels ## every kernel, set and shape beside the machine's peaks, ARGS="--help"
 	$(BUILD)/axiom-bench-kernels $(ARGS)
@@ -39,4 +46,4 @@ bench-drafts: $(BUILD)/axiom-host $(BUILD)/models/default.axm ## what drafts gai
 	@$(PYTHON) -B bench/drafts.py --build $(BUILD) --models $(or $(MODELS),$(BUILD)/models/default.axm) \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
 
-.PHONY: host bench-kernels bench-peers bench-drafts
+.PHONY: host compare bench-kernels bench-peers bench-drafts
