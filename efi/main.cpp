@@ -7,7 +7,7 @@
 #include "efi/boot/exit.h"
 #include "efi/boot/facts.h"
 #include "efi/boot/firmware.h"
-#include "efi/boot/loader.h"
+#include "efi/load/loader.h"
 #include "efi/boot/memory_plan.h"
 #include "efi/boot/options.h"
 #include "efi/boot/pages.h"

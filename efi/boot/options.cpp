@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "efi/boot/options.h"
 
-#include "efi/boot/loader.h"
+#include "efi/boot/files.h"
 #include "efi/cpu/crash.h"
 #include "efi/dev/text.h"
 
