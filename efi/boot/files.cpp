@@ -74,8 +74,15 @@ Status File::open(const Firmware& firmware, EFI_HANDLE volume_handle, std::strin
     return {};
 }
 
-Status File::read(std::span<uint8_t> bytes) {
+Status File::read(uint64_t offset, std::span<uint8_t> bytes) {
     AXIOM_CHECK(file_ != nullptr);
+    if (offset != position_) {
+        if (const EFI_STATUS moved = file_->SetPosition(file_, offset); EFI_ERROR(moved)) {
+            return error(Code::io, path_, ": going to offset ", Hex{offset}, ": ",
+                         status_name(moved).view());
+        }
+        position_ = offset;
+    }
     UINTN n = bytes.size();
     const EFI_STATUS status = file_->Read(file_, &n, bytes.data());
     if (EFI_ERROR(status)) {
@@ -101,7 +108,7 @@ Result<std::span<char>> read_text_file(const Firmware& firmware, std::string_vie
         pages->take({.what = path, .bytes = round_up(file.size(), kPageBytes)});
     if (!address.ok()) return address.status();
     auto* const bytes = reinterpret_cast<uint8_t*>(address.value());
-    status = file.read({bytes, size_t(file.size())});
+    status = file.read(0, {bytes, size_t(file.size())});
     if (!status.ok()) return status;
     return std::span(reinterpret_cast<char*>(bytes), size_t(file.size()));
 }
@@ -112,7 +119,7 @@ Result<size_t> read_small_file(const Firmware& firmware, std::string_view path,
     Status status = file.open(firmware, firmware.loaded->DeviceHandle, path);
     if (!status.ok()) return status;
     if (file.size() > out.size()) return too_large(path, file.size(), out.size());
-    status = file.read({reinterpret_cast<uint8_t*>(out.data()), file.size()});
+    status = file.read(0, {reinterpret_cast<uint8_t*>(out.data()), file.size()});
     if (!status.ok()) return status;
     return size_t(file.size());
 }

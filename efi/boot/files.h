@@ -26,8 +26,7 @@ class File final : public ByteSource {
     // system. not_found when there is no such file.
     Status open(const Firmware& firmware, EFI_HANDLE volume, std::string_view path);
     uint64_t size() const { return size_; }
-    // Exactly bytes.size() bytes from where the last read ended.
-    Status read(std::span<uint8_t> bytes) override;
+    Status read(uint64_t offset, std::span<uint8_t> bytes) override;
 
   private:
     std::string_view path_;

@@ -21,6 +21,7 @@ enum class OptionKind : uint8_t {
     path,       // not empty, no control characters
     isa,        // a kernel set's name
     draft,      // off, lookup, auto
+    stream,     // auto, off, on
     reading,    // STREAMS,BYTES
     on_exit,    // shutdown, reboot, halt
     bench,      // key=number pairs

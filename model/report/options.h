@@ -26,6 +26,12 @@ inline constexpr uint32_t kMaxParallel = 64, kDefaultParallel = 8;
 // Of a text that ends a generation.
 inline constexpr size_t kMaxStopBytes = 128;
 
+// Whether layers are read from the disk while others compute, instead of before the run.
+enum class Stream : uint32_t { off, on, when_needed };
+std::string_view stream_name(Stream stream);  // as --stream takes it
+
+inline constexpr uint32_t kMaxResidentMib = 1u << 30;  // a PiB
+
 enum class OnExit : uint32_t { shutdown, reboot, halt };
 
 // --bench: which tests, how often. Defaults are llama-bench's.
@@ -62,6 +68,8 @@ struct Options {
     uint64_t seed = 0;
     Draft draft = Draft::when_it_pays;  // --draft
     uint32_t n_draft_max = 8;           // --draft-max
+    Stream stream = Stream::when_needed;  // --stream
+    uint32_t resident_mib = kMaxResidentMib;  // --resident-mib
     bool raw = false;                   // --raw: no chat template
     bool special = false;               // --special: show control tokens
     bool ignore_eos = false;            // --ignore-eos

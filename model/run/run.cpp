@@ -12,13 +12,14 @@ namespace {
 
 // Matrices that kernels are tried on: those of the first layers, more than caches hold where the model
 // is that large; and the time that may take, a 33rd of a second.
-constexpr size_t kTrialMatrices = 256;
+constexpr size_t kTrialLayers = 64, kTrialMatrices = 256;
 constexpr uint64_t kChoicesPerSecond = 33;
 
-std::span<const TrialMatrix> trial_matrices(const Weights& weights, std::span<TrialMatrix> out) {
+std::span<const TrialMatrix> trial_matrices(std::span<const LayerWeights* const> layers,
+                                            std::span<TrialMatrix> out) {
     size_t n = 0;
-    for (size_t i = 0; i < weights.config.n_layer; i++) {
-        for (const TensorView& view : weights.layer(i).views) {
+    for (const LayerWeights* const layer : layers) {
+        for (const TensorView& view : layer->views) {
             if (!view || !is_quantized(view.type)) continue;
             if (n == out.size()) return out;
             out[n++] = {view.type, view.data, view.n_rows, view.n_cols};
@@ -71,29 +72,45 @@ Status RunBase::begin() {
     memory_.plan_first(w_, m_.team->size(), plan);
     if (Status s = plan.create(*m_.slab); !s.ok()) return s;
     describe();
-    if (Status s = choose_kernels(); !s.ok()) return s;
     m_.loop->stop_when(m_.interrupted);
     if (!o_.quiet)
         m_.loop->add({.name = "progress", .poll = PassProgress::poll, .context = &progress_});
     return {};
 }
 
-Status RunBase::create(const RunNeed& need) {
+Status RunBase::create(RunNeed need) {
+    const bool streamed = !w_.has_layers();
+    if (streamed) need.streamed = fitting_residency(request(0), need, *m_.slab);
     SlabPlan plan;
     memory_.plan_rest(w_, need, plan);
     if (Status s = plan.create(*m_.slab); !s.ok()) return s;
     memory_.pool.bind(*m_.slab);
     memory_.workspace.bind();
-    resident_.bind(w_, memory_.layers);
-    WeightSource& source = m_.source != nullptr ? *m_.source : resident_;
-    transformer_.emplace(w_, source, choice_, memory_.workspace, *m_.team, *m_.loop);
+    if (streamed) {
+        AXIOM_CHECK(m_.disk != nullptr);
+        if (Status s = memory_.streamed.start(w_, *m_.disk, *m_.slab, *m_.team); !s.ok()) return s;
+    } else {
+        resident_.bind(w_, memory_.layers);
+    }
+    if (Status s = choose_kernels(); !s.ok()) return s;
+    transformer_.emplace(w_, layers(), choice_, memory_.workspace, *m_.team, *m_.loop);
     r_->n_ctx = uint32_t(need.engine.n_ctx);
     r_->n_batch = uint32_t(need.engine.n_batch);
     r_->n_threads = uint32_t(need.engine.n_workers);
     return {};
 }
 
+WeightSource& RunBase::layers() {
+    if (m_.source != nullptr) return *m_.source;
+    if (w_.has_layers()) return resident_;
+    return memory_.streamed;
+}
+
 Status RunBase::choose_kernels() {
+    const LayerWeights* layers[kTrialLayers];
+    size_t n_layers = memory_.streamed.present(layers);
+    for (const LayerWeights& layer : memory_.layers)
+        if (n_layers < kTrialLayers) layers[n_layers++] = &layer;
     void* const scratch = memory_.trial.data();
     ChoiceGiven given{.reading = o_.reading};
     if (!o_.isa.empty()) {
@@ -104,7 +121,8 @@ Status RunBase::choose_kernels() {
     TrialMatrix matrices[kTrialMatrices];
     const uint64_t begin = ticks_now();
     choice_ =
-        axiom::choose_kernels(*m_.team, kernel_sets(m_.features), trial_matrices(w_, matrices),
+        axiom::choose_kernels(*m_.team, kernel_sets(m_.features),
+                              trial_matrices({layers, n_layers}, matrices),
                               given, m_.clock.ticks_per_second / kChoicesPerSecond, scratch);
     const uint64_t took = ticks_now() - begin;
     const auto how = [](bool is_given) { return is_given ? "forced" : "timed"; };
