@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "core/gpt.h"
 
-#include <bit>
 #include <cstring>
 
 namespace axiom {
@@ -25,6 +24,10 @@ struct Entry {
     uint64_t first_lba, last_lba, attributes;
 };
 constexpr uint32_t kMinEntryBytes = 128, kMaxEntries = 4096;
+
+constexpr bool is_power_of_two(uint32_t n) {
+    return n != 0 && (n & (n - 1)) == 0;
+}
 
 // CRC-32 of IEEE 802.3. Tables are a few KiB, so it goes bit by bit.
 class Crc32 {
@@ -77,7 +80,7 @@ Table::State Table::open(uint64_t lba) {
     status_ = disk_.read_blocks(lba, block_);
     if (!status_.ok()) return State::damaged;
     if (memcmp(block_.data(), "EFI PART", 8) != 0) return State::none;
-    memcpy(&header_, block_.data(), kHeaderBytes);
+    memcpy(&header_, block_.data(), sizeof header_);
     const Header& h = header_;
     if (h.header_bytes < kHeaderBytes || h.header_bytes > block_.size()) {
         return damaged("header size", offsetof(Header, header_bytes), h.header_bytes,
@@ -93,7 +96,7 @@ Table::State Table::open(uint64_t lba) {
     if (h.own_lba != lba) {
         return damaged("header's own LBA", offsetof(Header, own_lba), h.own_lba, lba);
     }
-    if (!std::has_single_bit(h.entry_bytes) || h.entry_bytes < kMinEntryBytes ||
+    if (!is_power_of_two(h.entry_bytes) || h.entry_bytes < kMinEntryBytes ||
         h.entry_bytes > block_.size()) {
         return damaged("entry size", offsetof(Header, entry_bytes), h.entry_bytes,
                        Text<48>("a power of two in ", kMinEntryBytes, "..", block_.size()).view());
@@ -180,7 +183,7 @@ Text<40> Guid::text() const {
 Result<size_t> find_partitions(BlockReader& disk, const Guid& type, std::span<uint8_t> scratch,
                                std::span<Partition> out) {
     const uint32_t block_bytes = disk.block_bytes();
-    if (!std::has_single_bit(block_bytes) || block_bytes < BlockReader::kMinBlockBytes ||
+    if (!is_power_of_two(block_bytes) || block_bytes < BlockReader::kMinBlockBytes ||
         block_bytes > BlockReader::kMaxBlockBytes) {
         return error(Code::unsupported, disk.name(), ": block size: found ", block_bytes,
                      ", allowed 512..4096");

@@ -32,15 +32,21 @@ def main():
     }
     try:
         axm = model.packed(env["MODEL"], build, str(build / "axiom-pack"))
+        weights = axm if stream(env["STREAM"]) else None
         conf_path = build / "axiom.conf"
         conf_path.write_bytes(
-            conf.text(env["PROMPT"], env["N"], env["ARGS"], has_prompts=bool(env["PROMPTS"]))
+            conf.text(
+                env["PROMPT"],
+                env["N"],
+                env["ARGS"],
+                has_prompts=bool(env["PROMPTS"]),
+                partition_id=model.file_id(weights) if weights else None,
+            )
         )
         files = {
             "EFI/BOOT/BOOTX64.EFI": build / "axiom.efi",
             "axiom/axiom.conf": conf_path,
         }
-        weights = axm if stream(env["STREAM"]) else None
         if weights is None:
             files["axiom/model.axm"] = axm
         if env["PROMPTS"]:

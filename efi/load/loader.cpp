@@ -4,9 +4,10 @@
 #include <algorithm>
 
 #include "core/round.h"
+#include "efi/boot/files.h"
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
-#include "efi/dev/text.h"
+#include "efi/load/disks.h"
 #include "model/weights/weights.h"
 
 namespace axiom::efi {
@@ -62,32 +63,80 @@ Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint
     return pages->take({.what = path, .bytes = bytes, .alignment = kLargePageBytes});
 }
 
-}  // namespace
+bool is_streamed(const Options& options, uint64_t file_bytes, uint64_t free_bytes) {
+    if (options.stream != Stream::when_needed) return options.stream == Stream::on;
+    return free_bytes < kBesideWeights || file_bytes > free_bytes - kBesideWeights;
+}
 
-Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock, std::string_view path,
-                               bool quiet, OwnedPages* pages) {
+Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSource& source,
+                              bool streamed, Progress progress, OwnedPages* pages) {
     const uint64_t begin = ticks_now();
-    File file;
-    Status status = file.open(firmware, path);
-    if (!status.ok()) return status;
-    if (file.size() == 0) return FileLayout::head_bytes(path, {}, 0).status();
-
-    const uint64_t reserved =
-        file.size() > kMaxPhysicalAddress ? file.size() : round_up(file.size(), kLargePageBytes);
-    const Result<uint64_t> address = take_model_pages(pages, path, reserved);
+    if (file_bytes == 0) return FileLayout::head_bytes(name, {}, 0).status();
+    LoadedModel m;
+    m.n_bytes = m.file_bytes = file_bytes;
+    if (streamed) {
+        const Result<uint64_t> n_bytes = frame_bytes(name, file_bytes, source);
+        if (!n_bytes.ok()) return n_bytes.status();
+        m.n_bytes = n_bytes.value();
+    }
+    m.reserved_bytes =
+        m.n_bytes > kMaxPhysicalAddress ? m.n_bytes : round_up(m.n_bytes, kLargePageBytes);
+    const Result<uint64_t> address = take_model_pages(pages, name, m.reserved_bytes);
     if (!address.ok()) return address.status();
-    auto* bytes = reinterpret_cast<uint8_t*>(address.value());
-    Progress progress(clock, path, file.size(), quiet);
-    status = load_packed(
-        path, file.size(), file, {bytes, size_t(file.size())},
-        [](void* context, uint64_t done) { static_cast<Progress*>(context)->update(done); },
-        &progress);
+    m.address = address.value();
+    const std::span to(reinterpret_cast<uint8_t*>(m.address), size_t(m.n_bytes));
+    const auto update = [](void* context, uint64_t done) {
+        static_cast<Progress*>(context)->update(done);
+    };
+    const Status status = streamed ? load_frame(name, file_bytes, source, to)
+                                   : load_packed(name, file_bytes, source, to, update, &progress);
     if (!status.ok()) {
         progress.abandon();
         return status;
     }
     progress.finish();
-    return LoadedModel{address.value(), file.size(), reserved, ticks_now() - begin};
+    m.load_ticks = ticks_now() - begin;
+    return m;
+}
+
+// What a partition holds of a file: its header says how long the file is.
+Result<uint64_t> packed_bytes(std::string_view name, PartitionBytes& partition) {
+    format::FileHeader header;
+    Status status = partition.read(0, {reinterpret_cast<uint8_t*>(&header), sizeof header});
+    if (!status.ok()) return status;
+    if (header.file_bytes <= partition.size()) return header.file_bytes;
+    return field_error(name, "header.file_bytes", offsetof(format::FileHeader, file_bytes),
+                       header.file_bytes,
+                       Text<64>("at most ", partition.size(), " (the partition)").view());
+}
+
+}  // namespace
+
+Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
+                               const ModelPlace& place, const Options& options,
+                               uint64_t free_bytes, OwnedPages* pages) {
+    const std::string_view name = place.name.view();
+    if (!place.in_partition()) {
+        File file;
+        Status status = file.open(firmware, place.volume, place.path);
+        if (!status.ok()) return status;
+        return load_from(name, file.size(), file, is_streamed(options, file.size(), free_bytes),
+                         Progress(clock, name, file.size(), options.quiet), pages);
+    }
+    OwnedPages scratch(firmware);
+    const Result<uint64_t> page = scratch.take({.what = "disk block", .bytes = kPageBytes});
+    if (!page.ok()) return page.status();
+    FirmwareDisk disk;
+    if (!disk.open(firmware, place.disk)) {
+        return error(Code::io, name, ": the disk is gone");
+    }
+    PartitionBytes partition(disk, place.partition,
+                             {reinterpret_cast<uint8_t*>(page.value()), kPageBytes});
+    const Result<uint64_t> n_bytes = packed_bytes(name, partition);
+    if (!n_bytes.ok()) return n_bytes.status();
+    return load_from(name, n_bytes.value(), partition,
+                     is_streamed(options, n_bytes.value(), free_bytes),
+                     Progress(clock, name, n_bytes.value(), options.quiet), pages);
 }
 
 }  // namespace axiom::efi
