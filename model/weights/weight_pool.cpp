@@ -114,7 +114,6 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
     }
     pieces_a_barrier_ = 1 + pieces_of_layer / (kBarriers * team.size());
 
-    count_anew();
     struct Load {
         WeightPool& pool;
         std::atomic<bool> is_done{false};
@@ -122,6 +121,8 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
     team.run(
         [](const Worker& worker, void* context) {
             auto& [pool, is_done] = *static_cast<Load*>(context);
+            pool.touch(worker);
+            worker.barrier([](void* p) { static_cast<WeightPool*>(p)->count_anew(); }, &pool);
             for (uint32_t spins = 0; !is_done.load(std::memory_order_relaxed);) {
                 if (worker.rank == 0) {
                     pool.collect();
@@ -138,6 +139,18 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
     traffic_.start_ticks = start.busy_ticks;
     count_anew();
     return checked();
+}
+
+// An operating system makes pages when they are first written to, which is not the disk's time.
+void WeightPool::touch(const Worker& worker) {
+    const auto [begin, end] = worker.split(slots_.size());
+    const auto touch_slot = [&](size_t i_slot, uint64_t n_bytes) {
+        for (uint64_t at = 0; at < n_bytes; at += kBlock) slots_[i_slot].data[at] = 0;
+    };
+    for (size_t i = begin; i < end; i++) {
+        touch_slot(i, slot_bytes(*weights_, i < shape_.n_layer_slots ? ExtentKind::layer
+                                                                     : ExtentKind::expert));
+    }
 }
 
 void WeightPool::stop() {
@@ -307,19 +320,29 @@ bool WeightPool::ask(size_t i_slot) {
     return true;
 }
 
-// Layers in the order of their turns, one round ahead at most, as far as slots are free.
+// What stays, once; then streamed layers in the order of their turns, as far as buffers are free.
 void WeightPool::ask_ahead() {
     if (!read_error_.ok()) return;
-    for (; next_ < turn_ + n_layers_; next_++) {
-        const size_t i_slot = slot_of(next_);
-        const Slot& slot = slots_[i_slot];
-        const uint32_t extent = extent_of(next_);
-        if (slot.extent != extent) {
-            if (slot.extent != kNone && slot.turn >= turn_) return;
-            put(i_slot, extent, next_);
-        }
-        if (!ask(i_slot)) return;
+    const auto streamed = [&](uint64_t turn) {
+        return is_streamed(layer_of(turn), n_streamed_, n_layers_);
+    };
+    for (; next_resident_ < n_layers_; next_resident_++) {
+        if (!streamed(next_resident_) && !ask_for(next_resident_)) return;
     }
+    for (; next_ < turn_ + n_layers_; next_++) {
+        if (!streamed(next_)) continue;
+        const Slot& slot = slots_[slot_of(next_)];
+        if (slot.extent != kNone && slot.turn != next_ && slot.turn >= turn_) return;
+        if (!ask_for(next_)) return;
+    }
+}
+
+// False when the disk takes no more now.
+bool WeightPool::ask_for(uint64_t turn) {
+    const size_t i_slot = slot_of(turn);
+    const uint32_t extent = extent_of(turn);
+    if (slots_[i_slot].extent != extent) put(i_slot, extent, turn);
+    return ask(i_slot);
 }
 
 void WeightPool::collect() {
@@ -435,6 +458,7 @@ void WeightPool::begin_at(uint64_t turn) {
     read_error_ = {};
     wrong_.store(kNothing, std::memory_order_relaxed);
     turn_ = next_ = turn;
+    next_resident_ = 0;
 }
 
 }  // namespace axiom

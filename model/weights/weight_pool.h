@@ -116,8 +116,10 @@ class WeightPool final : public WeightSource {
     }
     size_t slot_of(uint64_t turn) const;
 
+    void touch(const Worker& worker);
     void put(size_t i_slot, uint32_t extent, uint64_t turn);
     bool ask(size_t i_slot);
+    bool ask_for(uint64_t turn);
     void ask_ahead();
     void collect();
     void arrive(const DiskReader::Done& done);
@@ -142,7 +144,8 @@ class WeightPool final : public WeightSource {
     std::span<uint32_t> n_uses_;          // of experts, by extent
 
     uint64_t turn_ = 0;         // of the layer that is acquired, or will be next
-    uint64_t next_ = 0;         // of the layer that is asked for next
+    uint64_t next_ = 0;         // of the streamed layer that is asked for next
+    size_t next_resident_ = 0;  // layer that is asked for next of those that stay
     uint64_t expert_turn_ = 0;  // counts acquire_experts()
     size_t n_under_way_ = 0;    // reads
     Status read_error_;         // of the first that failed
