@@ -239,13 +239,11 @@ Status main_status(int argc, char** argv) {
     }
 
     const std::string path(options.model);
-    Result<host::LoadedModel> model =
-        host::load_model(path, options.stream, pages_of(options),
-                         !options.quiet && isatty(STDERR_FILENO));
+    Result<host::LoadedModel> model = host::load_model(path, options.stream, pages_of(options),
+                                                       !options.quiet && isatty(STDERR_FILENO));
     if (!model.ok()) return model.status();
-    Result<Weights> weights =
-        Weights::open(path, model.value().memory.first(size_t(model.value().n_bytes)),
-                      model.value().file_bytes);
+    Result<Weights> weights = Weights::open(
+        path, model.value().memory.first(size_t(model.value().n_bytes)), model.value().file_bytes);
     if (!weights.ok()) return weights.status();
 
     if (options.has_tokenize) return tokenize(weights.value(), options.tokenize);

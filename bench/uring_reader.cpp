@@ -31,8 +31,8 @@ Status UringReader::open(const std::string& path) {
         fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     }
     if (fd_ < 0) {
-        return error(errno == ENOENT ? Code::not_found : Code::io, path, ": cannot open: ",
-                     strerror(errno));
+        return error(errno == ENOENT ? Code::not_found : Code::io, path,
+                     ": cannot open: ", strerror(errno));
     }
     if (const int r = io_uring_queue_init(kDepth, &ring_, 0); r < 0) {
         return error(Code::unsupported, path, ": io_uring: ", strerror(-r),

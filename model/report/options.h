@@ -66,17 +66,17 @@ struct Options {
     float repeat_penalty = 1.0f;  // 1 = off
     uint32_t repeat_last_n = 64;
     uint64_t seed = 0;
-    Draft draft = Draft::when_it_pays;  // --draft
-    uint32_t n_draft_max = 8;           // --draft-max
-    Stream stream = Stream::when_needed;  // --stream
+    Draft draft = Draft::when_it_pays;        // --draft
+    uint32_t n_draft_max = 8;                 // --draft-max
+    Stream stream = Stream::when_needed;      // --stream
     uint32_t resident_mib = kMaxResidentMib;  // --resident-mib
-    bool raw = false;                   // --raw: no chat template
-    bool special = false;               // --special: show control tokens
-    bool ignore_eos = false;            // --ignore-eos
-    std::string_view isa;               // empty = chosen by timing
-    Reading reading{.n_streams = 0};    // --reading; no streams = chosen by timing
-    OnExit on_exit = OnExit::shutdown;  // EFI: also what happens after a panic
-    bool quiet = false;                 // no timing table, no progress
+    bool raw = false;                         // --raw: no chat template
+    bool special = false;                     // --special: show control tokens
+    bool ignore_eos = false;                  // --ignore-eos
+    std::string_view isa;                     // empty = chosen by timing
+    Reading reading{.n_streams = 0};          // --reading; no streams = chosen by timing
+    OnExit on_exit = OnExit::shutdown;        // EFI: also what happens after a panic
+    bool quiet = false;                       // no timing table, no progress
     bool help = false;
     bool version = false;
     BenchPlan bench;  // --bench "pp=128 tg=32"

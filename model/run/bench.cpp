@@ -119,6 +119,7 @@ Status Bench::repeat(const Test& test, uint64_t* took_ticks) {
     sequence_.truncate(0);
     if (Status s = feed(tokens.first(test.n_depth), false, false, nullptr); !s.ok()) return s;
     stats_.clear();
+    begin_layers();
     const uint64_t begin = ticks_now();
     const Status status =
         feed(tokens.subspan(test.n_depth, test.n_tokens), test.one_by_one, true, &stats_);
@@ -152,6 +153,9 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
     r.logits_hash = 0;
     r.layer = r.boundary = r.stall = {};
     r.boundary_share = r.stall_share = r.gb_per_s = r.gmac_per_s = 0;
+    r.layer_costs = {};
+    r.disk_bytes = 0;
+    r.disk_gb_per_s = r.disk_share = r.disk_hidden = r.disk_check_ns = 0;
 
     const std::span<uint64_t> samples = memory_.repetitions.first(n_done);
     const uint64_t last_ticks = n_done != 0 ? samples[n_done - 1] : 0;
@@ -176,7 +180,7 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
 
     const std::span<const float> logits = memory_.workspace.logits_row(0);
     r.logits_hash = Xxh64::of(logits.data(), logits.size_bytes());
-    stats_.fill_layers(m_.clock, last_ticks, r_);
+    fill_layers(stats_, last_ticks);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan&
         plan.add_array("layers", config.n_layer, &layers);
     } else {
         streamed.plan(weights, need.streamed, plan);
+        plan.add_array("layer costs", config.n_layer, &layer_costs);
     }
     plan.add_array("tokens", need.n_prompt_tokens, &prompt);
     plan.add_array("history", need.n_history_tokens, &history);
@@ -85,15 +86,16 @@ PoolShape most_resident(const Weights& weights, const Options& options) {
     const uint64_t last = PoolShape::last(weights.config);
     const uint64_t most_bytes = uint64_t{options.resident_mib} << 20;
     return PoolShape::at(weights.config, largest_that(0, last, [&](uint64_t i) {
-        return PoolShape::at(weights.config, i).resident_bytes(weights) <= most_bytes;
-    }));
+                             return PoolShape::at(weights.config, i).resident_bytes(weights) <=
+                                    most_bytes;
+                         }));
 }
 
 PoolShape fitting_residency(const RunRequest& request, RunNeed need, const Slab& slab) {
     const PoolShape most = most_resident(request.weights, request.options);
     const PoolShape least = least_resident(request.weights);
-    const uint64_t n_more = most.n_layer_slots - least.n_layer_slots + most.n_expert_slots -
-                            least.n_expert_slots;
+    const uint64_t n_more =
+        most.n_layer_slots - least.n_layer_slots + most.n_expert_slots - least.n_expert_slots;
     const auto shape = [&](uint64_t i) { return PoolShape::at(request.weights.config, i); };
     return shape(largest_that(0, n_more, [&](uint64_t i) {
         RunMemory memory;
@@ -110,8 +112,8 @@ Result<uint64_t> fitting_context(const RunRequest& request, NeedOf need_of, cons
     const uint64_t low = largest_that(0, n_ctx - 1, holds);
     if (less_will_do && low >= kKvPositions) return low;
     uint64_t need = 0;
-    const bool countable = memory_of(
-        request, with(need_of(request, n_ctx), least_resident(request.weights)), &need);
+    const bool countable =
+        memory_of(request, with(need_of(request, n_ctx), least_resident(request.weights)), &need);
     return error(Code::no_memory, "a context of ", n_ctx, " positions needs ",
                  countable ? Text<24>(Bytes{need}).view() : "more than 2^62 bytes", ", ",
                  Bytes{slab.free_bytes()}, " are free: use -c ", low, " or less");

@@ -65,8 +65,9 @@ struct RunMemory {
     // The rest.
     KvPool pool;
     Workspace workspace;
-    std::span<LayerWeights> layers;  // of ResidentWeights
-    WeightPool streamed;             // in their place where layers are not in memory
+    std::span<LayerWeights> layers;    // of ResidentWeights
+    WeightPool streamed;               // in their place where layers are not in memory
+    std::span<LayerCost> layer_costs;  // and what each of them cost
     std::span<TokenId> prompt, history;
     std::span<uint8_t> encoder;
     std::span<Sampler::Candidate> candidates;

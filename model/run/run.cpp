@@ -92,6 +92,11 @@ Status RunBase::create(RunNeed need) {
     } else {
         resident_.bind(w_, memory_.layers);
     }
+    r_->stream = streamed ? "on" : "off";
+    if (streamed) {
+        r_->n_streamed_layers = uint32_t(need.streamed.n_streamed(w_.config.n_layer));
+        r_->resident_bytes = need.streamed.resident_bytes(w_);
+    }
     if (Status s = choose_kernels(); !s.ok()) return s;
     transformer_.emplace(w_, layers(), choice_, memory_.workspace, *m_.team, *m_.loop);
     r_->n_ctx = uint32_t(need.engine.n_ctx);
@@ -120,10 +125,9 @@ Status RunBase::choose_kernels() {
     }
     TrialMatrix matrices[kTrialMatrices];
     const uint64_t begin = ticks_now();
-    choice_ =
-        axiom::choose_kernels(*m_.team, kernel_sets(m_.features),
-                              trial_matrices({layers, n_layers}, matrices),
-                              given, m_.clock.ticks_per_second / kChoicesPerSecond, scratch);
+    choice_ = axiom::choose_kernels(*m_.team, kernel_sets(m_.features),
+                                    trial_matrices({layers, n_layers}, matrices), given,
+                                    m_.clock.ticks_per_second / kChoicesPerSecond, scratch);
     const uint64_t took = ticks_now() - begin;
     const auto how = [](bool is_given) { return is_given ? "forced" : "timed"; };
     r_->choice_ns = m_.clock.seconds(took) * 1e9;
@@ -163,6 +167,33 @@ void RunBase::describe() {
     r_->model_size = 0;
     for (const format::TensorEntry& e : w_.entries) r_->model_size += e.bytes;
     r_->tsc_hz = m_.clock.ticks_per_second;
+}
+
+void RunBase::fill_layers(PassStats& stats, uint64_t whole_ticks) {
+    if (memory_.streamed.is_started()) {
+        const DiskTraffic t = memory_.streamed.traffic();
+        const double n_passes = double(std::max<uint64_t>(1, t.n_layers)) / double(t.layers.size());
+        const auto gb_per_s = [&](uint64_t bytes, uint64_t ticks) {
+            return ticks != 0 ? double(bytes) / m_.clock.seconds(ticks) * 1e-9 : 0;
+        };
+        stats.fill_costs(m_.clock, memory_.layer_costs);
+        for (size_t i = 0; i < t.layers.size(); i++) {
+            LayerCost& cost = memory_.layer_costs[i];
+            cost.n_bytes = double(t.layers[i].n_bytes) / n_passes;
+            cost.gb_per_s = gb_per_s(t.layers[i].n_bytes, t.layers[i].read_ticks);
+        }
+        r_->layer_costs = memory_.layer_costs;
+        r_->disk_bytes = t.n_bytes;
+        r_->disk_gb_per_s = gb_per_s(t.n_bytes, t.ticks);
+        r_->disk_start_gb_per_s = gb_per_s(t.start_bytes, t.start_ticks);
+        r_->disk_share =
+            r_->disk_start_gb_per_s > 0 ? r_->disk_gb_per_s / r_->disk_start_gb_per_s : 0;
+        r_->disk_hidden =
+            t.busy_ticks > t.wait_ticks ? 1 - double(t.wait_ticks) / double(t.busy_ticks) : 0;
+        r_->disk_check_ns = m_.clock.seconds(t.check_ticks) * 1e9;
+        r_->disk_retries = t.n_retries;
+    }
+    stats.fill_layers(m_.clock, whole_ticks, r_);
 }
 
 void RunBase::close(const Status& outcome) {

@@ -23,6 +23,7 @@
 #include "model/report/options.h"
 #include "model/report/record.h"
 #include "model/run/memory_plan.h"
+#include "model/run/pass_stats.h"
 #include "model/weights/weight_source.h"
 #include "model/weights/weights.h"
 
@@ -33,10 +34,10 @@ struct Machine {
     Clock clock;
     CpuFeatures features;
     Team* team = nullptr;
-    LayerLoop* loop = nullptr;                       // with the platform's tasks added
-    Slab* slab = nullptr;                            // initialised; the run creates its classes
-    DiskReader* disk = nullptr;  // of the packed file, where its layers are not in memory
-    WeightSource* source = nullptr;                  // of the layers in their place: tests
+    LayerLoop* loop = nullptr;       // with the platform's tasks added
+    Slab* slab = nullptr;            // initialised; the run creates its classes
+    DiskReader* disk = nullptr;      // of the packed file, where its layers are not in memory
+    WeightSource* source = nullptr;  // of the layers in their place: tests
     const std::atomic<bool>* interrupted = nullptr;  // set by a task: Ctrl-C
 
     // Text to the person, in order. May be called inside the loop of tokens (never inside a layer)
@@ -90,6 +91,12 @@ class RunBase {
     // The memory, the weights that are read into it, the kernel set that suits them, and the engine,
     // with the record's facts of them.
     Status create(RunNeed need);
+
+    // The record of how layers went from here on, to where it is filled.
+    void begin_layers() {
+        if (memory_.streamed.is_started()) memory_.streamed.count_anew();
+    }
+    void fill_layers(PassStats& stats, uint64_t whole_ticks);
 
     RunRequest request(uint64_t n_text_bytes) const {
         return {w_, o_, m_.team->size(), n_text_bytes};

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <new>
 
+#include "core/clock.h"
 #include "core/round.h"
 
 namespace axiom {
@@ -84,6 +85,7 @@ void WeightPool::plan(const Weights& weights, const PoolShape& shape, SlabPlan& 
     plan.add_array("views", shape.n_layer_slots, &views_);
     plan.add_array("pieces", n_pieces, &reads_left_);
     plan.add_array("arrivals", n_pieces, &arrivals_);
+    plan.add_array("traffic", n_layers_, &traffic_of_);
     if (shape.n_expert_slots == 0) return;
     plan.add_class("experts", expert_bytes, shape.n_expert_slots, &expert_class_, kBlock);
     plan.add_array("expert slots", weights.layout.extents.size(), &slot_of_expert_);
@@ -106,8 +108,7 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
     for (size_t i = 0; i < slots_.size(); i++) {
         const bool is_layer = i < shape_.n_layer_slots;
         Slot* const slot = new (&slots_[i]) Slot;
-        slot->data =
-            static_cast<uint8_t*>(slab.allocate(is_layer ? layer_class_ : expert_class_));
+        slot->data = static_cast<uint8_t*>(slab.allocate(is_layer ? layer_class_ : expert_class_));
         slot->n_reads_left = reads_left;
         reads_left += is_layer ? pieces_of_layer : pieces_of_expert;
     }
@@ -120,6 +121,8 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
     team.run(
         [](const Worker& worker, void* context) {
             auto& [pool, is_done] = *static_cast<Load*>(context);
+            pool.touch(worker);
+            worker.barrier([](void* p) { static_cast<WeightPool*>(p)->count_anew(); }, &pool);
             for (uint32_t spins = 0; !is_done.load(std::memory_order_relaxed);) {
                 if (worker.rank == 0) {
                     pool.collect();
@@ -131,11 +134,45 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
             while (pool.check_one()) continue;
         },
         &load);
+    const DiskTraffic start = traffic();
+    traffic_.start_bytes = start.n_bytes;
+    traffic_.start_ticks = start.busy_ticks;
+    count_anew();
     return checked();
+}
+
+// An operating system makes pages when they are first written to, which is not the disk's time.
+void WeightPool::touch(const Worker& worker) {
+    const auto [begin, end] = worker.split(slots_.size());
+    const auto touch_slot = [&](size_t i_slot, uint64_t n_bytes) {
+        for (uint64_t at = 0; at < n_bytes; at += kBlock) slots_[i_slot].data[at] = 0;
+    };
+    for (size_t i = begin; i < end; i++) {
+        touch_slot(i, slot_bytes(*weights_, i < shape_.n_layer_slots ? ExtentKind::layer
+                                                                     : ExtentKind::expert));
+    }
 }
 
 void WeightPool::stop() {
     while (n_under_way_ != 0) collect();
+}
+
+void WeightPool::count_anew() {
+    traffic_.n_layers = traffic_.n_bytes = traffic_.busy_ticks = traffic_.wait_ticks = 0;
+    check_ticks_.store(0, std::memory_order_relaxed);
+    std::fill(traffic_of_.begin(), traffic_of_.end(), DiskTraffic::Layer());
+    begin_ticks_ = busy_since_ = ticks_now();
+}
+
+DiskTraffic WeightPool::traffic() const {
+    DiskTraffic t = traffic_;
+    const uint64_t now = ticks_now();
+    t.ticks = now - begin_ticks_;
+    if (n_under_way_ != 0) t.busy_ticks += now - busy_since_;
+    t.check_ticks = check_ticks_.load(std::memory_order_relaxed);
+    t.layers = traffic_of_;
+    t.n_retries = disk_->n_retries();
+    return t;
 }
 
 size_t WeightPool::present(std::span<const LayerWeights*> out) {
@@ -156,11 +193,13 @@ Status WeightPool::acquire(size_t i_layer, const LayerWeights** layer) {
     const size_t i_slot = slot_of(turn_);
     const Slot& slot = slots_[i_slot];
     const uint32_t extent = extent_of(turn_);
+    const uint64_t begin = ticks_now();
     while (read_error_.ok() && !slot.holds(extent)) {
         collect();
         ask_ahead();
         check_one();
     }
+    traffic_.wait_ticks += ticks_now() - begin;
     if (!read_error_.ok()) return failure();
     collect();
     ask_ahead();
@@ -172,6 +211,7 @@ Status WeightPool::acquire(size_t i_layer, const LayerWeights** layer) {
 void WeightPool::release(size_t i_layer) {
     AXIOM_CHECK(layer_of(turn_) == i_layer);
     turn_++;
+    traffic_.n_layers++;
     collect();
     ask_ahead();
     if (turn_ % (kHalfLife * n_layers_) == 0)
@@ -198,6 +238,7 @@ Status WeightPool::acquire_experts(size_t i_layer, std::span<const uint32_t> exp
         put(i_slot, extent, expert_turn_);
     }
     check_to_ = 0;
+    const uint64_t begin = ticks_now();
     for (size_t j = 0; j < experts.size(); j++) {  // all are asked for before one is waited for
         while (read_error_.ok() && !ask(slot_of_expert_[first + experts[j]])) collect();
     }
@@ -212,6 +253,7 @@ Status WeightPool::acquire_experts(size_t i_layer, std::span<const uint32_t> exp
         check_to_ = std::max(check_to_, slot.arrived_by);
         out[j] = weights_->expert(i_layer, experts[j], slot.data);
     }
+    traffic_.wait_ticks += ticks_now() - begin;
     return {};
 }
 
@@ -220,8 +262,7 @@ void WeightPool::check(const Worker&) {
 }
 
 Status WeightPool::checked() {
-    const bool all_right =
-        read_error_.ok() && wrong_.load(std::memory_order_relaxed) == kNothing;
+    const bool all_right = read_error_.ok() && wrong_.load(std::memory_order_relaxed) == kNothing;
     return all_right ? Status() : failure();
 }
 
@@ -271,25 +312,37 @@ bool WeightPool::ask(size_t i_slot) {
         const size_t n = size_t(std::min<uint64_t>(read_bytes_, piece_end - at));
         if (!disk_->read(uint64_t(i_slot) << 32 | piece, e.offset + at, n, slot.data + at))
             return false;
+        if (at == 0) slot.asked_ticks = ticks_now();
+        if (n_under_way_ == 0) busy_since_ = ticks_now();
         slot.n_asked_bytes += n;
         n_under_way_++;
     }
     return true;
 }
 
-// Layers in the order of their turns, one round ahead at most, as far as slots are free.
+// What stays, once; then streamed layers in the order of their turns, as far as buffers are free.
 void WeightPool::ask_ahead() {
     if (!read_error_.ok()) return;
-    for (; next_ < turn_ + n_layers_; next_++) {
-        const size_t i_slot = slot_of(next_);
-        const Slot& slot = slots_[i_slot];
-        const uint32_t extent = extent_of(next_);
-        if (slot.extent != extent) {
-            if (slot.extent != kNone && slot.turn >= turn_) return;
-            put(i_slot, extent, next_);
-        }
-        if (!ask(i_slot)) return;
+    const auto streamed = [&](uint64_t turn) {
+        return is_streamed(layer_of(turn), n_streamed_, n_layers_);
+    };
+    for (; next_resident_ < n_layers_; next_resident_++) {
+        if (!streamed(next_resident_) && !ask_for(next_resident_)) return;
     }
+    for (; next_ < turn_ + n_layers_; next_++) {
+        if (!streamed(next_)) continue;
+        const Slot& slot = slots_[slot_of(next_)];
+        if (slot.extent != kNone && slot.turn != next_ && slot.turn >= turn_) return;
+        if (!ask_for(next_)) return;
+    }
+}
+
+// False when the disk takes no more now.
+bool WeightPool::ask_for(uint64_t turn) {
+    const size_t i_slot = slot_of(turn);
+    const uint32_t extent = extent_of(turn);
+    if (slots_[i_slot].extent != extent) put(i_slot, extent, turn);
+    return ask(i_slot);
 }
 
 void WeightPool::collect() {
@@ -304,13 +357,14 @@ void WeightPool::arrive(const DiskReader::Done& done) {
     Slot& slot = slots_[i_slot];
     AXIOM_CHECK(n_under_way_ != 0 && piece < slot.n_pieces && slot.n_reads_left[piece] != 0);
     n_under_way_--;
+    const uint64_t now = ticks_now();
+    if (n_under_way_ == 0) traffic_.busy_ticks += now - busy_since_;
     if (!done.status.ok()) {
         if (!read_error_.ok()) return;
-        read_error_ =
-            error(done.status.code(), weights_->file, ": reading ",
-                  weights_->layout.name(slot.extent).view(), " at offset ",
-                  Hex{weights_->layout.extents[slot.extent].offset + piece * kPieceBytes}, ": ",
-                  done.status.text());
+        read_error_ = error(done.status.code(), weights_->file, ": reading ",
+                            weights_->layout.name(slot.extent).view(), " at offset ",
+                            Hex{weights_->layout.extents[slot.extent].offset + piece * kPieceBytes},
+                            ": ", done.status.text());
         return;
     }
     if (--slot.n_reads_left[piece] != 0) return;
@@ -319,6 +373,13 @@ void WeightPool::arrive(const DiskReader::Done& done) {
     slot.n_arrived++;
     slot.arrived_by = n + 1;
     n_arrived_.store(n + 1, std::memory_order_release);
+    if (slot.n_arrived != slot.n_pieces) return;
+    const Extent& e = weights_->layout.extents[slot.extent];
+    DiskTraffic::Layer& layer = traffic_of_[e.layer];
+    traffic_.n_bytes += e.bytes;
+    layer.n_bytes += e.bytes;
+    layer.read_ticks += now - std::max(slot.asked_ticks, last_arrival_);
+    last_arrival_ = now;
 }
 
 // Checks a piece that has arrived; false when there is none. On any worker.
@@ -331,11 +392,12 @@ bool WeightPool::check_one() {
     Slot& slot = slots_[i_slot];
     const uint64_t at = piece * kPieceBytes;
     const uint64_t n = std::min(kPieceBytes, weights_->layout.extents[slot.extent].bytes - at);
-    if (check_piece(weights_->file, weights_->layout, slot.extent, piece,
-                    {slot.data + at, size_t(n)})
-            .ok()) {
-        return true;
-    }
+    const uint64_t begin = ticks_now();
+    const bool is_right = check_piece(weights_->file, weights_->layout, slot.extent, piece,
+                                      {slot.data + at, size_t(n)})
+                              .ok();
+    check_ticks_.fetch_add(ticks_now() - begin, std::memory_order_relaxed);
+    if (is_right) return true;
     slot.wrong.store(true, std::memory_order_relaxed);
     uint64_t nothing = kNothing;
     wrong_.compare_exchange_strong(nothing, i, std::memory_order_relaxed);
@@ -385,7 +447,8 @@ void WeightPool::begin_at(uint64_t turn) {
     for (size_t i = 0; i < slots_.size(); i++) {
         Slot& slot = slots_[i];
         if (slot.extent == kNone) continue;
-        const bool is_right = slot.holds(slot.extent) && !slot.wrong.load(std::memory_order_relaxed);
+        const bool is_right =
+            slot.holds(slot.extent) && !slot.wrong.load(std::memory_order_relaxed);
         const bool is_buffer = n_streamed_ != 0 && i < PoolShape::kBuffers;
         if (is_right && (!is_buffer || slot.turn == turn)) continue;
         if (i >= shape_.n_layer_slots) slot_of_expert_[slot.extent] = kNone;
@@ -395,6 +458,7 @@ void WeightPool::begin_at(uint64_t turn) {
     read_error_ = {};
     wrong_.store(kNothing, std::memory_order_relaxed);
     turn_ = next_ = turn;
+    next_resident_ = 0;
 }
 
 }  // namespace axiom

@@ -40,6 +40,25 @@ struct PoolShape {
     uint64_t resident_bytes(const Weights& weights) const;
 };
 
+// What was read since somebody asked to count anew.
+struct DiskTraffic {
+    struct Layer {
+        uint64_t n_bytes = 0;  // of its extents, experts included
+        uint64_t read_ticks =
+            0;  // from when they were asked for, and the disk free, to their arrival
+    };
+    uint64_t n_layers = 0;  // that were released
+    uint64_t n_bytes = 0;
+    uint64_t ticks = 0;        // since then
+    uint64_t busy_ticks = 0;   // with reads under way
+    uint64_t wait_ticks = 0;   // in which worker 0 waited for them
+    uint64_t check_ticks = 0;  // of all workers, comparing sums
+    std::span<const Layer> layers;
+    // start(), when there was nothing else to do.
+    uint64_t start_bytes = 0, start_ticks = 0;
+    uint64_t n_retries = 0;  // since start()
+};
+
 class WeightPool final : public WeightSource {
   public:
     WeightPool() = default;
@@ -58,6 +77,10 @@ class WeightPool final : public WeightSource {
     // The layers that are in memory now, in their order: at most out.size().
     size_t present(std::span<const LayerWeights*> out);
 
+    bool is_started() const { return disk_ != nullptr; }
+    void count_anew();
+    DiskTraffic traffic() const;
+
     Status acquire(size_t i_layer, const LayerWeights** layer) override;
     void release(size_t i_layer) override;
     Status acquire_experts(size_t i_layer, std::span<const uint32_t> experts,
@@ -71,13 +94,14 @@ class WeightPool final : public WeightSource {
     // The place of one extent. Worker 0 writes it, but for `wrong`.
     struct Slot {
         uint8_t* data = nullptr;
-        uint32_t extent = format::kNone;    // whose bytes are here or on their way
+        uint32_t extent = format::kNone;  // whose bytes are here or on their way
         uint32_t n_pieces = 0, n_arrived = 0;
-        uint64_t n_asked_bytes = 0;         // from the extent's start
-        uint64_t arrived_by = 0;            // n_arrived_ of the pool when the last piece had come
-        uint64_t turn = 0;                  // of the layer it is for, or of the last use of an expert
-        uint16_t* n_reads_left = nullptr;   // [n_pieces], until a piece is here
-        std::atomic<bool> wrong{false};     // a piece is not what the file says
+        uint64_t n_asked_bytes = 0;  // from the extent's start
+        uint64_t arrived_by = 0;     // n_arrived_ of the pool when the last piece had come
+        uint64_t turn = 0;           // of the layer it is for, or of the last use of an expert
+        uint64_t asked_ticks = 0;    // when the first read was asked for
+        uint16_t* n_reads_left = nullptr;  // [n_pieces], until a piece is here
+        std::atomic<bool> wrong{false};    // a piece is not what the file says
 
         bool holds(uint32_t i_extent) const { return extent == i_extent && n_arrived == n_pieces; }
     };
@@ -92,8 +116,10 @@ class WeightPool final : public WeightSource {
     }
     size_t slot_of(uint64_t turn) const;
 
+    void touch(const Worker& worker);
     void put(size_t i_slot, uint32_t extent, uint64_t turn);
     bool ask(size_t i_slot);
+    bool ask_for(uint64_t turn);
     void ask_ahead();
     void collect();
     void arrive(const DiskReader::Done& done);
@@ -118,7 +144,8 @@ class WeightPool final : public WeightSource {
     std::span<uint32_t> n_uses_;          // of experts, by extent
 
     uint64_t turn_ = 0;         // of the layer that is acquired, or will be next
-    uint64_t next_ = 0;         // of the layer that is asked for next
+    uint64_t next_ = 0;         // of the streamed layer that is asked for next
+    size_t next_resident_ = 0;  // layer that is asked for next of those that stay
     uint64_t expert_turn_ = 0;  // counts acquire_experts()
     size_t n_under_way_ = 0;    // reads
     Status read_error_;         // of the first that failed
@@ -131,6 +158,11 @@ class WeightPool final : public WeightSource {
     std::atomic<uint64_t> wrong_{kNothing};  // the arrival that was found wrong first
 
     DiskReader::Done done_[16];
+
+    DiskTraffic traffic_;                       // but for what is counted elsewhere
+    std::span<DiskTraffic::Layer> traffic_of_;  // [n_layers]
+    uint64_t begin_ticks_ = 0, busy_since_ = 0, last_arrival_ = 0;
+    std::atomic<uint64_t> check_ticks_{0};
 };
 
 }  // namespace axiom

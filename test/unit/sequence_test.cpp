@@ -557,7 +557,7 @@ class FakeSource final : public WeightSource {
     void at_barrier(const Worker& worker) override { n_barriers[worker.rank]++; }
 
     std::string text;
-    size_t fails_at = SIZE_MAX, damaged = SIZE_MAX;  // layers
+    size_t fails_at = SIZE_MAX, damaged = SIZE_MAX;        // layers
     std::array<size_t, 4> n_barriers = {}, n_checks = {};  // of each worker
 
   private:
@@ -567,8 +567,9 @@ class FakeSource final : public WeightSource {
 
 }  // namespace
 
-TEST_CASE("a layer's weights are held from its beginning to its boundary, checked by all workers before "
-          "and tended in between") {
+TEST_CASE(
+    "a layer's weights are held from its beginning to its boundary, checked by all workers before "
+    "and tended in between") {
     for (const char* shape : {kOddHeads, kWholeHeads}) {
         const Model model(shape);
         const Tokens tokens = some_tokens(40, model.n_vocab(), 1);
@@ -594,8 +595,9 @@ TEST_CASE("a layer's weights are held from its beginning to its boundary, checke
     }
 }
 
-TEST_CASE("weights that cannot be had, or are damaged, end the pass with the source's error, on every "
-          "worker") {
+TEST_CASE(
+    "weights that cannot be had, or are damaged, end the pass with the source's error, on every "
+    "worker") {
     const Model model(kOddHeads);
     const Tokens tokens = some_tokens(40, model.n_vocab(), 1);
     const std::span<const TokenId> all = tokens;
