@@ -58,7 +58,7 @@ Status NvmeController::failed(const Parts&... parts) const {
     return error(Code::io, name_, ": ", parts...);
 }
 
-// Base 3.1.3.1 (CAP.TO) and 3.1.4.? CRTO, which replaces it where the controller has one.
+// Base 3.1.3.1: CAP.TO, which may be too short a field; then CRTO has the time (3.1.3).
 uint64_t NvmeController::ready_timeout_ns() {
     uint32_t units = std::max(1u, cap_.timeout_500ms());
     if (cap_.has_ready_timeout()) units = std::max(units, registers_.read(nvme::kCrto) & 0xffff);
@@ -148,7 +148,7 @@ void NvmeController::put(Queue& queue, const Submission& submission) {
     registers_.write(queue.tail_doorbell, queue.tail);
 }
 
-// The next completion, if there is one (Base 3.3.1.2: its phase differs from the last round's).
+// The next completion, if there is one (Base 3.3.3.2: its phase differs from the last round's).
 bool NvmeController::take(Queue& queue, uint32_t* id_and_status) {
     const uint32_t word =
         __atomic_load_n(&queue.completions[queue.head].id_and_status, __ATOMIC_ACQUIRE);

@@ -73,8 +73,8 @@ enum class Opcode : uint8_t {
     read = 0x02,  // of I/O queues
 };
 inline constexpr uint32_t kIdentifyNamespace = 0, kIdentifyController = 1;  // Base 5.17, CNS
-inline constexpr uint32_t kFeaturePowerTransitions = 0x0c;                  // Base 5.27.1.10
-inline constexpr uint32_t kFeatureQueues = 0x07;                            // Base 5.27.1.5
+inline constexpr uint32_t kFeaturePowerTransitions = 0x0c;                  // Base 5.27.1
+inline constexpr uint32_t kFeatureQueues = 0x07;                            // Base 5.27.1
 inline constexpr uint32_t kIdentifyBytes = 4096;
 
 // Of the Identify Controller data structure (Base 5.17.2.1): where fields stand.
