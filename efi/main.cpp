@@ -200,6 +200,9 @@ Status boot(const Entry& entry) {
                                            .clock = facts.clock,
                                            .power = &power},
                                           &serial, &map);
+#ifdef AXIOM_TEST_FAULT
+    turn_on_iommus(options.prompt, facts.acpi.pci);
+#endif
     if (disk.exists()) require(check_iommus(facts.acpi.pci));
     use_own_tables({.regions = map.regions,
                     .image = image,

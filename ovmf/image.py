@@ -77,16 +77,17 @@ def write_weights(disk, begin, weights):
 
 
 def make_weights_disk(out, partitions, sector=SECTOR):
-    """A disk without a file system. `partitions`: packed file -> GUID of the partition it fills."""
+    """A disk without a file system. `partitions`: pairs of a packed file and the GUID of the partition
+    that it gets."""
     end = ALIGNMENT
     layout = []
-    for weights, guid in partitions.items():
+    for weights, guid in partitions:
         begin, end = end, end + aligned(os.path.getsize(weights))
         layout.append(gpt.Partition(gpt.WEIGHTS, guid, "AXIOM weights", begin, end))
     with open(out, "wb") as disk:
         disk.truncate(end + ALIGNMENT)
         gpt.write(disk, end + ALIGNMENT, DISK_GUID, layout, sector)
-        for weights, partition in zip(partitions, layout):
+        for (weights, _), partition in zip(partitions, layout):
             write_weights(disk, partition.begin, weights)
 
 
