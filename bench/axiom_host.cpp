@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "bench/host_machine.h"
+#include "bench/uring_reader.h"
 #include "core/clock.h"
 #include "model/report/options.h"
 #include "model/report/prompts.h"
@@ -142,8 +144,18 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     Result<MemoryNeed> need = memory_needed(weights, options, n_workers, n_text_bytes);
     if (!need.ok()) return need.status();
     host::HostMachine host;
-    if (Status s = host.start(n_workers, need.value().wanted, pages_of(options)); !s.ok()) return s;
+    const uint64_t slab_bytes =
+        weights.has_layers()
+            ? need.value().wanted
+            : std::clamp(host::available_bytes(), need.value().least, need.value().wanted);
+    if (Status s = host.start(n_workers, slab_bytes, pages_of(options)); !s.ok()) return s;
     host.machine.entry_ticks = entry_ticks;
+    host::UringReader disk;
+    if (!weights.has_layers()) {
+        if (Status s = disk.open(std::string(options.model)); !s.ok()) return s;
+        if (!disk.note().empty()) fprintf(stderr, "axiom-host: note: %s\n", disk.note().c_str());
+        host.machine.disk = &disk;
+    }
     host.machine.note = to_file;
     host.machine.note_context = stderr;
 
@@ -227,11 +239,11 @@ Status main_status(int argc, char** argv) {
     }
 
     const std::string path(options.model);
-    Result<host::LoadedModel> model =
-        host::load_model(path, pages_of(options), !options.quiet && isatty(STDERR_FILENO));
+    Result<host::LoadedModel> model = host::load_model(path, options.stream, pages_of(options),
+                                                       !options.quiet && isatty(STDERR_FILENO));
     if (!model.ok()) return model.status();
-    Result<Weights> weights =
-        Weights::open(path, model.value().memory.first(size_t(model.value().n_bytes)));
+    Result<Weights> weights = Weights::open(
+        path, model.value().memory.first(size_t(model.value().n_bytes)), model.value().file_bytes);
     if (!weights.ok()) return weights.status();
 
     if (options.has_tokenize) return tokenize(weights.value(), options.tokenize);

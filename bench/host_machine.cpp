@@ -33,6 +33,8 @@ namespace {
 
 constexpr size_t kHugePage = 2 << 20;
 constexpr size_t kRingBytes = 64 * 1024;
+// Left for what a run needs beside its weights, when it is decided whether they fit.
+constexpr uint64_t kBesideWeights = 512u << 20;
 
 std::atomic<bool> g_interrupted{false};
 
@@ -80,11 +82,6 @@ uint64_t proc_bytes(const char* path, const char* format, uint64_t unknown) {
     return found ? uint64_t{kib} << 10 : unknown;
 }
 
-// What Linux says can be had without swapping.
-uint64_t available_bytes() {
-    return proc_bytes("/proc/meminfo", "MemAvailable: %llu", ~uint64_t{0});
-}
-
 void write_all(int fd, const char* data, size_t n) {
     while (n > 0) {
         const ssize_t written = ::write(fd, data, n);
@@ -108,6 +105,10 @@ Status system_error(std::string_view path, std::string_view what) {
 }
 
 }  // namespace
+
+uint64_t available_bytes() {
+    return proc_bytes("/proc/meminfo", "MemAvailable: %llu", ~uint64_t{0});
+}
 
 Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what, PageSize pages) {
     // Linux grants any mapping and ends the program when it is used.
@@ -152,25 +153,22 @@ namespace {
 class FileBytes : public ByteSource {
   public:
     FileBytes(int fd, const std::string& path) : fd_(fd), path_(path) {}
-    Status read(std::span<uint8_t> out) override {
+    Status read(uint64_t offset, std::span<uint8_t> out) override {
         size_t got = 0;
         while (got < out.size()) {
-            const ssize_t n =
-                pread(fd_, out.data() + got, out.size() - got, off_t(position_ + got));
+            const ssize_t n = pread(fd_, out.data() + got, out.size() - got, off_t(offset + got));
             if (n < 0 && errno == EINTR) continue;
             if (n < 0) return system_error(path_, "cannot read");
             if (n == 0)
-                return error(Code::io, path_, ": ended at ", position_ + got, " while being read");
+                return error(Code::io, path_, ": ended at ", offset + got, " while being read");
             got += size_t(n);
         }
-        position_ += got;
         return {};
     }
 
   private:
     int fd_;
     const std::string& path_;
-    uint64_t position_ = 0;
 };
 
 // Percents on the terminal, once loading has taken two seconds.
@@ -194,7 +192,8 @@ struct Progress {
 
 }  // namespace
 
-Result<LoadedModel> load_model(const std::string& path, PageSize pages, bool show_progress) {
+Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize pages,
+                               bool show_progress) {
     File file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
     if (file.fd < 0) return system_error(path, "cannot open");
     struct stat info;
@@ -202,17 +201,26 @@ Result<LoadedModel> load_model(const std::string& path, PageSize pages, bool sho
     if (!S_ISREG(info.st_mode)) return error(Code::bad_format, path, ": not a regular file");
 
     LoadedModel model;
-    model.n_bytes = uint64_t(info.st_size);
+    model.n_bytes = model.file_bytes = uint64_t(info.st_size);
     const uint64_t begin_ns = monotonic_raw_ns();
+    FileBytes source(file.fd, path);
+    const bool streamed =
+        stream == Stream::on ||
+        (stream == Stream::when_needed && model.file_bytes + kBesideWeights > available_bytes());
+    if (streamed) {
+        const Result<uint64_t> n_bytes = frame_bytes(path, model.file_bytes, source);
+        if (!n_bytes.ok()) return n_bytes.status();
+        model.n_bytes = n_bytes.value();
+    }
     Result<Memory> memory = Memory::map(std::max<uint64_t>(model.n_bytes, 1), path, pages);
     if (!memory.ok()) return memory.status();
     model.memory = std::move(memory.value());
+    const std::span<uint8_t> to = model.memory.first(size_t(model.n_bytes));
 
-    FileBytes source(file.fd, path);
     Progress progress{path, model.n_bytes, begin_ns, show_progress};
     const Status status =
-        load_packed(path, model.n_bytes, source, model.memory.first(size_t(model.n_bytes)),
-                    Progress::update, &progress);
+        streamed ? load_frame(path, model.file_bytes, source, to)
+                 : load_packed(path, model.n_bytes, source, to, Progress::update, &progress);
     if (progress.shown) fprintf(stderr, "\n");
     if (!status.ok()) return status;
     model.seconds = double(monotonic_raw_ns() - begin_ns) * 1e-9;

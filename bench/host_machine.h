@@ -42,14 +42,19 @@ class Memory {
     size_t n_bytes_ = 0;
 };
 
-// The whole packed file, read in large chunks and verified while it is read, as the EFI loader
-// does.
+// The packed file, read in large chunks and verified while it is read, as the EFI loader does: the
+// whole of it, or only its frame where layers will be streamed.
 struct LoadedModel {
     Memory memory;
-    uint64_t n_bytes = 0;
+    uint64_t n_bytes = 0;  // in memory
+    uint64_t file_bytes = 0;
     double seconds = 0;
 };
-Result<LoadedModel> load_model(const std::string& path, PageSize pages, bool show_progress);
+Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize pages,
+                               bool show_progress);
+
+// What Linux says this program can still have without swapping.
+uint64_t available_bytes();
 
 // Bytes of this program's anonymous memory that are in huge pages now (/proc/self/smaps_rollup);
 // 0 where Linux does not say.

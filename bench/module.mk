@@ -1,6 +1,6 @@
 # axiom-host: the engine as a Linux program. axiom-bench-kernels: its kernels beside the machine's
 # peaks. axiom-compare: what measurements show. bench-peers: both beside other engines.
-BENCH_HOST    := $(BUILD)/host/bench/axiom_host.o $(BUILD)/host/bench/host_machine.o
+BENCH_HOST    := $(patsubst %,$(BUILD)/host/bench/%.o,axiom_host host_machine uring_reader)
 BENCH_PEAKS   := $(wildcard bench/peak_*.cpp)
 BENCH_KERNELS := $(patsubst %.cpp,$(BUILD)/host/%.o,bench/bench_kernels.cpp bench/kernel_cases.cpp \
                  bench/peaks.cpp bench/host_machine.cpp $(BENCH_PEAKS))
@@ -15,7 +15,7 @@ ISA_bench/peak_avx512  := $(ISA_core/kernels/avx512)
 host: $(BUILD)/axiom-host ## build/axiom-host, the same engine as a Linux program
 
 $(BUILD)/axiom-host: $(BENCH_HOST) $(HOST_ENGINE)
-	$(CXX) -pthread $^ -o $@
+	$(CXX) -pthread $^ -luring -o $@
 $(BUILD)/axiom-bench-kernels: $(BENCH_KERNELS) $(HOST_ENGINE)
 	$(CXX) -pthread $^ -o $@
 

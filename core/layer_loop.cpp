@@ -36,7 +36,7 @@ struct LayerLoop::Run {
     const LayerJob& job;
     const PassTimes& times;
     size_t i_layer = 0;        // whose boundary comes next
-    uint64_t stall_ticks = 0;  // of the last begin_layer()
+    uint64_t stall_ticks = 0;  // of the layer that was begun last
     Status status = {};
     bool ended = false;  // no further layer
 
@@ -60,8 +60,27 @@ struct LayerLoop::Run {
         if (!ended) begin_layer(i_layer + 1);
     }
 
+    void check_layer(const Worker& worker, size_t i) {
+        if (job.check == nullptr) return;
+        const uint64_t begin = ticks_now();
+        job.check(job.context, worker);
+        if (worker.rank == 0) i_layer = i;
+        worker.barrier([](void* run) { static_cast<Run*>(run)->at_checked(); }, this);
+        if (worker.rank != 0) return;
+        stall_ticks += ticks_now() - begin;
+        if (times.stall_ticks != nullptr) times.stall_ticks[i] = stall_ticks;
+    }
+
+    void at_checked() {
+        status = job.checked(job.context);
+        ended = !status.ok();
+        if (ended && job.after != nullptr) (void)job.after(job.context, i_layer);
+    }
+
     void work(const Worker& worker) {
         for (size_t i = 0; i < job.n_layers && !ended; i++) {
+            check_layer(worker, i);
+            if (ended) return;
             const uint64_t begin = ticks_now();
             job.layer(job.context, worker, i);
             const uint64_t computed = ticks_now();

@@ -29,7 +29,7 @@ struct Task {
 struct PassTimes {
     uint64_t* layer_ticks = nullptr;     // [n_layers], computing each layer
     uint64_t* boundary_ticks = nullptr;  // [n_layers], the barrier after each layer and its tasks
-    uint64_t* stall_ticks = nullptr;     // [n_layers], LayerJob::before of each layer
+    uint64_t* stall_ticks = nullptr;     // [n_layers], making each layer ready
 };
 
 // What a pass runs. `context` goes to each function.
@@ -44,6 +44,10 @@ struct LayerJob {
     // made ready after an error.
     Status (*before)(void* context, size_t i_layer) = nullptr;
     Status (*after)(void* context, size_t i_layer) = nullptr;
+    // What all workers do together to make a layer ready, after `before`, and then on worker 0 while
+    // nobody computes what they have found. Both or neither; part of the stall.
+    void (*check)(void* context, const Worker& worker) = nullptr;
+    Status (*checked)(void* context) = nullptr;
 };
 
 class LayerLoop {
@@ -58,7 +62,7 @@ class LayerLoop {
 
     // Runs the layers in order on all workers of the team. Each ends with a barrier at which worker
     // 0 ends the layer, polls the tasks and makes the next layer ready while the others wait. No
-    // further layer runs when `before` or `after` fail (their Status), or when *stop is set at a
+    // further layer runs when `before`, `checked` or `after` fail (their Status), or when *stop is set at a
     // boundary, which a task may have done (interrupted).
     void stop_when(const std::atomic<bool>* stop) { stop_ = stop; }
     Status run(Team& team, const LayerJob& job, const PassTimes& times);

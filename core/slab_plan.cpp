@@ -13,8 +13,8 @@ void SlabPlan::add(const Entry& entry) {
 }
 
 void SlabPlan::add_class(std::string_view name, uint64_t object_bytes, uint64_t count,
-                         Slab::ClassId* id) {
-    add({name, object_bytes, count, id, nullptr});
+                         Slab::ClassId* id, size_t alignment) {
+    add({name, object_bytes, count, id, nullptr, alignment});
 }
 
 void SlabPlan::add_objects(std::string_view name, uint64_t object_bytes, uint64_t count,
@@ -31,11 +31,11 @@ bool SlabPlan::carve(std::span<AddressRange> ranges) const {
             bytes > SIZE_MAX / 4) {
             return false;
         }
-        const size_t object = round_up(size_t(e.object_bytes), Slab::kAlignment);
+        const size_t object = round_up(size_t(e.object_bytes), e.alignment);
         size_t left = size_t(e.count);
         for (size_t i = 0; i < ranges.size() && left > 0; i++) {
             uintptr_t begin;
-            left -= Slab::carve(ranges[i], object, Slab::kAlignment, left, &begin);
+            left -= Slab::carve(ranges[i], object, e.alignment, left, &begin);
         }
         if (left > 0) return false;
     }
@@ -45,8 +45,12 @@ bool SlabPlan::carve(std::span<AddressRange> ranges) const {
 bool SlabPlan::sum(uint64_t* bytes) const {
     AddressRange all{0, SIZE_MAX / 2};
     if (!carve({&all, 1})) return false;
-    // Slab::carve wants 8 bytes more than it takes, for aligning the bitmap.
-    *bytes = all.begin + 8;
+    // Slab::carve wants 8 bytes more than it takes, for aligning the bitmap. This range began at the
+    // best of addresses.
+    size_t alignment = Slab::kAlignment;
+    for (const Entry& e : std::span(entries_, n_entries_))
+        alignment = std::max(alignment, e.alignment);
+    *bytes = all.begin + 8 + (alignment - Slab::kAlignment);
     return true;
 }
 
@@ -63,7 +67,7 @@ Status SlabPlan::create(Slab& slab) const {
                          e.object_bytes, " bytes");
         }
         const Result<Slab::ClassId> id =
-            slab.create_class(e.name, size_t(e.object_bytes), size_t(e.count));
+            slab.create_class(e.name, size_t(e.object_bytes), size_t(e.count), e.alignment);
         if (!id.ok()) return id.status();
         if (e.place == nullptr) {
             *static_cast<Slab::ClassId*>(e.where) = id.value();

@@ -20,7 +20,8 @@ class SlabPlan {
     // Sizes that no memory could hold are kept as such: sum() and fits() then say no.
 
     // Objects that are allocated and freed later, from the class *id.
-    void add_class(std::string_view name, uint64_t object_bytes, uint64_t count, Slab::ClassId* id);
+    void add_class(std::string_view name, uint64_t object_bytes, uint64_t count, Slab::ClassId* id,
+                   size_t alignment = Slab::kAlignment);
     // `count` objects for good: objects[i] is each one's address.
     void add_objects(std::string_view name, uint64_t object_bytes, uint64_t count, void** objects);
     // One array of n elements for good; of none, nothing.
@@ -35,8 +36,8 @@ class SlabPlan {
              }});
     }
 
-    // Bytes of one range, 64-byte aligned, that create() succeeds in and none to spare; false if
-    // there are more than SIZE_MAX/2.
+    // Bytes of one range, 64-byte aligned, that create() succeeds in; none to spare where no class
+    // wants more alignment than that. false if there are more than SIZE_MAX/2.
     [[nodiscard]] bool sum(uint64_t* bytes) const;
     // Whether create() would succeed now.
     bool fits(const Slab& slab) const;
@@ -50,6 +51,7 @@ class SlabPlan {
         uint64_t object_bytes = 0, count = 0;
         void* where = nullptr;
         Place place = nullptr;  // nullptr: `where` is a ClassId, and objects are taken later
+        size_t alignment = Slab::kAlignment;
     };
     void add(const Entry& entry);
     // What is left of the ranges once everything has been carved from them; false if it did not

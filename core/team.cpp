@@ -51,6 +51,10 @@ void Worker::barrier(Action action, void* context) const {
     team->wait_at_barrier(rank, action, context);
 }
 
+void Worker::relax(uint32_t n_spins) const {
+    team->relax_(n_spins);
+}
+
 Worker::Range Worker::split(size_t n_units) const {
     if (team == nullptr) return {n_units * rank / count, n_units * (rank + 1) / count};
     const uint64_t* const before = team->speed_before_;

@@ -24,6 +24,9 @@ struct Worker {
     using Action = void (*)(void* context);
     void barrier(Action action = nullptr, void* context = nullptr) const;
 
+    // While waiting for what another worker does, outside of barriers.
+    void relax(uint32_t n_spins) const;
+
     // This worker's half-open share of [0, n_units). Shares are contiguous and ordered by rank;
     // they are in proportion to the speeds the team was given, equal to within one unit by default.
     struct Range {

@@ -20,4 +20,7 @@ void distort_cpus(std::string_view kind, CpuList* cpus);
 // ap-panic on the last of the team. Does not return from these; any other does nothing here.
 void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores);
 
+// After the exit. "iommu": Intel's translate from here on.
+void turn_on_iommus(std::string_view kind, const PciFacts& pci);
+
 }  // namespace axiom::efi

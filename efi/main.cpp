@@ -6,8 +6,8 @@
 #include "core/status.h"
 #include "efi/boot/exit.h"
 #include "efi/boot/facts.h"
+#include "efi/boot/files.h"
 #include "efi/boot/firmware.h"
-#include "efi/boot/loader.h"
 #include "efi/boot/memory_plan.h"
 #include "efi/boot/options.h"
 #include "efi/boot/pages.h"
@@ -20,7 +20,11 @@
 #include "efi/dev/power.h"
 #include "efi/dev/serial.h"
 #include "efi/fault.h"
+#include "efi/load/find_model.h"
+#include "efi/load/hand_over.h"
+#include "efi/load/loader.h"
 #include "efi/memory/machine_map.h"
+#include "efi/nvme/disk.h"
 #include "model/report/prompts.h"
 #include "model/run/bench.h"
 #include "model/run/generate.h"
@@ -44,6 +48,7 @@ struct CoreSetup {
 struct Loaded {
     LoadedModel model;
     Weights weights;
+    NvmePlace disk;  // that layers are streamed from
 };
 
 struct FreeMemory {
@@ -65,8 +70,8 @@ Status boot(const Entry& entry);
 bool answer_at_once(const Options& options);
 CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pages);
 void say_start(const Facts& facts, const CorePlan& plan);
-Result<Loaded> load(const Firmware& firmware, const Options& options, const Clock& clock,
-                    OwnedPages* pages);
+Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Options& options,
+                    const Facts& facts, const MemoryMap& map, OwnedPages* pages);
 Status check_options(const Firmware& firmware, const Options& options, const Weights& weights);
 Result<Prompts> read_prompts(const Firmware& firmware, const Options& options, OwnedPages* pages);
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
@@ -79,6 +84,7 @@ uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* se
                    MemoryMap* map);
 void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
                     bool quiet, PageTables* tables);
+void start_disk(bool quiet, NvmeDisk* disk);
 FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages);
 Record describe_machine(const Entry& entry, const Options& options, const Facts& facts,
                         const CorePlan& plan, const StartedCores& started, const LoadedModel& model,
@@ -86,6 +92,7 @@ Record describe_machine(const Entry& entry, const Options& options, const Facts&
 void run(const Machine& machine, const Weights& weights, const Options& options,
          const Prompts& prompts, Record* record);
 [[noreturn]] void fail(const Status& status);
+void require(const Status& status);
 
 }  // namespace
 }  // namespace axiom::efi
@@ -143,7 +150,7 @@ Status boot(const Entry& entry) {
 
     const Result<Options> asked = read_options(firmware, &pages);
     if (!asked.ok()) return asked.status();
-    const Options& options = asked.value();
+    Options options = asked.value();
     if (answer_at_once(options)) return {};
 
     MemoryMap map;
@@ -158,9 +165,12 @@ Status boot(const Entry& entry) {
     const CoreSetup cores = plan_start(options, facts, &pages);
     if (!options.quiet) say_start(facts, cores.plan);
 
-    const Result<Loaded> loaded = load(firmware, options, facts.clock, &pages);
+    const Result<ModelPlace> place = find_model(firmware, options.model);
+    if (!place.ok()) return place.status();
+    options.model = place.value().name.view();
+    const Result<Loaded> loaded = load(firmware, place.value(), options, facts, map, &pages);
     if (!loaded.ok()) return loaded.status();
-    const auto& [model, weights] = loaded.value();
+    const auto& [model, weights, disk_place] = loaded.value();
     status = check_options(firmware, options, weights);
     if (!status.ok()) return status;
     const Result<Prompts> prompts = read_prompts(firmware, options, &pages);
@@ -173,7 +183,8 @@ Status boot(const Entry& entry) {
     Keys keys(&serial);
     Power power(firmware.runtime, facts.acpi, options.on_exit);
     Device apic = apic_device(facts.apic);
-    Device* const devices[] = {&serial, &crash.console, &keys, &power, &apic};
+    NvmeDisk disk(disk_place, facts.clock);
+    Device* const devices[] = {&serial, &crash.console, &keys, &power, &apic, &disk};
 
     const Result<std::span<PageTable>> pool =
         plan_memory(firmware, options, weights, prompts.value(), cores, devices, &map, &pages);
@@ -189,6 +200,10 @@ Status boot(const Entry& entry) {
                                            .clock = facts.clock,
                                            .power = &power},
                                           &serial, &map);
+#ifdef AXIOM_TEST_FAULT
+    turn_on_iommus(options.prompt, facts.acpi.pci);
+#endif
+    if (disk.exists()) require(check_iommus(facts.acpi.pci));
     use_own_tables({.regions = map.regions,
                     .image = image,
                     .model = model.range(),
@@ -197,6 +212,7 @@ Status boot(const Entry& entry) {
                     .memory = readable_memory(&map.regions),
                     .attributes_table = memory_attributes_table(firmware)},
                    devices, pool.value(), options.quiet, &tables);
+    if (disk.exists()) start_disk(options.quiet, &disk);
     Team team;
     const StartedCores started = start_team({.plan = cores.plan,
                                              .memory = cores.memory,
@@ -220,6 +236,7 @@ Status boot(const Entry& entry) {
                           .team = &team,
                           .loop = &loop,
                           .slab = &slab,
+                          .disk = disk.reader(),
                           .interrupted = &keys.interrupted,
                           .write = Console::sink,
                           .write_context = &crash.console,
@@ -229,6 +246,7 @@ Status boot(const Entry& entry) {
     Record record =
         describe_machine(entry, options, facts, cores.plan, started, model, free, exit_ticks);
     run(machine, weights, options, prompts.value(), &record);
+    disk.stop();
     crash.leave();
 }
 
@@ -272,20 +290,29 @@ void say_start(const Facts& facts, const CorePlan& plan) {
     }
 }
 
-Result<Loaded> load(const Firmware& firmware, const Options& options, const Clock& clock,
-                    OwnedPages* pages) {
+Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Options& options,
+                    const Facts& facts, const MemoryMap& map, OwnedPages* pages) {
+    const uint64_t free_bytes = total_bytes(find_free_memory(map, *pages).all());
     const Result<LoadedModel> model =
-        load_model(firmware, clock, options.model, options.quiet, pages);
+        load_model(firmware, facts.clock, place, options, free_bytes, pages);
     if (!model.ok()) return model.status();
     const LoadedModel& m = model.value();
-    const Result<Weights> weights = Weights::open(options.model, m.bytes());
+    const Result<Weights> weights = Weights::open(options.model, m.bytes(), m.file_bytes);
     if (!weights.ok()) return weights.status();
-    if (!options.quiet) {
-        const double seconds = clock.seconds(m.load_ticks);
-        say("model     ", options.model, ", ", Bytes{m.file_bytes}, " in ", Fixed{seconds, 2},
-            " s (", Fixed{double(m.file_bytes) / 1e6 / seconds, 1}, " MB/s), checksums right");
+    Loaded loaded{m, weights.value(), {}};
+    if (!m.is_whole()) {
+        const Result<NvmePlace> disk = hand_over(firmware, facts.acpi.pci, place);
+        if (!disk.ok()) return disk.status();
+        loaded.disk = disk.value();
     }
-    return Loaded{m, weights.value()};
+    if (!options.quiet) {
+        const double seconds = facts.clock.seconds(m.load_ticks);
+        say("model     ", options.model, ", ", Bytes{m.n_bytes},
+            m.is_whole() ? Text<48>("") : Text<48>(" of ", Bytes{m.file_bytes}), " in ",
+            Fixed{seconds, 2}, " s (", Fixed{double(m.n_bytes) / 1e6 / seconds, 1},
+            " MB/s), checksums right");
+    }
+    return loaded;
 }
 
 // What would otherwise be found out when there is no firmware left to go back to.
@@ -355,12 +382,20 @@ void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageT
     tables->init(pool, paging_features());
     Status status = map_machine(plan, tables);
     if (status.ok()) status = map_registers(devices, tables);
-    if (!status.ok()) fail(status);
+    require(status);
     switch_page_tables(tables->root());
     if (quiet) return;
     const PageTables::Counts n = tables->count(plan.model.begin, plan.model.end);
     say("pages     weights in ", n.n_1gib, " of 1 GiB, ", n.n_2mib, " of 2 MiB, ", n.n_4kib,
         " of 4 KiB");
+}
+
+void start_disk(bool quiet, NvmeDisk* disk) {
+    require(disk->start());
+    if (quiet) return;
+    const DiskReader::Limits limits = disk->reader()->limits();
+    say("disk      ", disk->full_name(), ", blocks of ", limits.alignment, " bytes, ", limits.depth,
+        " reads of up to ", Bytes{limits.max_read_bytes}, " at a time");
 }
 
 // What the slab may have once boot services are gone, by the map at hand.
@@ -388,7 +423,7 @@ Record describe_machine(const Entry& entry, const Options& options, const Facts&
     r.memory_bytes = total_bytes(free.all());
     r.phase_entry_ns = double(clock.ns(entry.ticks));
     r.phase_load_ns = double(clock.ns(model.load_ticks));
-    r.load_bytes = model.file_bytes;
+    r.load_bytes = model.n_bytes;
     r.phase_exit_ns = double(clock.ns(exit_ticks - entry.ticks));
     return r;
 }
@@ -428,6 +463,10 @@ void run(const Machine& machine, const Weights& weights, const Options& options,
 void fail(const Status& status) {
     say("axiom: error: ", status.text());
     crash.leave();
+}
+
+void require(const Status& status) {
+    if (!status.ok()) fail(status);
 }
 
 }  // namespace

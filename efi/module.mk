@@ -3,8 +3,9 @@
 # build/axiom.so stays beside it: `addr2line -e build/axiom.so 0x1234` resolves axiom.efi+0x1234.
 
 # Logic without firmware or hardware, which the unit tests link on Linux.
-EFI_PURE    := $(wildcard efi/memory/*.cpp) efi/dev/text.cpp efi/dev/acpi.cpp efi/dev/device.cpp \
-               efi/cpu/descriptors.cpp efi/cpu/rate.cpp efi/cpu/smp_plan.cpp
+EFI_PURE    := $(wildcard efi/memory/*.cpp) efi/dev/text.cpp efi/dev/acpi.cpp efi/dev/acpi_pci.cpp \
+               efi/dev/device.cpp efi/nvme/controller.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
+               efi/cpu/smp_plan.cpp
 EFI_CPP     := $(wildcard efi/*.cpp efi/*/*.cpp)
 EFI_ASM     := $(wildcard efi/*/*.S)
 EFI_SOURCES := $(filter-out efi/fault.cpp,$(EFI_CPP))

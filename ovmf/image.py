@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: MIT
-# Makes a bootable GPT disk image with one FAT32 EFI system partition, without root or loop devices,
-# and copies the same files onto a mounted ESP. Same files in, same bytes out: GUIDs, serial number
-# and times are fixed. Must not know: what the files mean.
+# Makes a bootable GPT disk image with a FAT32 EFI system partition and, if wanted, one that holds
+# weights raw, without root or loop devices; copies the same files onto a mounted ESP. Same files in,
+# same bytes out: GUIDs, serial number and times are fixed. Must not know: what the files mean.
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
+import uuid
+
+import gpt
 
 SECTOR = 512
-ALIGNMENT = 1 << 20  # the partition's start; the backup GPT needs 33 sectors at the end
+ALIGNMENT = 1 << 20  # of partitions; the GPT's copies fit into as much at either end
 FAT32_MAX_FILE = (1 << 32) - 1
 FAT32_MIN_CLUSTERS = 65525  # below this a driver must take the volume for FAT16
-DISK_GUID = "4158494F-4D00-4000-8000-000000000001"
-ESP_GUID = "4158494F-4D00-4000-8000-000000000002"
+DISK_GUID = uuid.UUID("4158494F-4D00-4000-8000-000000000001")
+ESP_GUID = uuid.UUID("4158494F-4D00-4000-8000-000000000002")
+WEIGHTS_GUID = uuid.UUID("4158494F-4D00-4000-8000-000000000003")
 EPOCH = "1704067200"  # 2024-01-01, the time of every file in the image
 
 
@@ -61,29 +65,53 @@ def run(*command):
         raise ImageError(f"{command[0]} failed with status {done.returncode}: {output}")
 
 
-def make(out, files):
-    """files: path in the image ("EFI/BOOT/BOOTX64.EFI") -> source file. `out` is replaced at the
-    end, whole or not at all."""
+def aligned(n_bytes):
+    return (n_bytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+
+def write_weights(disk, begin, weights):
+    """Raw, at `begin` of the open image."""
+    with open(weights, "rb") as source:
+        disk.seek(begin)
+        shutil.copyfileobj(source, disk, 1 << 22)
+
+
+def make_weights_disk(out, partitions, sector=SECTOR):
+    """A disk without a file system. `partitions`: pairs of a packed file and the GUID of the partition
+    that it gets."""
+    end = ALIGNMENT
+    layout = []
+    for weights, guid in partitions:
+        begin, end = end, end + aligned(os.path.getsize(weights))
+        layout.append(gpt.Partition(gpt.WEIGHTS, guid, "AXIOM weights", begin, end))
+    with open(out, "wb") as disk:
+        disk.truncate(end + ALIGNMENT)
+        gpt.write(disk, end + ALIGNMENT, DISK_GUID, layout, sector)
+        for (weights, _), partition in zip(partitions, layout):
+            write_weights(disk, partition.begin, weights)
+
+
+def make(out, files, weights=None):
+    """files: path in the image ("EFI/BOOT/BOOTX64.EFI") -> source file. `weights`: a packed file that
+    gets a partition of its own. `out` is replaced at the end, whole or not at all."""
     check_sizes(files)
     cluster, partition = layout(files)
     first = ALIGNMENT // SECTOR
-    last = first + partition // SECTOR - 1
+    esp_end = ALIGNMENT + partition
+    parts = [gpt.Partition(gpt.ESP, ESP_GUID, "AXIOM", ALIGNMENT, esp_end)]
+    end = esp_end
+    if weights is not None:
+        end += aligned(os.path.getsize(weights))
+        parts.append(gpt.Partition(gpt.WEIGHTS, WEIGHTS_GUID, "AXIOM weights", esp_end, end))
     out = pathlib.Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, temp = tempfile.mkstemp(dir=out.parent, prefix=out.name + ".")
     try:
-        os.ftruncate(handle, ALIGNMENT + partition + ALIGNMENT)
-        os.close(handle)
-        run(
-            "sgdisk",
-            "--clear",
-            f"--new=1:{first}:{last}",
-            "--typecode=1:EF00",
-            "--change-name=1:AXIOM",
-            f"--disk-guid={DISK_GUID}",
-            f"--partition-guid=1:{ESP_GUID}",
-            temp,
-        )
+        with os.fdopen(handle, "r+b") as disk:
+            disk.truncate(end + ALIGNMENT)
+            gpt.write(disk, end + ALIGNMENT, DISK_GUID, parts)
+            if weights is not None:
+                write_weights(disk, esp_end, weights)
         volume = f"{temp}@@{ALIGNMENT}"
         run(
             "mformat",

@@ -11,6 +11,13 @@ import image
 import model
 
 
+def stream(value):
+    """Whether STREAM= asks for a partition of weights."""
+    if value not in ("", "0", "1"):
+        raise image.ImageError(f'STREAM: found "{value}", allowed 1: weights in their own partition')
+    return value == "1"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True, type=pathlib.Path)
@@ -21,19 +28,27 @@ def main():
     build = arguments.build
     env = {
         name: os.environ.get("AXIOM_" + name, "")
-        for name in ("PROMPT", "PROMPTS", "N", "ARGS", "MODEL", "DEST")
+        for name in ("PROMPT", "PROMPTS", "N", "ARGS", "MODEL", "STREAM", "DEST")
     }
     try:
         axm = model.packed(env["MODEL"], build, str(build / "axiom-pack"))
+        weights = axm if stream(env["STREAM"]) else None
         conf_path = build / "axiom.conf"
         conf_path.write_bytes(
-            conf.text(env["PROMPT"], env["N"], env["ARGS"], has_prompts=bool(env["PROMPTS"]))
+            conf.text(
+                env["PROMPT"],
+                env["N"],
+                env["ARGS"],
+                has_prompts=bool(env["PROMPTS"]),
+                partition_id=model.file_id(weights) if weights else None,
+            )
         )
         files = {
             "EFI/BOOT/BOOTX64.EFI": build / "axiom.efi",
             "axiom/axiom.conf": conf_path,
-            "axiom/model.axm": axm,
         }
+        if weights is None:
+            files["axiom/model.axm"] = axm
         if env["PROMPTS"]:
             files[conf.PROMPTS] = env["PROMPTS"]
         if arguments.esp:
@@ -41,11 +56,17 @@ def main():
                 raise image.ImageError(
                     "DEST: found nothing, " "allowed make esp DEST=/where/esp/is/mounted"
                 )
+            if weights is not None:
+                raise image.ImageError(
+                    "STREAM: found 1, allowed nothing: an ESP has no room for a partition; "
+                    "axiom-pack --to-partition writes the model into one"
+                )
             image.copy_to_esp(env["DEST"], files)
         else:
-            image.make(arguments.image, files)
+            image.make(arguments.image, files, weights)
             size = os.path.getsize(arguments.image)
-            print(f"{arguments.image}: {size / 1e6:.0f} MB, boots {axm} from a GPT disk")
+            place = "its own partition of a GPT disk" if weights else "a GPT disk"
+            print(f"{arguments.image}: {size / 1e6:.0f} MB, boots {axm} from {place}")
     except (image.ImageError, model.ModelError, OSError, ValueError) as error:
         print(f"make {'esp' if arguments.esp else 'image'}: error: {error}", file=sys.stderr)
         return 1

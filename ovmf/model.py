@@ -35,3 +35,10 @@ def packed(model, build, packer):
         if subprocess.run([packer, str(source), "-o", str(target)]).returncode != 0:
             raise ModelError(f"MODEL: {source} could not be packed (the reason stands above)")
     return target
+
+
+def file_id(axm):
+    """Of a packed file, 32 hexadecimal digits: the first half of the header's root
+    (model/format/format.h)."""
+    with open(axm, "rb") as file:
+        return file.read(56)[40:].hex()

@@ -14,6 +14,7 @@
 #include "packer/families.h"
 #include "packer/files.h"
 #include "packer/manifest.h"
+#include "packer/partition.h"
 #include "packer/progress.h"
 #include "packer/synthetic.h"
 #include "packer/verify.h"
@@ -44,6 +45,7 @@ constexpr const char* kHelp =
     "       axiom-pack --synthetic SHAPE -o OUT.axm [--type T] [--output-type T] [--seed N]\n"
     "       axiom-pack --info FILE.axm [--json [FILE]]\n"
     "       axiom-pack --verify FILE.axm\n"
+    "       axiom-pack --to-partition FILE.axm -o DISK\n"
     "\n"
     "Packs a GGUF model into AXIOM's weight file. Architectures: %s.\n"
     "\n"
@@ -63,6 +65,9 @@ constexpr const char* kHelp =
     "  --seed N            of the random weights, default 1\n"
     "  --info FILE         what a packed file holds\n"
     "  --verify FILE       checks everything in a packed file\n"
+    "  --to-partition FILE checks a packed file and writes it into the one GPT partition of AXIOM's "
+    "type on\n"
+    "                      DISK, a disk such as /dev/nvme0n1 or the image of one\n"
     "  --json [FILE.json]  the manifest as JSON, to the file or to standard output; --json=FILE "
     "for\n"
     "                      any other name\n"
@@ -70,7 +75,7 @@ constexpr const char* kHelp =
     "  --help, --version\n";
 
 struct Arguments {
-    std::string input, output, synthetic, info, verify;
+    std::string input, output, synthetic, info, verify, to_partition;
     bool json = false;
     std::string json_file;  // empty: standard output
     ConvertOptions types;
@@ -136,6 +141,8 @@ Status parse_arguments(const std::vector<std::string>& words, Arguments* out) {
             status = value(&out->info);
         } else if (word == "--verify") {
             status = value(&out->verify);
+        } else if (word == "--to-partition") {
+            status = value(&out->to_partition);
         } else if (word == "--type" || word == "--output-type") {
             status = value(&text);
             if (status.ok()) {
@@ -172,18 +179,21 @@ Status parse_arguments(const std::vector<std::string>& words, Arguments* out) {
 
 // Exactly one thing to do, with what it needs.
 Status check_arguments(const Arguments& a) {
-    const int n_modes =
-        !a.input.empty() + !a.synthetic.empty() + !a.info.empty() + !a.verify.empty();
+    const int n_modes = !a.input.empty() + !a.synthetic.empty() + !a.info.empty() +
+                        !a.verify.empty() + !a.to_partition.empty();
     if (n_modes != 1) {
         return error(
             Code::bad_option, "found ", n_modes,
-            " things to do, allowed one of IN.gguf, --synthetic, --info, --verify; see --help");
+            " things to do, allowed one of IN.gguf, --synthetic, --info, --verify, --to-partition; see "
+            "--help");
     }
     const bool packs = !a.input.empty() || !a.synthetic.empty();
-    if (packs && a.output.empty()) {
-        return error(Code::bad_option, "packing needs -o OUT.axm; see --help");
+    const bool writes = packs || !a.to_partition.empty();
+    if (writes && a.output.empty()) {
+        return error(Code::bad_option, packs ? "packing needs -o OUT.axm" : "--to-partition needs -o DISK",
+                     "; see --help");
     }
-    if (!packs && !a.output.empty()) {
+    if (!writes && !a.output.empty()) {
         return error(Code::bad_option, "-o goes with packing, not with --info or --verify");
     }
     if (!a.input.empty() && same_file(a.input, a.output)) {
@@ -224,8 +234,7 @@ Status check_file(const std::string& path) {
     return {};
 }
 
-Status write_plan(const Arguments& a, const Plan& plan) {
-    for (const std::string& note : plan.notes) fprintf(stderr, "axiom-pack: %s\n", note.c_str());
+void stop_at_signals() {
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
         struct sigaction action {};
         sigaction(signal, nullptr, &action);
@@ -234,6 +243,32 @@ Status write_plan(const Arguments& a, const Plan& plan) {
         action.sa_handler = request_stop;
         sigaction(signal, &action, nullptr);
     }
+}
+
+Status fill_partition(const Arguments& a) {
+    Result<MappedFile> file = MappedFile::open(a.to_partition);
+    if (!file.ok()) return file.status();
+    const std::span<const uint8_t> bytes = file.value().bytes();
+    if (Status s = verify(a.to_partition, bytes); !s.ok()) return s;
+    stop_at_signals();
+    Progress progress(stderr);
+    const Result<Partition> partition =
+        write_to_partition(a.output, bytes, [&](uint64_t done) {
+            progress.update(done, bytes.size(), a.output);
+            return !stop_requested;
+        });
+    progress.finish();
+    if (!partition.ok()) return partition.status();
+    const Partition& p = partition.value();
+    const Text<40> id = p.id.text();
+    printf("%s: partition %u (%.*s) holds %s, %zu bytes\n", a.output.c_str(), p.number,
+           int(id.view().size()), id.view().data(), a.to_partition.c_str(), bytes.size());
+    return {};
+}
+
+Status write_plan(const Arguments& a, const Plan& plan) {
+    for (const std::string& note : plan.notes) fprintf(stderr, "axiom-pack: %s\n", note.c_str());
+    stop_at_signals();
 
     Progress progress(stderr);
     WriteOptions options;
@@ -284,6 +319,7 @@ int main(int argc, char** argv) {
     if (const Status s = check_arguments(arguments); !s.ok()) return fail(s);
     const Status status = !arguments.info.empty()        ? show(arguments, arguments.info)
                           : !arguments.verify.empty()    ? check_file(arguments.verify)
+                          : !arguments.to_partition.empty() ? fill_partition(arguments)
                           : !arguments.synthetic.empty() ? make_synthetic(arguments)
                                                          : pack(arguments);
     return status.ok() ? kOk : fail(status);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "efi/boot/options.h"
 
-#include "efi/boot/loader.h"
+#include "efi/boot/files.h"
 #include "efi/cpu/crash.h"
 #include "efi/dev/text.h"
 
@@ -72,7 +72,6 @@ Result<Options> read_options(const Firmware& firmware, OwnedPages* pages) {
     }
     status = parse_arguments(arguments, Source::efi_command_line, &options);
     if (!status.ok()) return status;
-    if (options.model.empty()) options.model = kModelPath;
     if (!options.date.known()) options.date = parse_date(utc_now(firmware).view());
     return options;
 }

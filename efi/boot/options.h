@@ -11,7 +11,6 @@
 namespace axiom::efi {
 
 inline constexpr char kConfigPath[] = "\\axiom\\axiom.conf";
-inline constexpr char kModelPath[] = "\\axiom\\model.axm";
 
 // The values view into pages that it takes.
 Result<Options> read_options(const Firmware& firmware, OwnedPages* pages);

@@ -128,6 +128,9 @@ bool Reader::read_root(uint64_t address, size_t entry_bytes) {
         if (memcmp(signature.data(), "FACP", 4) == 0) read_fadt(table("FADT", entry));
         if (memcmp(signature.data(), "SPCR", 4) == 0) read_spcr(table("SPCR", entry));
         if (memcmp(signature.data(), "APIC", 4) == 0) read_madt(table("MADT", entry));
+        if (memcmp(signature.data(), "MCFG", 4) == 0) read_mcfg(table("MCFG", entry), &facts_.pci);
+        if (memcmp(signature.data(), "DMAR", 4) == 0) read_dmar(table("DMAR", entry), &facts_.pci);
+        if (memcmp(signature.data(), "IVRS", 4) == 0) read_ivrs(table("IVRS", entry), &facts_.pci);
     }
     return true;
 }

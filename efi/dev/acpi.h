@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "core/fmt.h"
+#include "efi/dev/acpi_pci.h"
 #include "efi/dev/device.h"
 #include "efi/memory/memory_map.h"
 
@@ -35,6 +36,7 @@ struct AcpiFacts {
     Register uart;           // SPCR: a 16550-compatible console
     uint32_t uart_baud = 0;  // 0 = leave as firmware set it; always so for one in memory
     CpuList cpus;            // empty without a MADT
+    PciFacts pci;
     Text<192> note{""};      // the first thing that was wrong, for people; empty if nothing was
 };
 

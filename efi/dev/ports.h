@@ -16,6 +16,9 @@ inline uint32_t in32(uint16_t port) {
     asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
     return v;
 }
+inline void out32(uint16_t port, uint32_t v) {
+    asm volatile("outl %0, %1" ::"a"(v), "Nd"(port));
+}
 inline void out8(uint16_t port, uint8_t v) {
     asm volatile("outb %0, %1" ::"a"(v), "Nd"(port));
 }

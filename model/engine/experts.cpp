@@ -38,7 +38,7 @@ void Transformer::experts(const Layer& layer) {
         [](void* p) { static_cast<Context*>(p)->t.route(static_cast<Context*>(p)->layer); },
         &context);
     gather(layer);
-    layer.meet();
+    check_experts(layer);
     claim_expert_rows(layer, &ExpertWeights::gate, [&](size_t i, Rows rows) {
         const Routes::Expert& e = routes.experts[i];
         const ExpertWeights& w = routes.weights[i];
@@ -154,6 +154,24 @@ void Transformer::gather(const Layer& layer) {
         }
         before += e.n;
     }
+}
+
+// All workers meet, and go on with experts only if they are what they should be.
+void Transformer::check_experts(const Layer& layer) {
+    if (!source_.works()) return layer.meet();
+    source_.check(layer.worker);
+    struct Context {
+        Transformer& t;
+        const Layer& layer;
+    } context{*this, layer};
+    layer.worker.barrier(
+        [](void* p) {
+            const auto& [t, l] = *static_cast<Context*>(p);
+            const Status found = t.source_.checked();
+            if (l.status->ok()) *l.status = found;
+            if (!l.status->ok()) t.ws_.routes.n_experts = 0;
+        },
+        &context);
 }
 
 // projected += the weighted sum of what a row's experts gave, best expert first.

@@ -12,6 +12,7 @@
 #include "core/team.h"
 #include "model/engine/sequence.h"
 #include "model/text/tokenizer.h"
+#include "model/weights/weight_source.h"
 
 namespace axiom {
 
@@ -78,9 +79,8 @@ struct Pass {
     std::span<const uint32_t> logit_rows;  // row of each row of logits
     PassPolicy policy;                     // of the layers
     PassPolicy output_policy;              // of the logits
-    // What worker 0 does at the barriers between the stages of a layer, if anything.
-    Worker::Action poll = nullptr;
-    void* poll_context = nullptr;
+    // What has to be told of the barriers between the stages of a layer, if anything.
+    WeightSource* at_barriers = nullptr;
 };
 
 }  // namespace axiom

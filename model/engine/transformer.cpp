@@ -30,6 +30,8 @@ struct Transformer::Flight {
         of(context).t.source_.release(i);
         return of(context).status;
     }
+    static void check(void* context, const Worker& worker) { of(context).t.source_.check(worker); }
+    static Status checked(void* context) { return of(context).t.source_.checked(); }
     static void layer(void* context, const Worker& worker, size_t i) {
         Flight& f = of(context);
         f.t.layer({f.pass, worker, i, f.t.config_.layer(i), *f.weights, &f.status});
@@ -39,7 +41,9 @@ struct Transformer::Flight {
                 .context = this,
                 .layer = layer,
                 .before = acquire,
-                .after = release};
+                .after = release,
+                .check = t.source_.works() ? check : nullptr,
+                .checked = checked};
     }
 };
 
@@ -113,10 +117,7 @@ Status Transformer::begin(std::span<const Row> rows, Pass* pass) {
              .logit_rows = {ws_.logit_rows, n_logits},
              .policy = PassPolicy::of(rows.size()),
              .output_policy = PassPolicy::of(n_logits)};
-    if (source_.polls()) {
-        pass->poll = [](void* source) { static_cast<WeightSource*>(source)->poll(); };
-        pass->poll_context = &source_;
-    }
+    if (source_.works()) pass->at_barriers = &source_;
     return {};
 }
 

@@ -69,7 +69,10 @@ class Transformer {
 
         bool owns_kv() const { return config.kv_layer == index; }
         size_t n_rows() const { return pass.rows.size(); }
-        void meet() const { worker.barrier(pass.poll, pass.poll_context); }
+        void meet() const {
+            worker.barrier();
+            if (pass.at_barriers != nullptr) pass.at_barriers->at_barrier(worker);
+        }
     };
     // Rows whose queries one worker takes through attention together.
     struct Tile {
@@ -118,6 +121,7 @@ class Transformer {
     void score_experts(const Layer& layer);
     void route(const Layer& layer);
     void gather(const Layer& layer);
+    void check_experts(const Layer& layer);
     void mix(const Layer& layer);
     void finish_logits(size_t n_rows, Rows rows);
     // do_rows(product, rows) until all rows of all products are taken, by this worker or another.

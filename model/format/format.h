@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/gpt.h"
 #include "core/quant.h"
 #include "core/round.h"
 
@@ -34,6 +35,11 @@ inline constexpr uint64_t kExtentAlignment = 4096;
 inline constexpr uint64_t kTensorAlignment = 64;
 inline constexpr uint64_t kPieceBytes = 1 << 20;
 inline constexpr size_t kIdBytes = 16;  // of the root
+
+// A packed file may stand raw at the start of a GPT partition of this type, which is
+// dddc369f-9090-4995-90cb-c03c27034f7d; what follows it there means nothing.
+inline constexpr Guid kPartitionType = {{0x9f, 0x36, 0xdc, 0xdd, 0x90, 0x90, 0x95, 0x49, 0x90, 0xcb,
+                                         0xc0, 0x3c, 0x27, 0x03, 0x4f, 0x7d}};
 
 enum class ExtentKind : uint32_t {
     config = 0,

@@ -67,6 +67,11 @@ constexpr OptionSpec kTable[] = {
      "check the guesses in one pass, always or while it pays; the text is the same (default auto)"},
     {{"--draft-max"}, K::count, &O::n_draft_max, 1, 64, false, kEverywhere, "N",
      "tokens guessed at a time, at most (default {})"},
+    {{"--stream"}, K::stream, {}, 0, 0, false, kEverywhere, "HOW",
+     "auto, off or on: read layers from the disk while others compute, where the model is larger than memory, "
+     "never or always (default auto)"},
+    {{"--resident-mib"}, K::count, &O::resident_mib, 0, kMaxResidentMib, true, kEverywhere, "N",
+     "MiB of a streamed model that stay in memory, at most, beside two buffers; -1 = what memory holds (default -1)"},
     {{"--raw"}, K::flag, &O::raw, 0, 0, false, kEverywhere, "",
      "the prompt as it is, without the chat template"},
     {{"-sp", "--special"}, K::flag, &O::special, 0, 0, false, kEverywhere, "",
@@ -237,6 +242,18 @@ std::string_view draft_name(Draft draft) {
     AXIOM_PANIC("draft");
 }
 
+std::string_view stream_name(Stream stream) {
+    switch (stream) {
+        case Stream::off:
+            return "off";
+        case Stream::on:
+            return "on";
+        case Stream::when_needed:
+            return "auto";
+    }
+    AXIOM_PANIC("stream");
+}
+
 std::span<const OptionSpec> option_table() {
     return kTable;
 }
@@ -308,6 +325,13 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
                 return {};
             }
             return value_error(shown, value, "f16 or q8_0");
+        case OptionKind::stream:
+            for (const Stream stream : {Stream::when_needed, Stream::off, Stream::on}) {
+                if (value != stream_name(stream)) continue;
+                options->stream = stream;
+                return {};
+            }
+            return value_error(shown, value, "auto, off or on");
         case OptionKind::reading:
             return set_reading(shown, value, options);
         case OptionKind::on_exit:

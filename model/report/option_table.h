@@ -22,6 +22,7 @@ enum class OptionKind : uint8_t {
     isa,        // a kernel set's name
     draft,      // off, lookup, auto
     kv_type,    // f16, q8_0
+    stream,     // auto, off, on
     reading,    // STREAMS,BYTES
     on_exit,    // shutdown, reboot, halt
     bench,      // key=number pairs

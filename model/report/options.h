@@ -26,6 +26,12 @@ inline constexpr uint32_t kMaxParallel = 64, kDefaultParallel = 8;
 // Of a text that ends a generation.
 inline constexpr size_t kMaxStopBytes = 128;
 
+// Whether layers are read from the disk while others compute, instead of before the run.
+enum class Stream : uint32_t { off, on, when_needed };
+std::string_view stream_name(Stream stream);  // as --stream takes it
+
+inline constexpr uint32_t kMaxResidentMib = 1u << 30;  // a PiB
+
 enum class OnExit : uint32_t { shutdown, reboot, halt };
 
 // --bench: which tests, how often. Defaults are llama-bench's.
@@ -65,15 +71,17 @@ struct Options {
     float repeat_penalty = 1.0f;  // 1 = off
     uint32_t repeat_last_n = 64;
     uint64_t seed = 0;
-    Draft draft = Draft::when_it_pays;  // --draft
-    uint32_t n_draft_max = 8;           // --draft-max
-    bool raw = false;                   // --raw: no chat template
-    bool special = false;               // --special: show control tokens
-    bool ignore_eos = false;            // --ignore-eos
-    std::string_view isa;               // empty = chosen by timing
-    Reading reading{.n_streams = 0};    // --reading; no streams = chosen by timing
-    OnExit on_exit = OnExit::shutdown;  // EFI: also what happens after a panic
-    bool quiet = false;                 // no timing table, no progress
+    Draft draft = Draft::when_it_pays;        // --draft
+    uint32_t n_draft_max = 8;                 // --draft-max
+    Stream stream = Stream::when_needed;      // --stream
+    uint32_t resident_mib = kMaxResidentMib;  // --resident-mib
+    bool raw = false;                         // --raw: no chat template
+    bool special = false;                     // --special: show control tokens
+    bool ignore_eos = false;                  // --ignore-eos
+    std::string_view isa;                     // empty = chosen by timing
+    Reading reading{.n_streams = 0};          // --reading; no streams = chosen by timing
+    OnExit on_exit = OnExit::shutdown;        // EFI: also what happens after a panic
+    bool quiet = false;                       // no timing table, no progress
     bool help = false;
     bool version = false;
     BenchPlan bench;  // --bench "pp=128 tg=32"

@@ -94,6 +94,30 @@ void put_slabs(const Record& r, JsonWriter& out) {
     out.close("]");
 }
 
+void put_layers(const Record& r, JsonWriter& out) {
+    if (r.layer_costs.empty()) return out.put("null");
+    out.open("[");
+    for (size_t i = 0; i < r.layer_costs.size(); i++) {
+        const LayerCost& c = r.layer_costs[i];
+        out.put(i ? "," : "");
+        out.open("{");
+        out.name("compute_ns");
+        out.number(c.compute_ns, 0);
+        out.name("stall_ns");
+        out.number(c.stall_ns, 0);
+        out.name("bytes");
+        out.number(c.n_bytes, 0);
+        out.name("gb_per_s");
+        if (c.gb_per_s > 0) {
+            out.number(c.gb_per_s, 3);
+        } else {
+            out.put("null");
+        }
+        out.close("}");
+    }
+    out.close("]");
+}
+
 void put_tasks(const Record& r, JsonWriter& out) {
     out.open("[");
     for (size_t i = 0; i < r.tasks.size(); i++) {
@@ -251,6 +275,21 @@ constexpr Field kFields[] = {
     {"stall_p99_ns", {&R::stall, &P::p99_ns}},
     {"stall_max_ns", {&R::stall, &P::max_ns}},
     {"stall_share", &R::stall_share, 6},
+    {"stream", &R::stream},
+    {"n_streamed_layers", &R::n_streamed_layers},
+    {"resident_bytes", &R::resident_bytes},
+    {"disk_bytes", &R::disk_bytes},
+    {"disk_gb_per_s", &R::disk_gb_per_s, 3},
+    {"disk_start_gb_per_s", &R::disk_start_gb_per_s, 3},
+    {"disk_share", &R::disk_share, 3},
+    {"disk_hidden", &R::disk_hidden, 3},
+    {"disk_check_ns", &R::disk_check_ns},
+    {"disk_retries",
+     +[](const R& r, JsonWriter& out) {
+         if (r.n_streamed_layers == 0 && r.disk_bytes == 0) return out.put("null");
+         out.number(r.disk_retries);
+     }},
+    {"layers", put_layers},
     {"sample_ns", &R::sample_ns},
     {"phase_entry_ns", &R::phase_entry_ns},
     {"phase_load_ns", &R::phase_load_ns},

@@ -27,6 +27,13 @@ struct SlabMark {
     uint64_t object_bytes = 0, capacity = 0, high_water = 0;
 };
 
+// A layer of a model whose layers are streamed; means of the passes whose times are kept.
+struct LayerCost {
+    double compute_ns = 0, stall_ns = 0;
+    double n_bytes = 0;   // read for it, a pass
+    double gb_per_s = 0;  // at which they came; 0: none did
+};
+
 struct TaskCost {
     std::string_view name;
     uint64_t n_runs = 0;
@@ -78,7 +85,19 @@ struct Record {
     Percentiles boundary;
     Percentiles stall;                           // waiting for the weights of a layer
     double boundary_share = 0, stall_share = 0;  // of decode time, or of the test's
-    double sample_ns = 0;                        // sampler, per token
+    // Streamed weights: of decode, of the test's last repetition, or of all passes.
+    std::string_view stream;         // "on" or "off"
+    uint32_t n_streamed_layers = 0;  // that do not stay
+    uint64_t resident_bytes = 0;     // of the file, in memory for good
+    uint64_t disk_bytes = 0;         // read
+    double disk_gb_per_s = 0;        // over the whole time
+    double disk_start_gb_per_s = 0;  // before the run, with nothing else to do
+    double disk_share = 0;           // of that
+    double disk_hidden = 0;          // of the time with reads under way, without waiting
+    double disk_check_ns = 0;        // of all workers, for checksums
+    uint64_t disk_retries = 0;
+    std::span<const LayerCost> layer_costs;
+    double sample_ns = 0;  // sampler, per token
     std::span<const TaskCost> tasks;
     // --prompts (model/run/serve.h); n_prompt and n_gen then are sums
     uint32_t n_parallel = 0;  // slots; 0: no run of many sequences

@@ -206,6 +206,32 @@ void print_layers(const Record& r, Table& t) {
     print_order("stall", r.stall, r.stall_share, of, t);
 }
 
+void print_disk(const Record& r, Table& t) {
+    if (r.layer_costs.empty()) return;
+    t.end();
+    Phrase where(t.label("weights"));
+    where.add(true, Bytes{r.resident_bytes}, " stay in memory");
+    where.add(true, r.n_streamed_layers, " of ", uint64_t(r.layer_costs.size()),
+              " layers streamed");
+    t.end();
+    if (r.disk_bytes == 0) return;
+    Phrase disk(t.label("disk"));
+    disk.add(true, Bytes{r.disk_bytes}, " read");
+    disk.add(r.disk_gb_per_s > 0, Fixed{r.disk_gb_per_s, 3}, " GB/s");
+    disk.add(r.disk_share > 0, Fixed{r.disk_share * 100, 1}, " % of its rate at the start");
+    disk.add(true, Fixed{r.disk_hidden * 100, 1}, " % of reading hidden");
+    disk.add(r.disk_retries != 0, r.disk_retries, r.disk_retries == 1 ? " retry" : " retries");
+    t.end();
+    t.label("layer").cell("compute").cell("stall").cell("bytes").cell("GB/s").end();
+    for (size_t i = 0; i < r.layer_costs.size(); i++) {
+        const LayerCost& c = r.layer_costs[i];
+        t.label(Text<16>(uint64_t(i))).cell(duration(c.compute_ns)).cell(duration(c.stall_ns));
+        if (c.n_bytes > 0) t.cell(Text<16>(Bytes{uint64_t(c.n_bytes)}));
+        if (c.gb_per_s > 0) t.cell(rate(c.gb_per_s, ""));
+        t.end();
+    }
+}
+
 void print_tasks(const Record& r, Table& t) {
     bool any = false;
     for (const TaskCost& task : r.tasks) {
@@ -265,6 +291,7 @@ void print_table(const Record& record, TextSink write, void* context) {
     print_stages(record, table);
     print_served(record, table);
     print_layers(record, table);
+    print_disk(record, table);
     print_tasks(record, table);
     print_memory(record, table);
     print_outcome(record, table);
@@ -275,6 +302,7 @@ void print_test(const Record& record, bool with_facts, TextSink write, void* con
     if (with_facts) print_facts(record, table);
     print_repetitions(record, table);
     print_layers(record, table);
+    print_disk(record, table);
     print_outcome(record, table);
 }
 

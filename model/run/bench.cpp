@@ -163,6 +163,7 @@ Status Bench::repeat(const Test& test, uint64_t* took_ticks) {
         if (Status s = go_to_depth(test, i); !s.ok()) return s;
     }
     stats_.clear();
+    begin_layers();
     const uint64_t begin = ticks_now();
     const Status status = test.one_by_one ? generate(test, &stats_)
                                           : read(sequences_[0], tokens_of(test, 0), true, &stats_);
@@ -218,6 +219,9 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
     r.logits_hash = 0;
     r.layer = r.boundary = r.stall = {};
     r.boundary_share = r.stall_share = r.gb_per_s = r.gmac_per_s = 0;
+    r.layer_costs = {};
+    r.disk_bytes = 0;
+    r.disk_gb_per_s = r.disk_share = r.disk_hidden = r.disk_check_ns = 0;
 
     const std::span<uint64_t> samples = memory_.repetitions.first(n_done);
     const uint64_t last_ticks = n_done != 0 ? samples[n_done - 1] : 0;
@@ -246,7 +250,7 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
         hash.update(logits.data(), logits.size_bytes());
     }
     r.logits_hash = hash.digest();
-    stats_.fill_layers(m_.clock, last_ticks, r_);
+    fill_layers(stats_, last_ticks);
 }
 
 }  // namespace

@@ -105,6 +105,7 @@ Status Generation::prefill(Session& session) {
 
 Status Generation::decode(Session& session) {
     stats_ = PassStats(memory_.pass_ticks, w_.config.n_layer);
+    begin_layers();
     while (!session.done()) {
         hash_logits(session.logits());
         const uint64_t begin = ticks_now();
@@ -159,7 +160,7 @@ void Generation::fill_record(const Session& session) {
     r_->tokens_per_pass = double(n_decode_) / double(n_passes);
     r_->decode_gb_per_s = double(w_.bytes_per_token()) * double(n_passes) / seconds * 1e-9;
     r_->decode_mmac_per_s = double(w_.macs_per_token()) * n_rows / seconds * 1e-6;
-    stats_.fill_layers(m_.clock, ticks, r_);
+    fill_layers(stats_, ticks);
     r_->decode_samples_ns = token_ns();
     const double mean = r_->decode_ns / double(n_decode_);
     double squares = 0;

@@ -21,7 +21,12 @@ void RunMemory::plan_first(const Weights& weights, size_t n_workers, SlabPlan& p
 
 void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan& plan) {
     const ModelConfig& config = weights.config;
-    plan.add_array("layers", config.n_layer, &layers);
+    if (weights.has_layers()) {
+        plan.add_array("layers", config.n_layer, &layers);
+    } else {
+        streamed.plan(weights, need.streamed, plan);
+        plan.add_array("layer costs", config.n_layer, &layer_costs);
+    }
     plan.add_array("tokens", need.n_prompt_tokens, &prompt);
     plan.add_array("history", need.n_history_tokens, &history);
     plan.add_array("tokenizer", need.n_encoder_bytes, &encoder);
@@ -37,6 +42,15 @@ void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan&
 
 namespace {
 
+RunNeed with(RunNeed need, const PoolShape& streamed) {
+    need.streamed = streamed;
+    return need;
+}
+
+PoolShape least_resident(const Weights& weights) {
+    return PoolShape::at(weights.config, 0);
+}
+
 // Bytes of everything; false if they are too many to count.
 bool memory_of(const RunRequest& request, const RunNeed& need, uint64_t* bytes) {
     RunMemory memory;
@@ -51,8 +65,10 @@ bool memory_of(const RunRequest& request, const RunNeed& need, uint64_t* bytes) 
 Result<MemoryNeed> memory_between(const RunRequest& request, NeedOf need_of, uint64_t least_ctx,
                                   uint64_t wanted_ctx) {
     MemoryNeed need;
-    if (memory_of(request, need_of(request, least_ctx), &need.least) &&
-        memory_of(request, need_of(request, wanted_ctx), &need.wanted)) {
+    const Weights& w = request.weights;
+    const RunNeed least = with(need_of(request, least_ctx), least_resident(w));
+    const RunNeed wanted = with(need_of(request, wanted_ctx), most_resident(w, request.options));
+    if (memory_of(request, least, &need.least) && memory_of(request, wanted, &need.wanted)) {
         return need;
     }
     return error(Code::no_memory, request.weights.file, ": a context of ", wanted_ctx,
@@ -62,8 +78,31 @@ Result<MemoryNeed> memory_between(const RunRequest& request, NeedOf need_of, uin
 bool fits(const RunRequest& request, const RunNeed& need, const Slab& slab) {
     RunMemory memory;
     SlabPlan plan;
-    memory.plan_rest(request.weights, need, plan);
+    memory.plan_rest(request.weights, with(need, least_resident(request.weights)), plan);
     return plan.fits(slab);
+}
+
+PoolShape most_resident(const Weights& weights, const Options& options) {
+    const uint64_t last = PoolShape::last(weights.config);
+    const uint64_t most_bytes = uint64_t{options.resident_mib} << 20;
+    return PoolShape::at(weights.config, largest_that(0, last, [&](uint64_t i) {
+                             return PoolShape::at(weights.config, i).resident_bytes(weights) <=
+                                    most_bytes;
+                         }));
+}
+
+PoolShape fitting_residency(const RunRequest& request, RunNeed need, const Slab& slab) {
+    const PoolShape most = most_resident(request.weights, request.options);
+    const PoolShape least = least_resident(request.weights);
+    const uint64_t n_more =
+        most.n_layer_slots - least.n_layer_slots + most.n_expert_slots - least.n_expert_slots;
+    const auto shape = [&](uint64_t i) { return PoolShape::at(request.weights.config, i); };
+    return shape(largest_that(0, n_more, [&](uint64_t i) {
+        RunMemory memory;
+        SlabPlan plan;
+        memory.plan_rest(request.weights, with(need, shape(i)), plan);
+        return plan.fits(slab);
+    }));
 }
 
 Result<uint64_t> fitting_context(const RunRequest& request, NeedOf need_of, const Slab& slab,
@@ -73,7 +112,8 @@ Result<uint64_t> fitting_context(const RunRequest& request, NeedOf need_of, cons
     const uint64_t low = largest_that(0, n_ctx - 1, holds);
     if (less_will_do && low >= kKvPositions) return low;
     uint64_t need = 0;
-    const bool countable = memory_of(request, need_of(request, n_ctx), &need);
+    const bool countable =
+        memory_of(request, with(need_of(request, n_ctx), least_resident(request.weights)), &need);
     return error(Code::no_memory, "a context of ", n_ctx, " positions needs ",
                  countable ? Text<24>(Bytes{need}).view() : "more than 2^62 bytes", ", ",
                  Bytes{slab.free_bytes()}, " are free: use -c ", low, " or less");

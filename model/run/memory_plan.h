@@ -19,6 +19,7 @@
 #include "model/report/options.h"
 #include "model/report/record.h"
 #include "model/text/tokenizer.h"
+#include "model/weights/weight_pool.h"
 #include "model/weights/weights.h"
 
 namespace axiom {
@@ -53,6 +54,7 @@ struct RunNeed {
     uint64_t n_draft_entries = 0;   // of Drafts' table
     uint64_t n_repetitions = 0;     // of a test
     uint64_t n_slot_bytes = 0;      // of Scheduler's slots
+    PoolShape streamed;             // where layers are not in memory
 };
 
 // What a run has. It stays where it is from plan() on.
@@ -63,7 +65,9 @@ struct RunMemory {
     // The rest.
     KvPool pool;
     Workspace workspace;
-    std::span<LayerWeights> layers;  // of ResidentWeights
+    std::span<LayerWeights> layers;    // of ResidentWeights
+    WeightPool streamed;               // in their place where layers are not in memory
+    std::span<LayerCost> layer_costs;  // and what each of them cost
     std::span<TokenId> prompt, history;
     std::span<uint8_t> encoder;
     std::span<Sampler::Candidate> candidates;
@@ -109,8 +113,13 @@ uint64_t largest_that(uint64_t low, uint64_t high, F fits) {
     }
     return low;
 }
-// Whether the slab, after plan_first() has been created, has room for this.
+// Whether the slab, after plan_first() has been created, has room for this; of streamed layers for
+// the least.
 bool fits(const RunRequest& request, const RunNeed& need, const Slab& slab);
+
+// The most of a streamed model that may stay, by --resident-mib, and that the slab also holds.
+PoolShape most_resident(const Weights& weights, const Options& options);
+PoolShape fitting_residency(const RunRequest& request, RunNeed need, const Slab& slab);
 
 // -c, or the model's context, at most kDefaultContext.
 uint64_t default_context(const Weights& weights, const Options& options);

@@ -31,6 +31,19 @@ uint64_t PassStats::total_ticks() const {
     return sum(memory_.first(n_passes_));
 }
 
+void PassStats::fill_costs(const Clock& clock, std::span<LayerCost> costs) const {
+    const auto mean_ns = [&](Time time, size_t i_layer) {
+        uint64_t total = 0;
+        const std::span<const uint64_t> ticks = of_layers(time, n_max_);
+        for (size_t i = 0; i < n_passes_; i++) total += ticks[i * n_layer_ + i_layer];
+        return n_passes_ != 0 ? clock.seconds(total) * 1e9 / double(n_passes_) : 0;
+    };
+    for (size_t i = 0; i < costs.size(); i++) {
+        costs[i].compute_ns = mean_ns(kLayer, i);
+        costs[i].stall_ns = mean_ns(kStall, i);
+    }
+}
+
 void PassStats::fill_layers(const Clock& clock, uint64_t whole_ticks, Record* record) {
     const auto share = [&](Time time) {
         return double(sum(of_layers(time, n_passes_))) / double(whole_ticks);

@@ -31,6 +31,8 @@ class PassStats {
 
     size_t n_passes() const { return n_passes_; }
     uint64_t total_ticks() const;  // of the passes
+    // The mean compute and stall of each layer. Before fill_layers().
+    void fill_costs(const Clock& clock, std::span<LayerCost> costs) const;
     // Percentiles of layers, boundaries and stalls, and the shares of `whole_ticks` that were
     // boundary and stall. Sorts what it reads: once, after the last pass.
     void fill_layers(const Clock& clock, uint64_t whole_ticks, Record* record);

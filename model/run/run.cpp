@@ -12,13 +12,14 @@ namespace {
 
 // Matrices that kernels are tried on: those of the first layers, more than caches hold where the model
 // is that large; and the time that may take, a 33rd of a second.
-constexpr size_t kTrialMatrices = 256;
+constexpr size_t kTrialLayers = 64, kTrialMatrices = 256;
 constexpr uint64_t kChoicesPerSecond = 33;
 
-std::span<const TrialMatrix> trial_matrices(const Weights& weights, std::span<TrialMatrix> out) {
+std::span<const TrialMatrix> trial_matrices(std::span<const LayerWeights* const> layers,
+                                            std::span<TrialMatrix> out) {
     size_t n = 0;
-    for (size_t i = 0; i < weights.config.n_layer; i++) {
-        for (const TensorView& view : weights.layer(i).views) {
+    for (const LayerWeights* const layer : layers) {
+        for (const TensorView& view : layer->views) {
             if (!view || !is_quantized(view.type)) continue;
             if (n == out.size()) return out;
             out[n++] = {view.type, view.data, view.n_rows, view.n_cols};
@@ -71,22 +72,33 @@ Status RunBase::begin() {
     memory_.plan_first(w_, m_.team->size(), plan);
     if (Status s = plan.create(*m_.slab); !s.ok()) return s;
     describe();
-    if (Status s = choose_kernels(); !s.ok()) return s;
     m_.loop->stop_when(m_.interrupted);
     if (!o_.quiet)
         m_.loop->add({.name = "progress", .poll = PassProgress::poll, .context = &progress_});
     return {};
 }
 
-Status RunBase::create(const RunNeed& need) {
+Status RunBase::create(RunNeed need) {
+    const bool streamed = !w_.has_layers();
+    if (streamed) need.streamed = fitting_residency(request(0), need, *m_.slab);
     SlabPlan plan;
     memory_.plan_rest(w_, need, plan);
     if (Status s = plan.create(*m_.slab); !s.ok()) return s;
     memory_.pool.bind(*m_.slab);
     memory_.workspace.bind();
-    resident_.bind(w_, memory_.layers);
-    WeightSource& source = m_.source != nullptr ? *m_.source : resident_;
-    transformer_.emplace(w_, source, choice_, memory_.workspace, *m_.team, *m_.loop);
+    if (streamed) {
+        AXIOM_CHECK(m_.disk != nullptr);
+        if (Status s = memory_.streamed.start(w_, *m_.disk, *m_.slab, *m_.team); !s.ok()) return s;
+    } else {
+        resident_.bind(w_, memory_.layers);
+    }
+    r_->stream = streamed ? "on" : "off";
+    if (streamed) {
+        r_->n_streamed_layers = uint32_t(need.streamed.n_streamed(w_.config.n_layer));
+        r_->resident_bytes = need.streamed.resident_bytes(w_);
+    }
+    if (Status s = choose_kernels(); !s.ok()) return s;
+    transformer_.emplace(w_, layers(), choice_, memory_.workspace, *m_.team, *m_.loop);
     r_->type_k = r_->type_v = kv_type_name(need.engine.kv_type);
     r_->n_ctx = uint32_t(need.engine.n_ctx);
     r_->n_batch = uint32_t(need.engine.n_batch);
@@ -94,7 +106,17 @@ Status RunBase::create(const RunNeed& need) {
     return {};
 }
 
+WeightSource& RunBase::layers() {
+    if (m_.source != nullptr) return *m_.source;
+    if (w_.has_layers()) return resident_;
+    return memory_.streamed;
+}
+
 Status RunBase::choose_kernels() {
+    const LayerWeights* layers[kTrialLayers];
+    size_t n_layers = memory_.streamed.present(layers);
+    for (const LayerWeights& layer : memory_.layers)
+        if (n_layers < kTrialLayers) layers[n_layers++] = &layer;
     void* const scratch = memory_.trial.data();
     ChoiceGiven given{.reading = o_.reading};
     if (!o_.isa.empty()) {
@@ -104,9 +126,9 @@ Status RunBase::choose_kernels() {
     }
     TrialMatrix matrices[kTrialMatrices];
     const uint64_t begin = ticks_now();
-    choice_ =
-        axiom::choose_kernels(*m_.team, kernel_sets(m_.features), trial_matrices(w_, matrices),
-                              given, m_.clock.ticks_per_second / kChoicesPerSecond, scratch);
+    choice_ = axiom::choose_kernels(*m_.team, kernel_sets(m_.features),
+                                    trial_matrices({layers, n_layers}, matrices), given,
+                                    m_.clock.ticks_per_second / kChoicesPerSecond, scratch);
     const uint64_t took = ticks_now() - begin;
     const auto how = [](bool is_given) { return is_given ? "forced" : "timed"; };
     r_->choice_ns = m_.clock.seconds(took) * 1e9;
@@ -146,6 +168,33 @@ void RunBase::describe() {
     r_->model_size = 0;
     for (const format::TensorEntry& e : w_.entries) r_->model_size += e.bytes;
     r_->tsc_hz = m_.clock.ticks_per_second;
+}
+
+void RunBase::fill_layers(PassStats& stats, uint64_t whole_ticks) {
+    if (memory_.streamed.is_started()) {
+        const DiskTraffic t = memory_.streamed.traffic();
+        const double n_passes = double(std::max<uint64_t>(1, t.n_layers)) / double(t.layers.size());
+        const auto gb_per_s = [&](uint64_t bytes, uint64_t ticks) {
+            return ticks != 0 ? double(bytes) / m_.clock.seconds(ticks) * 1e-9 : 0;
+        };
+        stats.fill_costs(m_.clock, memory_.layer_costs);
+        for (size_t i = 0; i < t.layers.size(); i++) {
+            LayerCost& cost = memory_.layer_costs[i];
+            cost.n_bytes = double(t.layers[i].n_bytes) / n_passes;
+            cost.gb_per_s = gb_per_s(t.layers[i].n_bytes, t.layers[i].read_ticks);
+        }
+        r_->layer_costs = memory_.layer_costs;
+        r_->disk_bytes = t.n_bytes;
+        r_->disk_gb_per_s = gb_per_s(t.n_bytes, t.ticks);
+        r_->disk_start_gb_per_s = gb_per_s(t.start_bytes, t.start_ticks);
+        r_->disk_share =
+            r_->disk_start_gb_per_s > 0 ? r_->disk_gb_per_s / r_->disk_start_gb_per_s : 0;
+        r_->disk_hidden =
+            t.busy_ticks > t.wait_ticks ? 1 - double(t.wait_ticks) / double(t.busy_ticks) : 0;
+        r_->disk_check_ns = m_.clock.seconds(t.check_ticks) * 1e9;
+        r_->disk_retries = t.n_retries;
+    }
+    stats.fill_layers(m_.clock, whole_ticks, r_);
 }
 
 void RunBase::close(const Status& outcome) {

@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/cpu_features.h"
+#include "core/disk_reader.h"
 #include "core/kernels.h"
 #include "core/kernels/choose.h"
 #include "core/layer_loop.h"
@@ -22,6 +23,7 @@
 #include "model/report/options.h"
 #include "model/report/record.h"
 #include "model/run/memory_plan.h"
+#include "model/run/pass_stats.h"
 #include "model/weights/weight_source.h"
 #include "model/weights/weights.h"
 
@@ -32,9 +34,10 @@ struct Machine {
     Clock clock;
     CpuFeatures features;
     Team* team = nullptr;
-    LayerLoop* loop = nullptr;                       // with the platform's tasks added
-    Slab* slab = nullptr;                            // initialised; the run creates its classes
-    WeightSource* source = nullptr;                  // of the layers; nullptr: they are in memory
+    LayerLoop* loop = nullptr;       // with the platform's tasks added
+    Slab* slab = nullptr;            // initialised; the run creates its classes
+    DiskReader* disk = nullptr;      // of the packed file, where its layers are not in memory
+    WeightSource* source = nullptr;  // of the layers in their place: tests
     const std::atomic<bool>* interrupted = nullptr;  // set by a task: Ctrl-C
 
     // Text to the person, in order. May be called inside the loop of tokens (never inside a layer)
@@ -83,10 +86,17 @@ class RunBase {
     RunBase(const Machine& machine, const Weights& weights, const Options& options, Record* record)
         : m_(machine), w_(weights), o_(options), r_(record) {}
 
-    // The record's facts, the kernel set, Ctrl-C and progress.
+    // The record's facts, Ctrl-C and progress.
     Status begin();
-    // The memory, and the engine in it, with the record's facts of them.
-    Status create(const RunNeed& need);
+    // The memory, the weights that are read into it, the kernel set that suits them, and the engine,
+    // with the record's facts of them.
+    Status create(RunNeed need);
+
+    // The record of how layers went from here on, to where it is filled.
+    void begin_layers() {
+        if (memory_.streamed.is_started()) memory_.streamed.count_anew();
+    }
+    void fill_layers(PassStats& stats, uint64_t whole_ticks);
 
     RunRequest request(uint64_t n_text_bytes) const {
         return {w_, o_, m_.team->size(), n_text_bytes};
@@ -103,6 +113,7 @@ class RunBase {
     PassProgress progress_;
 
   private:
+    WeightSource& layers();
     Status choose_kernels();
     void describe();
 

@@ -140,6 +140,7 @@ Status Serving::prepare(uint64_t n_text_bytes) {
         note("the model's chat template is not understood: prompts go on as they are\n");
     scheduler_.emplace(slots_, memory_.pool, o_.n_batch);
     stats_ = PassStats(memory_.pass_ticks, w_.config.n_layer);
+    begin_layers();
     r_->n_parallel = uint32_t(n_slots);
     r_->n_positions = uint32_t(need.engine.n_positions);
     return {};
@@ -340,7 +341,7 @@ void Serving::fill_record(uint64_t took_ticks) {
     if (r_->n_gen != 0) r_->serve_ts = double(r_->n_gen) / m_.clock.seconds(took_ticks);
     if (r_->n_passes == 0) return;
     r_->rows_per_pass = double(r_->n_prompt_rows + r_->n_decode_rows) / double(r_->n_passes);
-    stats_.fill_layers(m_.clock, stats_.total_ticks(), r_);
+    fill_layers(stats_, stats_.total_ticks());
 }
 
 }  // namespace

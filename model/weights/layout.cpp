@@ -288,7 +288,7 @@ Status load_packed(std::string_view file, uint64_t file_bytes, ByteSource& sourc
     const auto read_to = [&](uint64_t end) -> Status {
         while (done < end) {
             const uint64_t n = std::min(kLoadChunkBytes, end - done);
-            if (Status s = source.read(to.subspan(done, n)); !s.ok()) return s;
+            if (Status s = source.read(done, to.subspan(done, n)); !s.ok()) return s;
             done += n;
             progress(context, done);
         }
@@ -311,6 +311,80 @@ Status load_packed(std::string_view file, uint64_t file_bytes, ByteSource& sourc
         if (status.ok()) status = checksums.feed(to.subspan(begin, done - begin));
     }
     return status.ok() ? checksums.finish() : status;
+}
+
+Result<uint64_t> frame_bytes(std::string_view file, uint64_t file_bytes, ByteSource& source) {
+    FileHeader header;
+    const std::span<uint8_t> bytes(reinterpret_cast<uint8_t*>(&header), sizeof header);
+    const std::span<uint8_t> known = bytes.first(std::min<uint64_t>(file_bytes, sizeof header));
+    if (Status s = source.read(0, known); !s.ok()) return s;
+    const Result<uint64_t> n_head = FileLayout::head_bytes(file, known, file_bytes);
+    if (!n_head.ok()) return n_head.status();
+    Extent ends[2];  // the first layer, the output
+    const size_t places[2] = {FileLayout::kFirstLayer, header.n_extents - size_t{1}};
+    for (size_t i = 0; i < 2; i++) {
+        const uint64_t at = FileLayout::field_offset(places[i], 0);
+        if (Status s = source.read(at, {reinterpret_cast<uint8_t*>(&ends[i]), sizeof ends[i]});
+            !s.ok()) {
+            return s;
+        }
+    }
+    const auto wrong = [&](size_t i, std::string_view field, size_t offset, uint64_t found,
+                           uint64_t low) {
+        return field_error(file, Text<96>("extent[", uint64_t(places[i]), "].", field).view(),
+                           FileLayout::field_offset(places[i], offset), found,
+                           Text<64>(low, "..", file_bytes, " (inside the file)").view());
+    };
+    if (ends[0].offset < n_head.value() || ends[0].offset > file_bytes)
+        return wrong(0, "offset", offsetof(Extent, offset), ends[0].offset, n_head.value());
+    if (ends[1].bytes > file_bytes - ends[0].offset)
+        return wrong(1, "bytes", offsetof(Extent, bytes), ends[1].bytes, 1);
+    return ends[0].offset + ends[1].bytes;
+}
+
+Status load_frame(std::string_view file, uint64_t file_bytes, ByteSource& source,
+                  std::span<uint8_t> to) {
+    const auto read = [&](uint64_t from, uint64_t n, uint64_t at) -> Status {
+        for (uint64_t done = 0; done < n;) {
+            const uint64_t part = std::min(kLoadChunkBytes, n - done);
+            if (Status s = source.read(from + done, to.subspan(at + done, part)); !s.ok()) return s;
+            done += part;
+        }
+        return {};
+    };
+    uint64_t known = std::min<uint64_t>(to.size(), sizeof(FileHeader));
+    if (Status s = read(0, known, 0); !s.ok()) return s;
+    const Result<uint64_t> n_head = FileLayout::head_bytes(file, to.first(known), file_bytes);
+    if (!n_head.ok()) return n_head.status();
+    const auto changed = [&] {
+        return error(Code::io, file, ": its head has changed while it was being read");
+    };
+    if (n_head.value() > to.size()) return changed();
+    if (Status s = read(0, n_head.value(), 0); !s.ok()) return s;
+    const Result<FileLayout> parsed =
+        FileLayout::parse(file, to.first(size_t(n_head.value())), file_bytes);
+    if (!parsed.ok()) return parsed.status();
+    const FileLayout& layout = parsed.value();
+    if (layout.frame_bytes() != to.size()) return changed();
+    known = n_head.value();
+    const Extent& first_layer = layout.extents[FileLayout::kFirstLayer];
+    if (Status s = read(known, first_layer.offset - known, known); !s.ok()) return s;
+    const Extent& output = layout.extents.back();
+    if (Status s = read(output.offset, output.bytes, first_layer.offset); !s.ok()) return s;
+
+    for (size_t i = 0; i < layout.extents.size(); i++) {
+        if (i == FileLayout::kFirstLayer) i = layout.extents.size() - 1;
+        const uint64_t n_bytes = layout.extents[i].bytes;
+        for (uint64_t piece = 0; piece < format::n_pieces_of(n_bytes); piece++) {
+            const uint64_t from = piece * format::kPieceBytes;
+            const Status status =
+                check_piece(file, layout, i, piece,
+                            to.subspan(size_t(layout.offset_in_frame(i) + from),
+                                       size_t(std::min(format::kPieceBytes, n_bytes - from))));
+            if (!status.ok()) return status;
+        }
+    }
+    return {};
 }
 
 Status verify_checksums(std::string_view file, std::span<const uint8_t> bytes) {

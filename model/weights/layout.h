@@ -38,6 +38,15 @@ struct FileLayout {
 
     std::span<const uint8_t> id() const { return {header.root, format::kIdBytes}; }
 
+    // The frame of a file is what is left of it without its layers: all that comes before the first
+    // layer's extent and, right behind that, the output extent. It stays in memory for a whole run.
+    static constexpr size_t kFirstLayer = size_t(format::ExtentKind::layer);
+    uint64_t frame_bytes() const { return extents[kFirstLayer].offset + extents.back().bytes; }
+    // Where an extent that is in the frame begins there.
+    uint64_t offset_in_frame(size_t i_extent) const {
+        return extents[i_extent + 1 == extents.size() ? kFirstLayer : i_extent].offset;
+    }
+
     // "extent[7] (layer 2 at 0x1000, 640 bytes)", for messages.
     Text<96> name(size_t i_extent) const;
     // Where the extent's field stands in the file.
@@ -77,11 +86,11 @@ Sha256Digest merkle_root(const format::FileHeader& header, std::span<const forma
 uint64_t head_checksum(const format::FileHeader& header, std::span<const format::Extent> extents,
                        std::span<const uint64_t> sums, std::span<const Sha256Digest> digests);
 
-// What gives the bytes of a file in order: a firmware's file, a Linux one.
+// What gives the bytes of a file: a firmware's file, a partition, a Linux file.
 class ByteSource {
   public:
-    // The next out.size() bytes, all of them.
-    virtual Status read(std::span<uint8_t> out) = 0;
+    // out.size() bytes from `offset` on, all of them. Mostly in order.
+    virtual Status read(uint64_t offset, std::span<uint8_t> out) = 0;
 
   protected:
     ~ByteSource() = default;
@@ -93,6 +102,13 @@ class ByteSource {
 using LoadProgress = void (*)(void* context, uint64_t done_bytes);
 Status load_packed(std::string_view file, uint64_t file_bytes, ByteSource& source,
                    std::span<uint8_t> to, LoadProgress progress, void* context);
+
+// Bytes of the frame of a packed file, for taking memory: what the extent table says, which
+// load_frame() checks.
+Result<uint64_t> frame_bytes(std::string_view file, uint64_t file_bytes, ByteSource& source);
+// Reads the frame into `to` (frame_bytes() long, 64-byte aligned) and verifies it.
+Status load_frame(std::string_view file, uint64_t file_bytes, ByteSource& source,
+                  std::span<uint8_t> to);
 
 // Every piece of a whole file in memory.
 Status verify_checksums(std::string_view file, std::span<const uint8_t> bytes);

@@ -10,13 +10,14 @@
 #include <span>
 
 #include "core/status.h"
+#include "core/team.h"
 #include "model/weights/weights.h"
 
 namespace axiom {
 
-// Every call comes from worker 0. Layers are acquired in order, released before the next one is
+// Calls come from worker 0 but where it says otherwise. Layers are acquired in order, released before the next one is
 // acquired, and the last one's successor is layer 0 of the next pass: what a source reads ahead of
-// time follows that order across passes.
+// time follows that order across passes. A pass that ends early begins again at layer 0.
 class WeightSource {
   public:
     // Between two layers: makes layer i readable by all workers until release(i), and says where.
@@ -30,10 +31,15 @@ class WeightSource {
     virtual Status acquire_experts(size_t i_layer, std::span<const uint32_t> experts,
                                    ExpertWeights* out) = 0;
 
-    // At the barriers between the stages of a layer, if polls(): a few hundred nanoseconds at most,
-    // for handing the next read to a disk. Never waits.
-    virtual bool polls() const { return false; }
-    virtual void poll() {}
+    // The rest is for sources whose bytes arrive while others are computed with: those that work().
+    virtual bool works() const { return false; }
+    // On every worker, after acquire() or acquire_experts(): its part of checking what was acquired;
+    // nobody reads it before all workers are done and checked(), on worker 0, has found it right.
+    virtual void check(const Worker&) {}
+    virtual Status checked() { return {}; }
+    // On every worker, when it has left a barrier between two stages of a layer: hands the next read
+    // to the disk, checks a piece that has arrived. Never waits.
+    virtual void at_barrier(const Worker&) {}
 
   protected:
     ~WeightSource() = default;

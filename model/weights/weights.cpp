@@ -180,18 +180,19 @@ Status check_experts(std::string_view file, const FileLayout& layout, const Mode
 
 }  // namespace
 
-Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> bytes) {
+Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> bytes,
+                              uint64_t file_bytes) {
     AXIOM_CHECK(reinterpret_cast<uintptr_t>(bytes.data()) % format::kTensorAlignment == 0);
-    Result<FileLayout> layout = FileLayout::parse(file, bytes, bytes.size());
+    Result<FileLayout> layout = FileLayout::parse(file, bytes, file_bytes);
     if (!layout.ok()) return layout.status();
 
     Weights w;
     w.file = file;
     w.layout = layout.value();
     w.bytes_ = bytes;
+    AXIOM_CHECK(w.has_layers() || bytes.size() == w.layout.frame_bytes());
     const auto extent_bytes = [&](ExtentKind kind) {
-        const Extent& e = w.layout.extent(kind);
-        return bytes.subspan(size_t(e.offset), size_t(e.bytes));
+        return std::span(w.extent_data(w.layout.find(kind)), size_t(w.layout.extent(kind).bytes));
     };
     const Result<StoredConfig> stored =
         read_config(file, w.layout, extent_bytes(ExtentKind::config));
@@ -207,8 +208,11 @@ Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> by
                  table.size() / sizeof(TensorEntry)};
     if (Status s = check_table(file, w.layout, w.config, w.entries); !s.ok()) return s;
 
-    const TensorSet first = w.bind(w.layout.find(ExtentKind::embedding));
-    const TensorSet last = w.bind(w.layout.find(ExtentKind::output));
+    const auto bind = [&](ExtentKind kind) {
+        const size_t i_extent = w.layout.find(kind);
+        return w.bind(i_extent, w.extent_data(i_extent));
+    };
+    const TensorSet first = bind(ExtentKind::embedding), last = bind(ExtentKind::output);
     w.token_embd = first[Role::token_embd];
     w.rope_freqs = first[Role::rope_freqs];
     w.output_norm = last[Role::output_norm];
@@ -226,9 +230,9 @@ Status Weights::check_vocabulary(const Tokenizer& ids) const {
         header.n_vocab, Text<64>(uint64_t(config.n_vocab), " (config.n_vocab)").view());
 }
 
-TensorView Weights::view(const TensorEntry& e) const {
-    return {bytes_.data() + layout.extents[e.extent].offset + e.offset, e.type, size_t(e.n_rows),
-            size_t(e.n_cols), size_t(e.bytes)};
+const uint8_t* Weights::extent_data(size_t i_extent) const {
+    return bytes_.data() +
+           (has_layers() ? layout.extents[i_extent].offset : layout.offset_in_frame(i_extent));
 }
 
 std::span<const TensorEntry> Weights::entries_of(size_t i_extent) const {
@@ -238,19 +242,32 @@ std::span<const TensorEntry> Weights::entries_of(size_t i_extent) const {
     return {begin, end};
 }
 
-TensorSet Weights::bind(size_t i_extent) const {
+TensorSet Weights::bind(size_t i_extent, const uint8_t* extent) const {
     TensorSet set;
-    for (const TensorEntry& e : entries_of(i_extent)) set[e.role] = view(e);
+    for (const TensorEntry& e : entries_of(i_extent)) {
+        set[e.role] = {extent + e.offset, e.type, size_t(e.n_rows), size_t(e.n_cols),
+                       size_t(e.bytes)};
+    }
     return set;
 }
 
+LayerWeights Weights::layer(size_t i, const uint8_t* extent) const {
+    return bind(layout.find(ExtentKind::layer, i), extent);
+}
+
 LayerWeights Weights::layer(size_t i) const {
-    return bind(layout.find(ExtentKind::layer, i));
+    AXIOM_CHECK(has_layers());
+    return layer(i, extent_data(layout.find(ExtentKind::layer, i)));
+}
+
+ExpertWeights Weights::expert(size_t layer, size_t i, const uint8_t* extent) const {
+    const TensorSet set = bind(layout.find(ExtentKind::expert, layer, i), extent);
+    return {set[Role::expert_gate], set[Role::expert_up], set[Role::expert_down]};
 }
 
 ExpertWeights Weights::expert(size_t layer, size_t i) const {
-    const TensorSet set = bind(layout.find(ExtentKind::expert, layer, i));
-    return {set[Role::expert_gate], set[Role::expert_up], set[Role::expert_down]};
+    AXIOM_CHECK(has_layers());
+    return expert(layer, i, extent_data(layout.find(ExtentKind::expert, layer, i)));
 }
 
 template <class F>

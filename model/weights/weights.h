@@ -62,8 +62,14 @@ struct Weights {
     TensorView output;       // [n_vocab, n_embd]; the embedding when tied
     TensorView output_bias;  // f32 [1, n_vocab], or none
 
+    // Whether layers are in memory; otherwise only the frame is, and layers arrive somewhere else.
+    bool has_layers() const { return bytes_.size() == layout.header.file_bytes; }
+    // Views into these: with has_layers().
     LayerWeights layer(size_t i) const;
     ExpertWeights expert(size_t layer, size_t i) const;
+    // Views into the bytes of that extent, 64-byte aligned, wherever they are.
+    LayerWeights layer(size_t i, const uint8_t* extent) const;
+    ExpertWeights expert(size_t layer, size_t i, const uint8_t* extent) const;
     // The entries of one extent, in the order of the file.
     std::span<const format::TensorEntry> entries_of(size_t i_extent) const;
     // Bytes of weights that decoding one token reads: every layer with as many experts as it uses,
@@ -71,16 +77,24 @@ struct Weights {
     uint64_t bytes_per_token() const;
     uint64_t macs_per_token() const;  // multiply-adds in the matrices of one token, output included
 
-    // `bytes`: the whole file, 64-byte aligned, outliving the Weights. Validates everything except
-    // the pieces' checksums, which load_packed() or verify_checksums() did or will do.
-    static Result<Weights> open(std::string_view file, std::span<const uint8_t> bytes);
+    // `bytes`: a file of `file_bytes`, whole or its frame (FileLayout::frame_bytes()), 64-byte
+    // aligned, outliving the Weights. Validates everything, for layers that are still to arrive, too,
+    // except the pieces' checksums, which load_packed() or load_frame() did, or whoever gets a layer
+    // will do.
+    static Result<Weights> open(std::string_view file, std::span<const uint8_t> bytes,
+                                uint64_t file_bytes);
+    // The same of a whole file.
+    static Result<Weights> open(std::string_view file, std::span<const uint8_t> bytes) {
+        return open(file, bytes, bytes.size());
+    }
 
     // Every id a tokenizer yields must be a row of the embedding.
     Status check_vocabulary(const Tokenizer& ids) const;
 
   private:
-    TensorView view(const format::TensorEntry& entry) const;
-    TensorSet bind(size_t i_extent) const;
+    // Where the extent begins, in `bytes`.
+    const uint8_t* extent_data(size_t i_extent) const;
+    TensorSet bind(size_t i_extent, const uint8_t* extent) const;
     // Sum over what one token reads of of_entry(entry).
     template <class F>
     uint64_t sum_per_token(F of_entry) const;

@@ -17,6 +17,7 @@ import guest
 import judge
 import launch_tests
 import messages
+import stream
 import tally
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
@@ -569,6 +570,7 @@ def scenarios(suite):
     for kind in FAULTS:
         yield breaks(suite, kind)
     yield from cores.scenarios(suite)
+    yield from stream.scenarios(suite)
     yield from matrix(suite)
 
 

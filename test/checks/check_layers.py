@@ -28,12 +28,14 @@ ROOM_MAY_INCLUDE = {
         "engine": {"format", "text", "weights", "report"},
         "run": {"format", "text", "weights", "report", "engine"},
     },
-    # memory <- dev <- cpu <- boot <- main.cpp
+    # memory <- dev <- nvme, cpu <- boot <- load <- main.cpp
     "efi": {
         "memory": set(),
         "dev": {"memory"},
         "cpu": {"memory", "dev"},
-        "boot": {"memory", "dev", "cpu"},
+        "nvme": {"memory", "dev"},
+        "boot": {"memory", "dev", "nvme", "cpu"},
+        "load": {"memory", "dev", "nvme", "cpu", "boot"},
     },
 }
 # Headers that compile freestanding and call nothing that firmware lacks.
@@ -49,7 +51,7 @@ EFI_HEADER = re.compile(r"efi\w*\.h$")
 RULES = {
     "one-way": "includes point one way: core <- model <- { efi, packer, bench, test }",
     "rooms": "inside model/: format <- text <- weights, report <- engine <- run; "
-             "inside efi/: memory <- dev <- cpu <- boot <- main",
+             "inside efi/: memory <- dev <- nvme, cpu <- boot <- load <- main",
     "rooted": "quoted includes are paths from the top of the tree to files that exist",
     "freestanding": "core, model and efi include freestanding headers only",
     "firmware": "firmware headers are included by efi only",

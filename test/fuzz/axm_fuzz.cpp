@@ -75,10 +75,9 @@ void walk(const Weights& w) {
 class Source : public ByteSource {
   public:
     explicit Source(std::span<const uint8_t> bytes) : bytes_(bytes) {}
-    Status read(std::span<uint8_t> out) override {
-        require(out.size() <= bytes_.size());
-        std::copy_n(bytes_.begin(), out.size(), out.begin());
-        bytes_ = bytes_.subspan(out.size());
+    Status read(uint64_t offset, std::span<uint8_t> out) override {
+        require(offset <= bytes_.size() && out.size() <= bytes_.size() - offset);
+        std::copy_n(bytes_.data() + offset, out.size(), out.begin());
         return {};
     }
 
@@ -102,6 +101,20 @@ void load(std::span<const uint8_t> bytes) {
         "f.axm", bytes.size(), source, copy.span(), [](void*, uint64_t) {}, nullptr);
     require(loaded.ok() == whole.ok());
     require(loaded.text() == whole.text());
+
+    // Without its layers: no more is found wrong than in the whole, and every view is in what was read.
+    const Result<uint64_t> n_frame = frame_bytes("f.axm", bytes.size(), source);
+    require(n_frame.ok() || !whole.ok());
+    if (n_frame.ok() && n_frame.value() <= bytes.size()) {
+        AlignedCopy frame(nullptr, size_t(n_frame.value()));
+        const Status framed = load_frame("f.axm", bytes.size(), source, frame.span());
+        require(framed.ok() || !whole.ok());
+        if (framed.ok()) {
+            const Result<Weights> f = Weights::open("f.axm", frame.span(), bytes.size());
+            require(f.ok() == w.ok());
+            require(f.status().text() == w.status().text());
+        }
+    }
 
     const Result<FileLayout> layout = FileLayout::parse("f.axm", bytes, bytes.size());
     if (!layout.ok()) return;

@@ -70,7 +70,7 @@ class Engine {
         SlabPlan plan;
         pool_.plan(weights.config, shape, plan);
         workspace_.plan(weights.config, shape, plan);
-        plan.add_array("layers", weights.config.n_layer, &layers_);
+        if (source == nullptr) plan.add_array("layers", weights.config.n_layer, &layers_);
         uint64_t n_bytes = 0;
         REQUIRE(plan.sum(&n_bytes));
         memory_ = AlignedBytes(n_bytes);
@@ -84,7 +84,7 @@ class Engine {
         REQUIRE(created.ok());
         pool_.bind(slab_);
         workspace_.bind();
-        resident_.bind(weights, layers_);
+        if (source == nullptr) resident_.bind(weights, layers_);
         team_.init(shape.n_workers, [](uint32_t n) {
             if (n % 64 == 63) std::this_thread::yield();
         });

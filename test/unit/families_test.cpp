@@ -18,6 +18,7 @@
 #include "test/unit/catch.h"
 #include "test/unit/engine.h"
 #include "test/unit/families.h"
+#include "test/unit/streamed.h"
 
 using namespace axiom;
 using test::build_path;
@@ -333,6 +334,72 @@ TEST_CASE("one hash for every family, whatever computes it", "[families][sweep]"
             CHECK(engine.hash(g.tokens, way.n_at_once) == hash);
         }
     }
+}
+
+TEST_CASE("one hash for every family, whatever of it stays in memory and whatever is streamed",
+          "[families][sweep]") {
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        const FamilyGolden g = FamilyGolden::read(c);
+        const Model model(c);
+        const Packed packed(model.plan);
+        test::Engine reference(packed.weights, kScalarKernels, 1, c.n_ctx, 33);
+        const uint64_t hash = reference.hash(g.tokens, 33);
+        const test::Frame frame(packed.bytes.span());
+        const uint64_t last = PoolShape::last(frame.weights.config);
+        for (const uint64_t i : {uint64_t{0}, last / 2, last}) {
+            test::FakeDisk disk(packed.bytes.span());
+            disk.last_first = true;
+            disk.n_polls_a_read = 3;
+            test::StreamedEngine engine(frame, disk, PoolShape::at(frame.weights.config, i),
+                                        fastest_kernels(),
+                                        {.n_ctx = c.n_ctx,
+                                         .n_batch = 33,
+                                         .n_logit_rows = 33,
+                                         .n_workers = 2,
+                                         .n_return = c.n_ctx});
+            INFO(c.stem() << ", residency " << i << " of " << last);
+            REQUIRE(engine.started.ok());
+            CHECK(engine->hash(g.tokens, i == last ? 1 : 20) == hash);
+        }
+    }
+}
+
+TEST_CASE("an expert that cannot be read, or is damaged, ends the pass with its place",
+          "[families]") {
+    for (const FamilyCase& c : FamilyCase::read_all()) {
+        if (c.name != "llama-moe" || c.format != "q8_0") continue;
+        const FamilyGolden g = FamilyGolden::read(c);
+        const Packed packed(Model(c).plan);
+        test::Engine reference(packed.weights, kScalarKernels, 1, c.n_ctx, 33);
+        const uint64_t hash = reference.hash(g.tokens, 33);
+        const test::Frame frame(packed.bytes.span());
+        for (const bool damaged : {false, true}) {
+            test::FakeDisk disk(packed.bytes.span());
+            test::StreamedEngine engine(frame, disk, PoolShape::at(frame.weights.config, 0),
+                                        fastest_kernels(),
+                                        {.n_ctx = c.n_ctx,
+                                         .n_batch = 33,
+                                         .n_logit_rows = 33,
+                                         .n_workers = 2,
+                                         .n_return = c.n_ctx});
+            REQUIRE(engine.started.ok());
+            // All experts of a layer are used by a batch as large as this.
+            (damaged ? disk.wrong_offset : disk.bad_offset) = frame.expert(1, 2).offset + 10;
+            std::vector<Row> rows;
+            for (size_t i = 0; i < 33; i++)
+                rows.push_back({&engine->sequence(), i, g.tokens[i], true});
+            const Status status = engine->transformer().forward(rows);
+            INFO(status.text());
+            REQUIRE(status.code() == (damaged ? Code::bad_format : Code::io));
+            REQUIRE(std::string(status.text()).find("(expert 2 of layer 1 at 0x") !=
+                    std::string::npos);
+            REQUIRE(engine->sequence().length() == 0);
+            disk.bad_offset = disk.wrong_offset = ~uint64_t{0};
+            REQUIRE(engine->hash(g.tokens, 20) == hash);
+        }
+        return;
+    }
+    FAIL("no family with experts");
 }
 
 TEST_CASE("rejected drafts leave no trace in any family, however many are read at a time",

@@ -123,8 +123,9 @@ class MemorySource : public ByteSource {
   public:
     explicit MemorySource(std::span<const uint8_t> bytes, uint64_t fails_at = ~uint64_t{0})
         : bytes_(bytes), fails_at_(fails_at) {}
-    Status read(std::span<uint8_t> out) override {
+    Status read(uint64_t offset, std::span<uint8_t> out) override {
         largest = std::max(largest, out.size());
+        REQUIRE(offset == done);
         if (done + out.size() > fails_at_) return error(Code::io, "the disk is gone");
         REQUIRE(done + out.size() <= bytes_.size());
         std::copy_n(bytes_.begin() + ptrdiff_t(done), out.size(), out.begin());

@@ -46,6 +46,7 @@ struct FullRun {
     std::vector<uint64_t> samples = {100000000, 200000000, 300000000};
     std::vector<TaskCost> tasks = {{"console", 90, 45000, 2000}, {"keys", 90, 9000, 500}};
     std::vector<SlabMark> slabs = {{"kv", 4096, 60, 31}, {"x", 2304, 1, 1}};
+    std::vector<LayerCost> layers = {{6e6, 40, 0, 0}, {6.5e6, 3e6, 10 << 20, 1.75}};
     Record r;
 
     FullRun() {
@@ -96,6 +97,16 @@ struct FullRun {
         r.boundary_share = 0.0001;
         r.stall = {90, 40, 900, 5000};
         r.stall_share = 0.0002;
+        r.stream = "on";
+        r.n_streamed_layers = 1;
+        r.resident_bytes = 60 << 20;
+        r.disk_bytes = 30 << 20;
+        r.disk_gb_per_s = 1.5;
+        r.disk_start_gb_per_s = 2;
+        r.disk_share = 0.75;
+        r.disk_hidden = 0.25;
+        r.disk_check_ns = 4e6;
+        r.layer_costs = layers;
         r.sample_ns = 150000;
         r.tasks = tasks;
         r.phase_entry_ns = 3e9;
@@ -128,6 +139,12 @@ layer           6.000 ms    7.000 ms    8.000 ms          90
 boundary          600 ns    2.500 us    3.000 us          90  0.010 % of decode
 stall              40 ns      900 ns    5.000 us          90  0.020 % of decode
 
+weights     60.0 MiB stay in memory, 1 of 2 layers streamed
+disk        30.0 MiB read, 1.500 GB/s, 75.0 % of its rate at the start, 25.0 % of reading hidden
+layer            compute       stall       bytes        GB/s
+0               6.000 ms       40 ns
+1               6.500 ms    3.000 ms    10.0 MiB       1.750
+
 task                mean         max       total        runs
 console           500 ns    2.000 us    45.00 us          90
 keys              100 ns      500 ns    9.000 us          90
@@ -148,6 +165,12 @@ each                 p50         p99         max     samples
 layer           6.000 ms    7.000 ms    8.000 ms          90
 boundary          600 ns    2.500 us    3.000 us          90  0.010 % of the test
 stall              40 ns      900 ns    5.000 us          90  0.020 % of the test
+
+weights     60.0 MiB stay in memory, 1 of 2 layers streamed
+disk        30.0 MiB read, 1.500 GB/s, 75.0 % of its rate at the start, 25.0 % of reading hidden
+layer            compute       stall       bytes        GB/s
+0               6.000 ms       40 ns
+1               6.500 ms    3.000 ms    10.0 MiB       1.750
 
 times       entry 3.000 s after power-on, firmware left 1.200 s after entry, first token 3.500 s after entry
 run         ok, length, logits hash 0123456789abcdef

@@ -3,6 +3,7 @@
 // stopped and lost again. Law 2 throughout: each position of a sequence has the logits it has
 // alone.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <string>
 #include <vector>
@@ -559,12 +560,18 @@ class FakeSource final : public WeightSource {
     Status acquire_experts(size_t, std::span<const uint32_t>, ExpertWeights*) override {
         return {};
     }
-    bool polls() const override { return true; }
-    void poll() override { n_polls++; }
+    bool works() const override { return true; }
+    void check(const Worker& worker) override { n_checks[worker.rank]++; }
+    Status checked() override {
+        text += "?";
+        return text.ends_with("<" + std::to_string(damaged) + "?") ? Status(Code::io, "damaged")
+                                                                   : Status();
+    }
+    void at_barrier(const Worker& worker) override { n_barriers[worker.rank]++; }
 
     std::string text;
-    size_t fails_at = SIZE_MAX;
-    size_t n_polls = 0;
+    size_t fails_at = SIZE_MAX, damaged = SIZE_MAX;        // layers
+    std::array<size_t, 4> n_barriers = {}, n_checks = {};  // of each worker
 
   private:
     const Weights& weights_;
@@ -573,7 +580,9 @@ class FakeSource final : public WeightSource {
 
 }  // namespace
 
-TEST_CASE("a layer's weights are held from its beginning to its boundary and polled in between") {
+TEST_CASE(
+    "a layer's weights are held from its beginning to its boundary, checked by all workers before "
+    "and tended in between") {
     for (const char* shape : {kOddHeads, kWholeHeads}) {
         const Model model(shape);
         const Tokens tokens = some_tokens(40, model.n_vocab(), 1);
@@ -583,40 +592,53 @@ TEST_CASE("a layer's weights are held from its beginning to its boundary and pol
             Engine engine(model.weights, kScalarKernels, shape_of(40, 40, n_workers, 0), &source);
             REQUIRE(engine.hash(tokens, 40) == expected);
             const bool odd = shape == kOddHeads;
-            REQUIRE(source.text == (odd ? "<00><11><22>" : "<00><11>"));
+            REQUIRE(source.text == (odd ? "<0?0><1?1><2?2>" : "<0?0><1?1>"));
             // Barriers inside a layer: five between its stages, two after norms, and one where
             // heads share blocks of columns.
-            REQUIRE(source.n_polls == (odd ? 3 * 8 : 2 * 7));
-            source.n_polls = 0;
+            for (size_t i = 0; i < n_workers; i++) {
+                REQUIRE(source.n_checks[i] == (odd ? 3 : 2));
+                REQUIRE(source.n_barriers[i] == (odd ? 3 * 8 : 2 * 7));
+            }
+            source.n_barriers = {};
             engine.sequence().truncate(0);
             engine.append(engine.sequence(), std::span(tokens).first(1), 1);
-            REQUIRE(source.n_polls == (odd ? 3 * 6 : 2 * 5));  // one token: norms need no barrier
+            // One token: norms need no barrier.
+            REQUIRE(source.n_barriers[0] == (odd ? 3 * 6 : 2 * 5));
         }
     }
 }
 
-TEST_CASE("weights that cannot be had end the pass with the source's error, on every worker") {
+TEST_CASE(
+    "weights that cannot be had, or are damaged, end the pass with the source's error, on every "
+    "worker") {
     const Model model(kOddHeads);
     const Tokens tokens = some_tokens(40, model.n_vocab(), 1);
     const std::span<const TokenId> all = tokens;
     for (const size_t n_workers : {1u, 4u}) {
         for (const size_t i : {0u, 1u, 2u}) {
-            FakeSource source(model.weights);
-            Engine engine(model.weights, kScalarKernels, shape_of(40, 40, n_workers, 0), &source);
-            engine.append(engine.sequence(), all.first(10), 10);
-            source.fails_at = i;
-            source.text.clear();
-            const Row row = {&engine.sequence(), 10, tokens[10], true};
-            const Status status = engine.transformer().forward({&row, 1});
-            REQUIRE(status.code() == Code::io);
-            REQUIRE(status.text() == "disk lost");
-            REQUIRE(source.text == std::string("<00><11><22>").substr(0, 4 * i + 2));
-            REQUIRE(engine.sequence().length() == 10);
-            source.fails_at = SIZE_MAX;  // the disk is back
-            Engine one(model.weights, kScalarKernels, 1, 40, 40);
-            one.append(one.sequence(), all.first(10), 1);
-            REQUIRE(engine.append(engine.sequence(), all.subspan(10), 7) ==
-                    one.append(one.sequence(), all.subspan(10), 1));
+            for (const bool damaged : {false, true}) {
+                FakeSource source(model.weights);
+                Engine engine(model.weights, kScalarKernels, shape_of(40, 40, n_workers, 0),
+                              &source);
+                engine.append(engine.sequence(), all.first(10), 10);
+                (damaged ? source.damaged : source.fails_at) = i;
+                source.text.clear();
+                const Row row = {&engine.sequence(), 10, tokens[10], true};
+                const Status status = engine.transformer().forward({&row, 1});
+                REQUIRE(status.code() == Code::io);
+                REQUIRE(status.text() == (damaged ? "damaged" : "disk lost"));
+                // What was found damaged had been acquired, and is released.
+                const std::string before = std::string("<0?0><1?1><2?2>").substr(0, 5 * i);
+                const std::string last = std::to_string(i);
+                REQUIRE(source.text ==
+                        before + "<" + last + (damaged ? "?" + last + ">" : std::string()));
+                REQUIRE(engine.sequence().length() == 10);
+                source.fails_at = source.damaged = SIZE_MAX;  // the disk is back
+                Engine one(model.weights, kScalarKernels, 1, 40, 40);
+                one.append(one.sequence(), all.first(10), 1);
+                REQUIRE(engine.append(engine.sequence(), all.subspan(10), 7) ==
+                        one.append(one.sequence(), all.subspan(10), 1));
+            }
         }
     }
 }
