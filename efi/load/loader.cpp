@@ -113,8 +113,8 @@ Result<uint64_t> packed_bytes(std::string_view name, PartitionBytes& partition) 
 }  // namespace
 
 Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
-                               const ModelPlace& place, const Options& options,
-                               uint64_t free_bytes, OwnedPages* pages) {
+                               const ModelPlace& place, const Options& options, uint64_t free_bytes,
+                               OwnedPages* pages) {
     const std::string_view name = place.name.view();
     if (!place.in_partition()) {
         File file;

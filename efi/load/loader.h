@@ -33,7 +33,7 @@ struct LoadedModel {
 // options.quiet.
 inline constexpr uint64_t kBesideWeights = 128 << 20;
 Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
-                               const ModelPlace& place, const Options& options,
-                               uint64_t free_bytes, OwnedPages* pages);
+                               const ModelPlace& place, const Options& options, uint64_t free_bytes,
+                               OwnedPages* pages);
 
 }  // namespace axiom::efi

@@ -521,8 +521,8 @@ TEST_CASE("a function's configuration space is where MCFG has its segment and bu
 
 TEST_CASE("configuration spaces that cannot be are left out, and so is half an entry") {
     std::vector<uint8_t> table(44);
-    append_ecam(&table, 0, 0, 0, 255);                            // the first page
-    append_ecam(&table, 0xe0000800, 0, 0, 255);                   // between pages
+    append_ecam(&table, 0, 0, 0, 255);           // the first page
+    append_ecam(&table, 0xe0000800, 0, 0, 255);  // between pages
     append_ecam(&table, kMappableEnd - (256 << 20) + 4096, 0, 0, 255);
     append_ecam(&table, 0xe0000000, 0, 5, 4);
     append_ecam(&table, 0xe0000000, 0, 0, 255);

@@ -28,7 +28,8 @@ struct FakeDisk final : BlockReader {
     std::vector<uint8_t> bytes;
     uint64_t broken_lba = ~uint64_t{0};  // cannot be read
 
-    explicit FakeDisk(uint32_t block_size = 512, size_t n = 4096) : block(block_size), bytes(n * block) {}
+    explicit FakeDisk(uint32_t block_size = 512, size_t n = 4096)
+        : block(block_size), bytes(n * block) {}
     std::string_view name() const override { return "disk"; }
     uint32_t block_bytes() const override { return block; }
     uint64_t n_blocks() const override { return bytes.size() / block; }

@@ -18,7 +18,8 @@ const Guid kOther = {{1, 2, 3}};
 
 }  // namespace
 
-TEST_CASE("GPT: partitions of the type are found in the table's order, with their numbers", "[gpt]") {
+TEST_CASE("GPT: partitions of the type are found in the table's order, with their numbers",
+          "[gpt]") {
     for (const uint32_t block : {512u, 2048u, 4096u}) {
         Disk disk(block);
         disk.add(0, kOther, 40, 99);
@@ -54,10 +55,10 @@ TEST_CASE("GPT: a disk without a table has no partitions", "[gpt]") {
 TEST_CASE("GPT: a damaged table is replaced by the backup, and named where both are", "[gpt]") {
     struct Case {
         const char* field;
-        size_t offset;       // in the header
+        size_t offset;  // in the header
         uint64_t value;
         size_t n_bytes;
-        bool sealed;         // with the right checksum all the same
+        bool sealed;  // with the right checksum all the same
     };
     for (const Case& c : {
              Case{"header size", 12, 91, 4, true},
@@ -106,7 +107,8 @@ TEST_CASE("GPT: a partition that is not all on the disk is an error with its pla
     struct Case {
         uint64_t first, last;
     };
-    for (const Case& c : {Case{100, 99}, {100, 4096}, {~uint64_t{0}, ~uint64_t{0}}, {0, ~uint64_t{0}}}) {
+    for (const Case& c :
+         {Case{100, 99}, {100, 4096}, {~uint64_t{0}, ~uint64_t{0}}, {0, ~uint64_t{0}}}) {
         Disk disk;
         disk.add(3, format::kPartitionType, c.first, c.last);
         Partition found[1];

@@ -37,7 +37,8 @@ bool go_on(uint64_t) {
 
 }  // namespace
 
-TEST_CASE("a packed file is written where its partition begins, and nothing else changes", "[gpt]") {
+TEST_CASE("a packed file is written where its partition begins, and nothing else changes",
+          "[gpt]") {
     for (const uint32_t block : {512u, 4096u}) {
         FakeDisk disk(block);
         disk.add(1, format::kPartitionType, 100, 299);
