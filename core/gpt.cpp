@@ -149,10 +149,10 @@ Result<size_t> Table::find(const Guid& type, std::span<Partition> out) {
             if (e.first_lba > e.last_lba || e.last_lba >= disk_.n_blocks()) {
                 const uint64_t offset = header_.entries_lba * disk_.block_bytes() +
                                         uint64_t{number - 1} * header_.entry_bytes;
-                wrong = field_error(
-                    disk_.name(), Text<64>("GPT entry ", number, " LBAs").view(),
-                    offset + offsetof(Entry, first_lba), Text<64>(e.first_lba, "..", e.last_lba).view(),
-                    Text<48>("ascending below ", disk_.n_blocks()).view());
+                wrong = field_error(disk_.name(), Text<64>("GPT entry ", number, " LBAs").view(),
+                                    offset + offsetof(Entry, first_lba),
+                                    Text<64>(e.first_lba, "..", e.last_lba).view(),
+                                    Text<48>("ascending below ", disk_.n_blocks()).view());
             } else if (n_found == out.size()) {
                 wrong = error(Code::no_memory, disk_.name(), ": partitions of one type: allowed ",
                               uint64_t(out.size()));

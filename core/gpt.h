@@ -27,8 +27,8 @@ class BlockReader {
   public:
     static constexpr uint32_t kMinBlockBytes = 512, kMaxBlockBytes = 4096;
 
-    virtual std::string_view name() const = 0;     // for messages
-    virtual uint32_t block_bytes() const = 0;      // a power of two
+    virtual std::string_view name() const = 0;  // for messages
+    virtual uint32_t block_bytes() const = 0;   // a power of two
     virtual uint64_t n_blocks() const = 0;
     // Whole blocks, as many as `out` holds.
     virtual Status read_blocks(uint64_t lba, std::span<uint8_t> out) = 0;

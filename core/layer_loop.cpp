@@ -38,7 +38,8 @@ struct LayerLoop::Run {
     size_t i_layer = 0;        // whose boundary comes next
     uint64_t stall_ticks = 0;  // of the layer that was begun last
     Status status = {};
-    bool ended = false;  // no further layer
+    bool ended = false;     // no further layer
+    bool to_check = false;  // the layer that was begun last
 
     void begin_layer(size_t i) {
         stall_ticks = 0;
@@ -48,6 +49,7 @@ struct LayerLoop::Run {
         stall_ticks = ticks_now() - begin;
         if (times.stall_ticks != nullptr) times.stall_ticks[i] = stall_ticks;
         ended = !status.ok();
+        to_check = !ended && job.to_check != nullptr && job.to_check(job.context);
     }
 
     void at_boundary() {
@@ -61,7 +63,7 @@ struct LayerLoop::Run {
     }
 
     void check_layer(const Worker& worker, size_t i) {
-        if (job.check == nullptr) return;
+        if (!to_check) return;
         const uint64_t begin = ticks_now();
         job.check(job.context, worker);
         if (worker.rank == 0) i_layer = i;

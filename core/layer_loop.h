@@ -44,8 +44,10 @@ struct LayerJob {
     // made ready after an error.
     Status (*before)(void* context, size_t i_layer) = nullptr;
     Status (*after)(void* context, size_t i_layer) = nullptr;
-    // What all workers do together to make a layer ready, after `before`, and then on worker 0 while
-    // nobody computes what they have found. Both or neither; part of the stall.
+    // What is left for all workers to do together before a layer is ready, if `before` says so by
+    // to_check(), and then on worker 0 while nobody computes what they have found. All three or none;
+    // part of the stall.
+    bool (*to_check)(void* context) = nullptr;
     void (*check)(void* context, const Worker& worker) = nullptr;
     Status (*checked)(void* context) = nullptr;
 };

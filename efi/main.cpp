@@ -292,19 +292,23 @@ void say_start(const Facts& facts, const CorePlan& plan) {
 
 Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Options& options,
                     const Facts& facts, const MemoryMap& map, OwnedPages* pages) {
+    const Result<NvmePlace> disk = hand_over(firmware, facts.acpi.pci, place);
+    if (!disk.ok() && options.stream == Stream::on) return disk.status();
     const uint64_t free_bytes = total_bytes(find_free_memory(map, *pages).all());
-    const Result<LoadedModel> model =
-        load_model(firmware, facts.clock, place, options, free_bytes, pages);
+    const auto load_as = [&](Stream stream) {
+        return load_model(firmware, facts.clock, place, stream, free_bytes, options.quiet, pages);
+    };
+    Result<LoadedModel> model = load_as(disk.ok() ? options.stream : Stream::off);
+    // Memory may be in pieces that are too small for the whole.
+    const bool is_too_large =
+        model.status().code() == Code::no_memory && options.stream == Stream::when_needed;
+    if (is_too_large && disk.ok()) model = load_as(Stream::on);
+    if (is_too_large && !disk.ok()) say("note      ", disk.status().text());
     if (!model.ok()) return model.status();
     const LoadedModel& m = model.value();
     const Result<Weights> weights = Weights::open(options.model, m.bytes(), m.file_bytes);
     if (!weights.ok()) return weights.status();
-    Loaded loaded{m, weights.value(), {}};
-    if (!m.is_whole()) {
-        const Result<NvmePlace> disk = hand_over(firmware, facts.acpi.pci, place);
-        if (!disk.ok()) return disk.status();
-        loaded.disk = disk.value();
-    }
+    const Loaded loaded{m, weights.value(), m.is_whole() ? NvmePlace() : disk.value()};
     if (!options.quiet) {
         const double seconds = facts.clock.seconds(m.load_ticks);
         say("model     ", options.model, ", ", Bytes{m.n_bytes},

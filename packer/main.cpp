@@ -65,7 +65,8 @@ constexpr const char* kHelp =
     "  --seed N            of the random weights, default 1\n"
     "  --info FILE         what a packed file holds\n"
     "  --verify FILE       checks everything in a packed file\n"
-    "  --to-partition FILE checks a packed file and writes it into the one GPT partition of AXIOM's "
+    "  --to-partition FILE checks a packed file and writes it into the one GPT partition of "
+    "AXIOM's "
     "type on\n"
     "                      DISK, a disk such as /dev/nvme0n1 or the image of one\n"
     "  --json [FILE.json]  the manifest as JSON, to the file or to standard output; --json=FILE "
@@ -182,15 +183,16 @@ Status check_arguments(const Arguments& a) {
     const int n_modes = !a.input.empty() + !a.synthetic.empty() + !a.info.empty() +
                         !a.verify.empty() + !a.to_partition.empty();
     if (n_modes != 1) {
-        return error(
-            Code::bad_option, "found ", n_modes,
-            " things to do, allowed one of IN.gguf, --synthetic, --info, --verify, --to-partition; see "
-            "--help");
+        return error(Code::bad_option, "found ", n_modes,
+                     " things to do, allowed one of IN.gguf, --synthetic, --info, --verify, "
+                     "--to-partition; see "
+                     "--help");
     }
     const bool packs = !a.input.empty() || !a.synthetic.empty();
     const bool writes = packs || !a.to_partition.empty();
     if (writes && a.output.empty()) {
-        return error(Code::bad_option, packs ? "packing needs -o OUT.axm" : "--to-partition needs -o DISK",
+        return error(Code::bad_option,
+                     packs ? "packing needs -o OUT.axm" : "--to-partition needs -o DISK",
                      "; see --help");
     }
     if (!writes && !a.output.empty()) {
@@ -252,11 +254,10 @@ Status fill_partition(const Arguments& a) {
     if (Status s = verify(a.to_partition, bytes); !s.ok()) return s;
     stop_at_signals();
     Progress progress(stderr);
-    const Result<Partition> partition =
-        write_to_partition(a.output, bytes, [&](uint64_t done) {
-            progress.update(done, bytes.size(), a.output);
-            return !stop_requested;
-        });
+    const Result<Partition> partition = write_to_partition(a.output, bytes, [&](uint64_t done) {
+        progress.update(done, bytes.size(), a.output);
+        return !stop_requested;
+    });
     progress.finish();
     if (!partition.ok()) return partition.status();
     const Partition& p = partition.value();
@@ -317,10 +318,10 @@ int main(int argc, char** argv) {
         return kOk;
     }
     if (const Status s = check_arguments(arguments); !s.ok()) return fail(s);
-    const Status status = !arguments.info.empty()        ? show(arguments, arguments.info)
-                          : !arguments.verify.empty()    ? check_file(arguments.verify)
+    const Status status = !arguments.info.empty()           ? show(arguments, arguments.info)
+                          : !arguments.verify.empty()       ? check_file(arguments.verify)
                           : !arguments.to_partition.empty() ? fill_partition(arguments)
-                          : !arguments.synthetic.empty() ? make_synthetic(arguments)
-                                                         : pack(arguments);
+                          : !arguments.synthetic.empty()    ? make_synthetic(arguments)
+                                                            : pack(arguments);
     return status.ok() ? kOk : fail(status);
 }

@@ -103,15 +103,16 @@ Result<Partition> find_only(DiskFile& disk) {
     }
     if (!n.ok()) return n.status();
     if (n.value() == 0) {
-        return error(Code::not_found, disk.name(),
-                     ": found no GPT partition of AXIOM's type, allowed one: sgdisk --new=0:0:+SIZE "
-                     "--typecode=0:",
-                     format::kPartitionType.text().view(), " makes it");
+        return error(
+            Code::not_found, disk.name(),
+            ": found no GPT partition of AXIOM's type, allowed one: sgdisk --new=0:0:+SIZE "
+            "--typecode=0:",
+            format::kPartitionType.text().view(), " makes it");
     }
     if (n.value() > 1) {
         return error(Code::bad_option, disk.name(), ": found ", uint64_t(n.value()),
-                     " partitions of AXIOM's type, the first with numbers ", found[0].number, " and ",
-                     found[1].number, ", allowed one");
+                     " partitions of AXIOM's type, the first with numbers ", found[0].number,
+                     " and ", found[1].number, ", allowed one");
     }
     return found[0];
 }

@@ -36,9 +36,9 @@ Status File::open(const Firmware& firmware, EFI_HANDLE volume_handle, std::strin
 
     EFI_GUID guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
     void* protocol = nullptr;
-    EFI_STATUS status =
-        volume_handle == nullptr ? EFI_NOT_FOUND
-                                 : firmware.boot->HandleProtocol(volume_handle, &guid, &protocol);
+    EFI_STATUS status = volume_handle == nullptr
+                            ? EFI_NOT_FOUND
+                            : firmware.boot->HandleProtocol(volume_handle, &guid, &protocol);
     if (EFI_ERROR(status)) {
         return error(Code::not_found, path,
                      ": the device axiom.efi was started from has no file "

@@ -37,7 +37,7 @@ struct AcpiFacts {
     uint32_t uart_baud = 0;  // 0 = leave as firmware set it; always so for one in memory
     CpuList cpus;            // empty without a MADT
     PciFacts pci;
-    Text<192> note{""};      // the first thing that was wrong, for people; empty if nothing was
+    Text<192> note{""};  // the first thing that was wrong, for people; empty if nothing was
 };
 
 // `rsdp_address` 0: no ACPI. Never fails: what cannot be read is missing from the facts.

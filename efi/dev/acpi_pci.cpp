@@ -39,7 +39,8 @@ Text<16> PciAddress::text() const {
 
 uint64_t PciFacts::config_page(const PciAddress& where) const {
     for (const Ecam& e : std::span(ecam, n_ecam)) {
-        if (e.segment != where.segment || where.bus < e.first_bus || where.bus > e.last_bus) continue;
+        if (e.segment != where.segment || where.bus < e.first_bus || where.bus > e.last_bus)
+            continue;
         return e.address + (uint64_t{where.bus} << 20 | uint64_t{where.device} << 15 |
                             uint64_t{where.function} << 12);
     }

@@ -18,8 +18,8 @@ Text<128> device_name(const Firmware& firmware, EFI_HANDLE device) {
         return Text<128>("device ", Hex{uint64_t(device)});
     }
     const auto* to_text = static_cast<EFI_DEVICE_PATH_TO_TEXT_PROTOCOL*>(protocol);
-    CHAR16* const wide = to_text->ConvertDevicePathToText(
-        static_cast<EFI_DEVICE_PATH_PROTOCOL*>(path), TRUE, TRUE);
+    CHAR16* const wide =
+        to_text->ConvertDevicePathToText(static_cast<EFI_DEVICE_PATH_PROTOCOL*>(path), TRUE, TRUE);
     if (wide == nullptr) return Text<128>("device ", Hex{uint64_t(device)});
     char name[128];
     size_t n = 0;
@@ -32,8 +32,8 @@ Text<128> device_name(const Firmware& firmware, EFI_HANDLE device) {
 }
 
 Handles::Handles(const Firmware& firmware, EFI_GUID protocol) : firmware_(firmware) {
-    if (EFI_ERROR(firmware.boot->LocateHandleBuffer(ByProtocol, &protocol, nullptr, &n_,
-                                                    &handles_))) {
+    if (EFI_ERROR(
+            firmware.boot->LocateHandleBuffer(ByProtocol, &protocol, nullptr, &n_, &handles_))) {
         n_ = 0;
         handles_ = nullptr;
     }
@@ -60,15 +60,16 @@ Status FirmwareDisk::read_blocks(uint64_t lba, std::span<uint8_t> out) {
     const EFI_STATUS status =
         io_->ReadBlocks(io_, io_->Media->MediaId, lba, out.size(), out.data());
     if (!EFI_ERROR(status)) return {};
-    return error(Code::io, name_.view(), ": reading at LBA ", lba, ": ", status_name(status).view());
+    return error(Code::io, name_.view(), ": reading at LBA ", lba, ": ",
+                 status_name(status).view());
 }
 
 Status PartitionBytes::read(uint64_t offset, std::span<uint8_t> out) {
     const uint64_t block = disk_.block_bytes();
     if (offset > size() || out.size() > size() - offset) {
         return error(Code::io, disk_.name(), ": partition ", partition_.number, ": reading ",
-                     uint64_t(out.size()), " bytes at offset ", Hex{offset}, ", allowed up to its end, ",
-                     size());
+                     uint64_t(out.size()), " bytes at offset ", Hex{offset},
+                     ", allowed up to its end, ", size());
     }
     while (!out.empty()) {
         const uint64_t lba = partition_.first_lba + offset / block, skip = offset % block;

@@ -37,8 +37,8 @@ class Found {
     const ModelPlace& first() const { return first_; }
     std::string_view name(size_t i) const { return names_[i].view(); }
 
-    size_t n_empty = 0;       // partitions of our type that hold no packed file
-    Status trouble;           // the first disk whose partition table could not be used
+    size_t n_empty = 0;  // partitions of our type that hold no packed file
+    Status trouble;      // the first disk whose partition table could not be used
 
   private:
     ModelPlace first_;
@@ -115,8 +115,7 @@ void Search::volumes(Found* found) {
 void connect_everything(const Firmware& firmware) {
     EFI_HANDLE* handles = nullptr;
     UINTN n = 0;
-    if (EFI_ERROR(
-            firmware.boot->LocateHandleBuffer(AllHandles, nullptr, nullptr, &n, &handles))) {
+    if (EFI_ERROR(firmware.boot->LocateHandleBuffer(AllHandles, nullptr, nullptr, &n, &handles))) {
         return;
     }
     for (UINTN i = 0; i < n; i++) {
@@ -157,7 +156,8 @@ Result<ModelPlace> find_model(const Firmware& firmware, std::string_view asked) 
         place.name = Text<200>(place.path);
         place.volume = firmware.loaded->DeviceHandle;
         File file;
-        if (!asked.empty() || file.open(firmware, place.volume, place.path).code() != Code::not_found)
+        if (!asked.empty() ||
+            file.open(firmware, place.volume, place.path).code() != Code::not_found)
             return place;
     }
     const std::string_view id =
@@ -182,7 +182,8 @@ Result<ModelPlace> find_model(const Firmware& firmware, std::string_view asked) 
         if (found.n() == 0 && !again) continue;
         Found others;
         if (!id.empty()) search.partitions("", &others);
-        const std::string_view what = by_id ? asked : "\\axiom\\model.axm, or a partition of weights";
+        const std::string_view what =
+            by_id ? asked : "\\axiom\\model.axm, or a partition of weights";
         return not_one(what, found, others);
     }
     AXIOM_PANIC("search");

@@ -16,10 +16,10 @@ inline constexpr char kModelPath[] = "\\axiom\\model.axm";
 inline constexpr char kPartitionPrefix[] = "partition:";
 
 struct ModelPlace {
-    Text<200> name{""};             // for messages and the record
-    EFI_HANDLE volume = nullptr;    // of a file
-    std::string_view path;          // on it
-    EFI_HANDLE disk = nullptr;      // of a partition; a whole disk
+    Text<200> name{""};           // for messages and the record
+    EFI_HANDLE volume = nullptr;  // of a file
+    std::string_view path;        // on it
+    EFI_HANDLE disk = nullptr;    // of a partition; a whole disk
     Partition partition;
 
     bool in_partition() const { return disk != nullptr; }

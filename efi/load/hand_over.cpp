@@ -10,7 +10,7 @@
 namespace axiom::efi {
 namespace {
 
-constexpr uint8_t kMessaging = 3, kNvmeNamespace = 0x17;        // UEFI 2.10, section 10.3.4.21
+constexpr uint8_t kMessaging = 3, kNvmeNamespace = 0x17;           // UEFI 2.10, section 10.3.4.21
 constexpr uint32_t kNvmeClass = 0x010802, kRaidSubclass = 0x0104;  // PCI Code and ID 1.11
 
 class PciPath {
@@ -91,8 +91,9 @@ Status PciPath::find(EFI_HANDLE disk) {
 
 Status PciPath::check_not_raid(EFI_PCI_IO_PROTOCOL* function) const {
     if (class_of(function) >> 8 != kRaidSubclass) return {};
-    return unsupported("its disk is behind a RAID controller (Intel VMD or RST): turn it off in the "
-                       "firmware's setup");
+    return unsupported(
+        "its disk is behind a RAID controller (Intel VMD or RST): turn it off in the "
+        "firmware's setup");
 }
 
 Status PciPath::check_classes() const {
@@ -104,8 +105,8 @@ Status PciPath::check_classes() const {
         const size_t n = size_t(reinterpret_cast<const uint8_t*>(after(node)) - begin);
         if (n + sizeof(EFI_DEVICE_PATH_PROTOCOL) > sizeof cut) break;
         memcpy(cut, begin, n);
-        const EFI_DEVICE_PATH_PROTOCOL end = {END_DEVICE_PATH_TYPE, END_ENTIRE_DEVICE_PATH_SUBTYPE,
-                                              {sizeof end, 0}};
+        const EFI_DEVICE_PATH_PROTOCOL end = {
+            END_DEVICE_PATH_TYPE, END_ENTIRE_DEVICE_PATH_SUBTYPE, {sizeof end, 0}};
         memcpy(cut + n, &end, sizeof end);
         auto* rest = reinterpret_cast<EFI_DEVICE_PATH_PROTOCOL*>(cut);
         EFI_PCI_IO_PROTOCOL* const function = function_at(&rest);
@@ -155,9 +156,10 @@ Status PciPath::describe(NvmePlace* out) const {
 Result<NvmePlace> hand_over(const Firmware& firmware, const PciFacts& pci,
                             const ModelPlace& place) {
     if (!place.in_partition()) {
-        return error(Code::unsupported, place.name.view(),
-                     ": cannot be streamed: found a file, allowed a partition of its own (make image "
-                     "STREAM=1, or axiom-pack --to-partition)");
+        return error(
+            Code::unsupported, place.name.view(),
+            ": cannot be streamed: found a file, allowed a partition of its own (make image "
+            "STREAM=1, or axiom-pack --to-partition)");
     }
     PciPath path(firmware, place);
     NvmePlace out;

@@ -63,8 +63,8 @@ Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint
     return pages->take({.what = path, .bytes = bytes, .alignment = kLargePageBytes});
 }
 
-bool is_streamed(const Options& options, uint64_t file_bytes, uint64_t free_bytes) {
-    if (options.stream != Stream::when_needed) return options.stream == Stream::on;
+bool is_streamed(Stream stream, uint64_t file_bytes, uint64_t free_bytes) {
+    if (stream != Stream::when_needed) return stream == Stream::on;
     return free_bytes < kBesideWeights || file_bytes > free_bytes - kBesideWeights;
 }
 
@@ -113,15 +113,15 @@ Result<uint64_t> packed_bytes(std::string_view name, PartitionBytes& partition) 
 }  // namespace
 
 Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
-                               const ModelPlace& place, const Options& options,
-                               uint64_t free_bytes, OwnedPages* pages) {
+                               const ModelPlace& place, Stream stream, uint64_t free_bytes,
+                               bool quiet, OwnedPages* pages) {
     const std::string_view name = place.name.view();
     if (!place.in_partition()) {
         File file;
         Status status = file.open(firmware, place.volume, place.path);
         if (!status.ok()) return status;
-        return load_from(name, file.size(), file, is_streamed(options, file.size(), free_bytes),
-                         Progress(clock, name, file.size(), options.quiet), pages);
+        return load_from(name, file.size(), file, is_streamed(stream, file.size(), free_bytes),
+                         Progress(clock, name, file.size(), quiet), pages);
     }
     OwnedPages scratch(firmware);
     const Result<uint64_t> page = scratch.take({.what = "disk block", .bytes = kPageBytes});
@@ -135,8 +135,8 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
     const Result<uint64_t> n_bytes = packed_bytes(name, partition);
     if (!n_bytes.ok()) return n_bytes.status();
     return load_from(name, n_bytes.value(), partition,
-                     is_streamed(options, n_bytes.value(), free_bytes),
-                     Progress(clock, name, n_bytes.value(), options.quiet), pages);
+                     is_streamed(stream, n_bytes.value(), free_bytes),
+                     Progress(clock, name, n_bytes.value(), quiet), pages);
 }
 
 }  // namespace axiom::efi

@@ -28,12 +28,11 @@ struct LoadedModel {
     AddressRange range() const { return {address, address + reserved_bytes}; }
 };
 
-// Whether only the frame is loaded, --stream says; auto does where less than the whole model and
-// kBesideWeights is free. `place` outlives the call. Progress goes to the console unless
-// options.quiet.
+// The frame alone where `stream` is on, or where it is auto and less than the whole model and
+// kBesideWeights is free. `place` outlives the call. Progress goes to the console unless `quiet`.
 inline constexpr uint64_t kBesideWeights = 128 << 20;
 Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
-                               const ModelPlace& place, const Options& options,
-                               uint64_t free_bytes, OwnedPages* pages);
+                               const ModelPlace& place, Stream stream, uint64_t free_bytes,
+                               bool quiet, OwnedPages* pages);
 
 }  // namespace axiom::efi

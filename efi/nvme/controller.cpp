@@ -50,7 +50,8 @@ uint64_t NvmeController::memory_bytes(Capabilities cap) {
 }
 
 uint64_t NvmeController::register_bytes(Capabilities cap) {
-    return nvme::kDoorbells + 4 * uint64_t{cap.doorbell_stride()};  // two queues, two doorbells each
+    return nvme::kDoorbells +
+           4 * uint64_t{cap.doorbell_stride()};  // two queues, two doorbells each
 }
 
 template <class... Parts>
@@ -70,7 +71,8 @@ Status NvmeController::wait_ready(bool ready) {
     for (;;) {
         const uint32_t status = registers_.read(nvme::kCsts);
         if (status == nvme::kGone) return failed("the controller does not answer");
-        if (ready && (status & nvme::kFatal) != 0) return failed("controller fatal status (CSTS.CFS)");
+        if (ready && (status & nvme::kFatal) != 0)
+            return failed("controller fatal status (CSTS.CFS)");
         if (((status & nvme::kReady) != 0) == ready) return {};
         if (registers_.now_ns() - begin > timeout) {
             return failed("CSTS.RDY: found ", status & nvme::kReady, " for ", timeout / kMs,
@@ -203,19 +205,17 @@ Status NvmeController::read_controller_data() {
     const uint32_t mdts = data[field::kMdts];
     max_read_bytes_ = kMaxReadBytes;
     if (mdts != 0 && mdts + cap_.min_page_shift() < 32) {
-        max_read_bytes_ =
-            std::min(max_read_bytes_, size_t{1} << (mdts + cap_.min_page_shift()));
+        max_read_bytes_ = std::min(max_read_bytes_, size_t{1} << (mdts + cap_.min_page_shift()));
     }
-    shutdown_ns_ = std::max(kLeastShutdownNs,
-                            uint64_t{load<uint32_t>(data, field::kShutdownTime)} * 1000);
+    shutdown_ns_ =
+        std::max(kLeastShutdownNs, uint64_t{load<uint32_t>(data, field::kShutdownTime)} * 1000);
     const bool has_transitions = (data[field::kPowerTransitions] & 1) != 0;
     if (!has_transitions) return {};
     // A disk that falls asleep between two layers would be waited for.
     memset(identify_page_, 0, nvme::kIdentifyBytes);
-    return command("power-state transitions off",
-                   {.opcode = uint8_t(Opcode::set_features),
-                    .prp1 = uint64_t(identify_page_),
-                    .cdw10 = nvme::kFeaturePowerTransitions});
+    return command("power-state transitions off", {.opcode = uint8_t(Opcode::set_features),
+                                                   .prp1 = uint64_t(identify_page_),
+                                                   .cdw10 = nvme::kFeaturePowerTransitions});
 }
 
 Status NvmeController::read_namespace_data() {
@@ -354,9 +354,9 @@ bool NvmeController::finish(uint32_t id_and_status, Done* out) {
     n_under_way_--;
     *out = {r.tag, {}};
     if (!status.ok()) {
-        out->status = failed("reading LBA ", r.lba, ", ", r.n_bytes / range_.block_bytes,
-                             " blocks, ", r.n_tries, r.n_tries == 1 ? " time: " : " times: ",
-                             status_text(status).view());
+        out->status =
+            failed("reading LBA ", r.lba, ", ", r.n_bytes / range_.block_bytes, " blocks, ",
+                   r.n_tries, r.n_tries == 1 ? " time: " : " times: ", status_text(status).view());
     }
     return true;
 }
@@ -402,16 +402,11 @@ Text<96> status_text(CommandStatus status) {
     const struct {
         uint32_t type, code;
         const char* name;
-    } names[] = {{0, 0x02, "invalid field"},
-                 {0, 0x04, "data transfer error"},
-                 {0, 0x06, "internal error"},
-                 {0, 0x0b, "invalid namespace or format"},
-                 {0, 0x13, "invalid PRP offset"},
-                 {0, 0x80, "LBA out of range"},
-                 {0, 0x82, "namespace not ready"},
-                 {2, 0x81, "unrecovered read error"},
-                 {2, 0x86, "access denied"},
-                 {2, 0x87, "deallocated block"}};
+    } names[] = {{0, 0x02, "invalid field"},       {0, 0x04, "data transfer error"},
+                 {0, 0x06, "internal error"},      {0, 0x0b, "invalid namespace or format"},
+                 {0, 0x13, "invalid PRP offset"},  {0, 0x80, "LBA out of range"},
+                 {0, 0x82, "namespace not ready"}, {2, 0x81, "unrecovered read error"},
+                 {2, 0x86, "access denied"},       {2, 0x87, "deallocated block"}};
     std::string_view name = "error";
     for (const auto& n : names) {
         if (n.type == status.type() && n.code == status.code()) name = n.name;

@@ -42,14 +42,13 @@ void PciFunction::set_command(bool bus_master) {
 Status check_iommus(const PciFacts& facts) {
     for (const PciFacts::Iommu& unit : facts.all_iommus()) {
         // Intel VT-d, section 11.4.4.2: GSTS.TES. AMD IOMMU, section 3.4.1: control, IommuEn.
-        const bool in_force = unit.is_amd
-                                  ? (mmio_read<uint32_t>(unit.registers + 0x18) & 1) != 0
-                                  : mmio_read<uint32_t>(unit.registers + 0x1c) >> 31 != 0;
+        const bool in_force = unit.is_amd ? (mmio_read<uint32_t>(unit.registers + 0x18) & 1) != 0
+                                          : mmio_read<uint32_t>(unit.registers + 0x1c) >> 31 != 0;
         if (!in_force) continue;
-        return error(Code::unsupported, "IOMMU at ", Hex{unit.registers}, ": found in force (",
-                     unit.is_amd ? "IommuEn" : "GSTS.TES",
-                     " = 1), allowed off: turn off DMA protection (",
-                     unit.is_amd ? "AMD IOMMU" : "VT-d", ") in the firmware's setup, or use --stream off");
+        return error(
+            Code::unsupported, "IOMMU at ", Hex{unit.registers}, ": found in force (",
+            unit.is_amd ? "IommuEn" : "GSTS.TES", " = 1), allowed off: turn off DMA protection (",
+            unit.is_amd ? "AMD IOMMU" : "VT-d", ") in the firmware's setup, or use --stream off");
     }
     return {};
 }

@@ -49,7 +49,8 @@ static_assert(sizeof(Submission) == 64);
 struct Completion {
     uint32_t result, reserved;
     uint16_t sq_head, sq_id;
-    uint32_t id_and_status;  // written last: bits 15:0 the command's id, bit 16 the phase, then status
+    uint32_t
+        id_and_status;  // written last: bits 15:0 the command's id, bit 16 the phase, then status
 };
 static_assert(sizeof(Completion) == 16);
 

@@ -30,6 +30,7 @@ struct Transformer::Flight {
         of(context).t.source_.release(i);
         return of(context).status;
     }
+    static bool to_check(void* context) { return of(context).t.source_.to_check(); }
     static void check(void* context, const Worker& worker) { of(context).t.source_.check(worker); }
     static Status checked(void* context) { return of(context).t.source_.checked(); }
     static void layer(void* context, const Worker& worker, size_t i) {
@@ -42,7 +43,8 @@ struct Transformer::Flight {
                 .layer = layer,
                 .before = acquire,
                 .after = release,
-                .check = t.source_.works() ? check : nullptr,
+                .to_check = t.source_.works() ? to_check : nullptr,
+                .check = check,
                 .checked = checked};
     }
 };
@@ -133,6 +135,7 @@ Status Transformer::reserve(std::span<const RowGroup> groups) {
 }
 
 void Transformer::layer(const Layer& layer) {
+    layer.leave_barrier();  // the boundary's: what follows is asked for before this layer starts
     attention(layer);
     layer.meet();
     if (layer.config.n_expert != 0) {

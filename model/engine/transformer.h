@@ -71,6 +71,9 @@ class Transformer {
         size_t n_rows() const { return pass.rows.size(); }
         void meet() const {
             worker.barrier();
+            leave_barrier();
+        }
+        void leave_barrier() const {
             if (pass.at_barriers != nullptr) pass.at_barriers->at_barrier(worker);
         }
     };

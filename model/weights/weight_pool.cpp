@@ -20,6 +20,8 @@ namespace {
 constexpr uint64_t kBlock = format::kExtentAlignment;
 // Barriers between the stages of a layer, about: where pieces that came early are checked.
 constexpr size_t kBarriers = 6;
+// Reads that are asked for at one of them: an operating system takes some 10 us for each.
+constexpr size_t kReadsABarrier = 4, kAll = ~size_t{0};
 // Passes after which uses of experts count half.
 constexpr uint64_t kHalfLife = 256;
 
@@ -126,7 +128,7 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
             for (uint32_t spins = 0; !is_done.load(std::memory_order_relaxed);) {
                 if (worker.rank == 0) {
                     pool.collect();
-                    pool.ask_ahead();
+                    pool.ask_ahead(kAll);
                     if (pool.n_under_way_ == 0) is_done.store(true, std::memory_order_relaxed);
                 }
                 if (!pool.check_one()) worker.relax(spins++);
@@ -194,15 +196,14 @@ Status WeightPool::acquire(size_t i_layer, const LayerWeights** layer) {
     const Slot& slot = slots_[i_slot];
     const uint32_t extent = extent_of(turn_);
     const uint64_t begin = ticks_now();
-    while (read_error_.ok() && !slot.holds(extent)) {
+    collect();
+    while (is_fine() && !slot.holds(extent)) {
         collect();
-        ask_ahead();
+        ask_ahead(kAll);
         check_one();
     }
     traffic_.wait_ticks += ticks_now() - begin;
-    if (!read_error_.ok()) return failure();
-    collect();
-    ask_ahead();
+    if (!is_fine()) return failure();
     check_to_ = slot.arrived_by;
     *layer = &views_[i_slot];
     return {};
@@ -212,8 +213,10 @@ void WeightPool::release(size_t i_layer) {
     AXIOM_CHECK(layer_of(turn_) == i_layer);
     turn_++;
     traffic_.n_layers++;
-    collect();
-    ask_ahead();
+    if (layer_of(turn_) == 0) {  // no barrier until the next pass
+        collect();
+        ask_ahead(kAll);
+    }
     if (turn_ % (kHalfLife * n_layers_) == 0)
         for (uint32_t& n : n_uses_) n /= 2;
 }
@@ -240,16 +243,17 @@ Status WeightPool::acquire_experts(size_t i_layer, std::span<const uint32_t> exp
     check_to_ = 0;
     const uint64_t begin = ticks_now();
     for (size_t j = 0; j < experts.size(); j++) {  // all are asked for before one is waited for
-        while (read_error_.ok() && !ask(slot_of_expert_[first + experts[j]])) collect();
+        size_t n_left = kAll;
+        while (is_fine() && !ask(slot_of_expert_[first + experts[j]], &n_left)) collect();
     }
     for (size_t j = 0; j < experts.size(); j++) {
         const uint32_t extent = first + experts[j];
         const Slot& slot = slots_[slot_of_expert_[extent]];
-        while (read_error_.ok() && !slot.holds(extent)) {
+        while (is_fine() && !slot.holds(extent)) {
             collect();
             check_one();
         }
-        if (!read_error_.ok()) return failure();
+        if (!is_fine()) return failure();
         check_to_ = std::max(check_to_, slot.arrived_by);
         out[j] = weights_->expert(i_layer, experts[j], slot.data);
     }
@@ -257,19 +261,22 @@ Status WeightPool::acquire_experts(size_t i_layer, std::span<const uint32_t> exp
     return {};
 }
 
+bool WeightPool::to_check() const {
+    return n_claimed_.load(std::memory_order_relaxed) < check_to_;
+}
+
 void WeightPool::check(const Worker&) {
-    while (n_claimed_.load(std::memory_order_relaxed) < check_to_ && check_one()) continue;
+    while (to_check() && check_one()) continue;
 }
 
 Status WeightPool::checked() {
-    const bool all_right = read_error_.ok() && wrong_.load(std::memory_order_relaxed) == kNothing;
-    return all_right ? Status() : failure();
+    return is_fine() ? Status() : failure();
 }
 
 void WeightPool::at_barrier(const Worker& worker) {
     if (worker.rank == 0) {
         collect();
-        ask_ahead();
+        ask_ahead(kReadsABarrier);
     }
     for (size_t i = 0; i < pieces_a_barrier_ && check_one(); i++) continue;
 }
@@ -301,8 +308,9 @@ void WeightPool::put(size_t i_slot, uint32_t extent, uint64_t turn) {
     if (e.kind == ExtentKind::layer) views_[i_slot] = weights_->layer(e.layer, slot.data);
 }
 
-// Asks for what is still missing; false when the disk takes no more now.
-bool WeightPool::ask(size_t i_slot) {
+// Asks for what is still missing, in *n_left reads at most; false when there is more, and those are
+// used up or the disk takes no more now.
+bool WeightPool::ask(size_t i_slot, size_t* n_left) {
     Slot& slot = slots_[i_slot];
     const Extent& e = weights_->layout.extents[slot.extent];
     const uint64_t end = round_up(e.bytes, kBlock);
@@ -310,8 +318,10 @@ bool WeightPool::ask(size_t i_slot) {
         const uint64_t at = slot.n_asked_bytes, piece = at / kPieceBytes;
         const uint64_t piece_end = std::min(end, (piece + 1) * kPieceBytes);
         const size_t n = size_t(std::min<uint64_t>(read_bytes_, piece_end - at));
+        if (*n_left == 0) return false;
         if (!disk_->read(uint64_t(i_slot) << 32 | piece, e.offset + at, n, slot.data + at))
             return false;
+        --*n_left;
         if (at == 0) slot.asked_ticks = ticks_now();
         if (n_under_way_ == 0) busy_since_ = ticks_now();
         slot.n_asked_bytes += n;
@@ -321,13 +331,13 @@ bool WeightPool::ask(size_t i_slot) {
 }
 
 // What stays, once; then streamed layers in the order of their turns, as far as buffers are free.
-void WeightPool::ask_ahead() {
+void WeightPool::ask_ahead(size_t most) {
     if (!read_error_.ok()) return;
     const auto streamed = [&](uint64_t turn) {
         return is_streamed(layer_of(turn), n_streamed_, n_layers_);
     };
     for (; next_resident_ < n_layers_; next_resident_++) {
-        if (!streamed(next_resident_) && !ask_for(next_resident_)) return;
+        if (!streamed(next_resident_) && !ask_for(next_resident_, &most)) return;
     }
     for (; next_ < turn_ + n_layers_; next_++) {
         if (!streamed(next_)) continue;
@@ -336,16 +346,15 @@ void WeightPool::ask_ahead() {
         const Slot& slot = slots_[slot_of(next_)];
         const bool is_other = slot.extent != kNone && slot.turn != next_;
         if (is_other && (slot.turn >= turn_ || !slot.holds(slot.extent))) return;
-        if (!ask_for(next_)) return;
+        if (!ask_for(next_, &most)) return;
     }
 }
 
-// False when the disk takes no more now.
-bool WeightPool::ask_for(uint64_t turn) {
+bool WeightPool::ask_for(uint64_t turn, size_t* n_left) {
     const size_t i_slot = slot_of(turn);
     const uint32_t extent = extent_of(turn);
     if (slots_[i_slot].extent != extent) put(i_slot, extent, turn);
-    return ask(i_slot);
+    return ask(i_slot, n_left);
 }
 
 void WeightPool::collect() {
@@ -420,6 +429,10 @@ size_t WeightPool::slot_for_expert() const {
 }
 
 // ---- when something went wrong --------------------------------------------------------------
+
+bool WeightPool::is_fine() const {
+    return read_error_.ok() && wrong_.load(std::memory_order_relaxed) == kNothing;
+}
 
 // What it was. Afterwards nothing is under way, and what is not right is read again if it is needed.
 Status WeightPool::failure() {

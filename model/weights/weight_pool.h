@@ -86,6 +86,7 @@ class WeightPool final : public WeightSource {
     Status acquire_experts(size_t i_layer, std::span<const uint32_t> experts,
                            ExpertWeights* out) override;
     bool works() const override { return !has_all_; }
+    bool to_check() const override;
     void check(const Worker& worker) override;
     Status checked() override;
     void at_barrier(const Worker& worker) override;
@@ -118,13 +119,14 @@ class WeightPool final : public WeightSource {
 
     void touch(const Worker& worker);
     void put(size_t i_slot, uint32_t extent, uint64_t turn);
-    bool ask(size_t i_slot);
-    bool ask_for(uint64_t turn);
-    void ask_ahead();
+    bool ask(size_t i_slot, size_t* n_left);
+    bool ask_for(uint64_t turn, size_t* n_left);
+    void ask_ahead(size_t most);
     void collect();
     void arrive(const DiskReader::Done& done);
     bool check_one();
     size_t slot_for_expert() const;
+    bool is_fine() const;
     Status failure();
     void begin_at(uint64_t turn);
 

@@ -33,12 +33,14 @@ class WeightSource {
 
     // The rest is for sources whose bytes arrive while others are computed with: those that work().
     virtual bool works() const { return false; }
-    // On every worker, after acquire() or acquire_experts(): its part of checking what was acquired;
-    // nobody reads it before all workers are done and checked(), on worker 0, has found it right.
+    // Whether something of what was acquired last is still to be checked. Then check(), on every
+    // worker, does its part, and nobody reads it before all workers are done and checked(), on worker
+    // 0, has found it right.
+    virtual bool to_check() const { return false; }
     virtual void check(const Worker&) {}
     virtual Status checked() { return {}; }
-    // On every worker, when it has left a barrier between two stages of a layer: hands the next read
-    // to the disk, checks a piece that has arrived. Never waits.
+    // On every worker, when it has left the boundary before a layer or a barrier between two of its
+    // stages: hands the next reads to the disk, checks a piece that has arrived. Never waits.
     virtual void at_barrier(const Worker&) {}
 
   protected:

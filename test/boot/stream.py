@@ -16,6 +16,7 @@ import model
 PLAN = "pp=20 tg=3 reps=1 warmup=0"
 STREAM = f"--stream on --resident-mib 0 --bench '{PLAN}'"
 SECTOR = 512
+SHAPE = "256,8,4,2,640,512"
 NAME = r"partition 1 of \S+"
 
 
@@ -29,7 +30,7 @@ class Streams:
         self.folder = suite.folder / "stream"
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def packed(self, name, shape="256,8,4,2,640,512", seed=1):
+    def packed(self, name, shape=SHAPE, seed=1):
         """A model without a vocabulary, larger than its two buffers."""
         path = self.folder / name
         command = [str(self.suite.build / "axiom-pack"), "--synthetic", shape, "--seed", str(seed)]
@@ -81,11 +82,11 @@ class Streams:
         return path
 
     def good(self, label, device="nvme,serial=w,drive=w0", sector=SECTOR, before=(), options=STREAM,
-             extra="", retries=0, pattern=None, **machine):
+             extra="", retries=0, pattern=None, shape=SHAPE, **machine):
         """A run whose hashes are axiom-host's."""
 
         def run(results, name):
-            axm = self.packed(f"{label}.axm")
+            axm = self.packed(f"{label}.axm", shape)
             disk = self.weights_disk(label, axm, sector)
             drive_extra = extra(disk, axm) if callable(extra) else extra
             words = [*before, *self.drive(disk, extra=drive_extra), "-device", device]
@@ -146,6 +147,10 @@ def scenarios(suite):
     yield "streamed where reads may have any length, with some layers resident, the hash stays", s.good(
         "resident", one + ",mdts=0", options=STREAM.replace("mib 0", "mib 2"),
         pattern=r"reads of up to 1\.00 MiB",
+    )
+    yield "a model that does not fit is streamed without being asked to", s.good(
+        "auto", options=f"--bench '{PLAN}'", memory_mib=256, shape="2048,4,16,16,11008,256",
+        pattern=r"layers streamed", timeout_s=300,
     )
     yield "streamed from a slow disk, layers give axiom-host's hash", s.good(
         "slow", extra="throttling.bps-read=8000000"

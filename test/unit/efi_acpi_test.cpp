@@ -465,3 +465,122 @@ TEST_CASE("registers that are not there are nothing to note") {
     CHECK(facts.reset.address == 0);
     CHECK(notes(facts, "reset register: address: found 0x1"));
 }
+
+// ---- PCI -------------------------------------------------------------------------------------
+
+namespace {
+
+template <class T>
+void append(std::vector<uint8_t>* bytes, T value) {
+    const auto* p = reinterpret_cast<const uint8_t*>(&value);
+    bytes->insert(bytes->end(), p, p + sizeof value);
+}
+
+void append_ecam(std::vector<uint8_t>* table, uint64_t address, uint16_t segment, uint8_t first,
+                 uint8_t last) {
+    append(table, address);
+    append(table, segment);
+    append(table, first);
+    append(table, last);
+    append(table, uint32_t{0});
+}
+
+// A remapping unit of VT-d (`type` 0), or another structure.
+void append_dmar(std::vector<uint8_t>* table, uint16_t type, uint64_t registers, uint16_t length) {
+    append(table, type);
+    append(table, length);
+    append(table, uint32_t{0});
+    append(table, registers);
+}
+
+void append_ivhd(std::vector<uint8_t>* table, uint8_t type, uint64_t registers) {
+    append(table, type);
+    append(table, uint8_t{0});
+    append(table, uint16_t{24});
+    append(table, uint32_t{0});
+    append(table, registers);
+    append(table, uint64_t{0});
+}
+
+}  // namespace
+
+TEST_CASE("a function's configuration space is where MCFG has its segment and bus") {
+    std::vector<uint8_t> table(44);
+    append_ecam(&table, 0xe0000000, 0, 0, 127);
+    append_ecam(&table, 0x4000000000, 2, 16, 31);
+    PciFacts facts;
+    read_mcfg(table, &facts);
+    CHECK(facts.config_page({0, 0, 4, 0}) == 0xe0020000);
+    CHECK(facts.config_page({0, 127, 31, 7}) == 0xe7fff000);
+    CHECK(facts.config_page({0, 128, 0, 0}) == 0);
+    CHECK(facts.config_page({1, 0, 0, 0}) == 0);
+    CHECK(facts.config_page({2, 15, 0, 0}) == 0);
+    CHECK(facts.config_page({2, 16, 0, 1}) == 0x4000000000 + (16 << 20) + 4096);
+    CHECK(PciAddress{2, 0x1f, 0x1e, 3}.text().view() == "0002:1f:1e.3");
+}
+
+TEST_CASE("configuration spaces that cannot be are left out, and so is half an entry") {
+    std::vector<uint8_t> table(44);
+    append_ecam(&table, 0, 0, 0, 255);           // the first page
+    append_ecam(&table, 0xe0000800, 0, 0, 255);  // between pages
+    append_ecam(&table, kMappableEnd - (256 << 20) + 4096, 0, 0, 255);
+    append_ecam(&table, 0xe0000000, 0, 5, 4);
+    append_ecam(&table, 0xe0000000, 0, 0, 255);
+    table.pop_back();
+    PciFacts facts;
+    read_mcfg(table, &facts);
+    CHECK(facts.n_ecam == 0);
+    table.push_back(0);
+    for (int i = 0; i < 20; i++) append_ecam(&table, 0xe0000000, uint16_t(i), 0, 255);
+    read_mcfg(table, &facts);
+    CHECK(facts.n_ecam == PciFacts::kMaxEcam);
+}
+
+TEST_CASE("IOMMUs are listed once each, Intel's and AMD's") {
+    std::vector<uint8_t> dmar(48);
+    append_dmar(&dmar, 0, 0xfed90000, 16);
+    append_dmar(&dmar, 1, 0xfed91000, 16);  // reserved memory
+    append_dmar(&dmar, 0, 0xfed92000, 16);
+    append_dmar(&dmar, 0, 0xfed90000, 16);
+    append_dmar(&dmar, 0, 0x123, 16);  // no page
+    PciFacts facts;
+    read_dmar(dmar, &facts);
+    REQUIRE(facts.n_iommus == 2);
+    CHECK(facts.iommus[0].registers == 0xfed90000);
+    CHECK(facts.iommus[1].registers == 0xfed92000);
+    CHECK(!facts.iommus[1].is_amd);
+
+    std::vector<uint8_t> ivrs(48);
+    append_ivhd(&ivrs, 0x10, 0xfeb80000);
+    append_ivhd(&ivrs, 0x20, 0xfeb90000);  // memory
+    append_ivhd(&ivrs, 0x11, 0xfeb80000);
+    append_ivhd(&ivrs, 0x40, 0xfeba0000);
+    PciFacts amd;
+    read_ivrs(ivrs, &amd);
+    REQUIRE(amd.n_iommus == 2);
+    CHECK(amd.iommus[0].registers == 0xfeb80000);
+    CHECK(amd.iommus[1].registers == 0xfeba0000);
+    CHECK(amd.iommus[0].is_amd);
+}
+
+TEST_CASE("a structure of length zero or past the table's end ends the list of IOMMUs") {
+    for (const uint16_t length : {uint16_t{0}, uint16_t{3}, uint16_t{17}, uint16_t{0xffff}}) {
+        std::vector<uint8_t> dmar(48);
+        append_dmar(&dmar, 0, 0xfed90000, 16);
+        append_dmar(&dmar, 0, 0xfed91000, length);
+        PciFacts facts;
+        read_dmar(dmar, &facts);
+        CHECK(facts.n_iommus == 1);
+    }
+    std::vector<uint8_t> short_unit(48);
+    append_dmar(&short_unit, 0, 0xfed90000, 8);
+    PciFacts facts;
+    read_dmar(std::span(short_unit).first(56), &facts);
+    CHECK(facts.n_iommus == 0);
+    for (size_t n = 0; n < 56; n++) {
+        read_dmar(std::span(short_unit).first(n), &facts);
+        read_ivrs(std::span(short_unit).first(n), &facts);
+        read_mcfg(std::span(short_unit).first(n), &facts);
+    }
+    CHECK(facts.n_iommus == 0);
+}

@@ -73,7 +73,8 @@ bool says(const Status& status, std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("NVMe: reads of every length and place in a page bring what stands on the disk", "[nvme]") {
+TEST_CASE("NVMe: reads of every length and place in a page bring what stands on the disk",
+          "[nvme]") {
     for (const uint32_t block_bytes : {512, 1024, 4096}) {
         for (const uint32_t page_shift : {12, 13, 16}) {
             FakeNvme fake;
@@ -87,9 +88,10 @@ TEST_CASE("NVMe: reads of every length and place in a page bring what stands on 
             CHECK(limits.max_read_bytes == 1 << 20);
             CHECK(limits.depth == 32);
             Aligned to((1 << 20) + 65536);
-            for (const size_t n_blocks : {size_t{1}, size_t{2}, size_t{3}, 4096 / size_t{block_bytes},
-                                          12288 / size_t{block_bytes}, 65536 / size_t{block_bytes},
-                                          (1 << 20) / size_t{block_bytes}}) {
+            for (const size_t n_blocks :
+                 {size_t{1}, size_t{2}, size_t{3}, 4096 / size_t{block_bytes},
+                  12288 / size_t{block_bytes}, 65536 / size_t{block_bytes},
+                  (1 << 20) / size_t{block_bytes}}) {
                 for (const size_t skip : {0u, block_bytes, 3 * block_bytes}) {
                     const size_t n_bytes = n_blocks * block_bytes;
                     INFO(block_bytes << " " << page_shift << " " << n_bytes << " " << skip);
@@ -105,9 +107,12 @@ TEST_CASE("NVMe: reads of every length and place in a page bring what stands on 
 }
 
 TEST_CASE("NVMe: reads are no longer than the controller allows", "[nvme]") {
-    for (const auto& [mdts, page_shift, allowed] :
-         {std::tuple{1u, 12u, 8192u}, {5u, 12u, 131072u}, {9u, 12u, 1u << 20}, {1u, 14u, 32768u},
-          {0u, 12u, 1u << 20}, {255u, 12u, 1u << 20}}) {
+    for (const auto& [mdts, page_shift, allowed] : {std::tuple{1u, 12u, 8192u},
+                                                    {5u, 12u, 131072u},
+                                                    {9u, 12u, 1u << 20},
+                                                    {1u, 14u, 32768u},
+                                                    {0u, 12u, 1u << 20},
+                                                    {255u, 12u, 1u << 20}}) {
         FakeNvme fake;
         fake.mdts = mdts;
         fake.page_shift = page_shift;
@@ -208,14 +213,16 @@ TEST_CASE("NVMe: an error that stays names LBA, status code type and code", "[nv
     // Bit 14: trying again is of no use.
     fake.read_status[kFirst] = {0x4080};
     status = disk.read(0, 512, to.data);
-    CHECK(says(status, "LBA 2048, 1 blocks, 1 time: LBA out of range (status code type 0x0, code 0x80)"));
+    CHECK(says(status,
+               "LBA 2048, 1 blocks, 1 time: LBA out of range (status code type 0x0, code 0x80)"));
     CHECK(disk.driver.n_retries() == 4);
 
     // Others go on.
     CHECK(disk.read(0, 512, to.data).ok());
 }
 
-TEST_CASE("NVMe: a controller that stops answering is cut off, and every read of it fails", "[nvme]") {
+TEST_CASE("NVMe: a controller that stops answering is cut off, and every read of it fails",
+          "[nvme]") {
     FakeNvme fake;
     Disk disk(fake);
     REQUIRE(disk.start().ok());

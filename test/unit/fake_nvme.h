@@ -144,7 +144,8 @@ class FakeNvme final : public NvmeRegisters {
             const auto wide = [&](uint32_t at) {
                 return admin_words_[at] | uint64_t{admin_words_[at + 4]} << 32;
             };
-            add_queue(0, wide(nvme::kAsq), wide(nvme::kAcq), (admin_words_[nvme::kAqa] & 0xfff) + 1);
+            add_queue(0, wide(nvme::kAsq), wide(nvme::kAcq),
+                      (admin_words_[nvme::kAqa] & 0xfff) + 1);
         }
         config_ = value;
         since_ = now;

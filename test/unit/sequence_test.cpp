@@ -561,6 +561,7 @@ class FakeSource final : public WeightSource {
         return {};
     }
     bool works() const override { return true; }
+    bool to_check() const override { return true; }
     void check(const Worker& worker) override { n_checks[worker.rank]++; }
     Status checked() override {
         text += "?";
@@ -593,17 +594,17 @@ TEST_CASE(
             REQUIRE(engine.hash(tokens, 40) == expected);
             const bool odd = shape == kOddHeads;
             REQUIRE(source.text == (odd ? "<0?0><1?1><2?2>" : "<0?0><1?1>"));
-            // Barriers inside a layer: five between its stages, two after norms, and one where
+            // A layer's boundary and barriers: five between its stages, two after norms, and one where
             // heads share blocks of columns.
             for (size_t i = 0; i < n_workers; i++) {
                 REQUIRE(source.n_checks[i] == (odd ? 3 : 2));
-                REQUIRE(source.n_barriers[i] == (odd ? 3 * 8 : 2 * 7));
+                REQUIRE(source.n_barriers[i] == (odd ? 3 * 9 : 2 * 8));
             }
             source.n_barriers = {};
             engine.sequence().truncate(0);
             engine.append(engine.sequence(), std::span(tokens).first(1), 1);
             // One token: norms need no barrier.
-            REQUIRE(source.n_barriers[0] == (odd ? 3 * 6 : 2 * 5));
+            REQUIRE(source.n_barriers[0] == (odd ? 3 * 7 : 2 * 6));
         }
     }
 }
