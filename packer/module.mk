@@ -1,9 +1,9 @@
 # axiom-pack. PACKER_LIB: every object but main, for tests to link.
 PACKER_LIB := $(patsubst %.cpp,$(BUILD)/host/%.o,$(filter-out packer/main.cpp,$(wildcard packer/*.cpp packer/*/*.cpp)))
 
-# What it needs of the engine: no kernels, no forward pass.
-PACKER_ENGINE := $(filter $(patsubst %,$(BUILD)/host/%.o,core/date core/fmt core/hash core/sha256 core/quant core/status \
-    model/format/% model/weights/% model/text/%),$(HOST_ENGINE))
+# What it needs of the engine: no kernels, no forward pass, no weights that stream.
+PACKER_ENGINE := $(filter-out %/weight_pool.o %/weight_source.o,$(filter $(patsubst %,$(BUILD)/host/%.o,core/date core/fmt core/hash core/sha256 core/quant core/status \
+    model/format/% model/weights/% model/text/%),$(HOST_ENGINE)))
 
 packer: $(BUILD)/axiom-pack ## build build/axiom-pack: GGUF in, packed weight file out
 
