@@ -62,7 +62,7 @@ def too_large_problem(host, valid, path):
         file.write(head)
         file.truncate(total)
     try:
-        done = run(host, path)
+        done = run(host, path, "--stream", "off")
     finally:
         path.unlink()
     text = done.stderr.decode(errors="replace")
@@ -167,7 +167,7 @@ def main():
         check(f"axiom-pack --verify refuses {bad.title}", lambda: forged_problem(pack, path, bad))
     check("axiom-host names a model that is not there", lambda: missing_problem(host, folder))
     check(
-        "axiom-host refuses a model larger than memory",
+        "axiom-host refuses a model larger than memory that must not be streamed",
         lambda: too_large_problem(host, tiny.read_bytes(), folder / "too-large.axm"),
     )
     for options, status, tests in BENCHES:
