@@ -162,7 +162,7 @@ class Comparer {
         pair->ratio = ratio_estimate(x, y);
         pair->interval = ratio_interval(x, y, rules_.confidence);
         pair->test = mann_whitney(x, y);
-        pair->differs = pair->test.p <= 1 - rules_.confidence && !pair->interval.contains(1);
+        pair->differs = rejects(pair->test.p, rules_.confidence) && !pair->interval.contains(1);
         pair->too_few = !pair->interval.low;
     }
 

@@ -99,9 +99,9 @@ int parse(const std::vector<std::string>& words, Arguments* out, bool* ended) {
         } else if (word == "--md") {
             out->print = markdown_table;
         } else if (word == "--csv") {
-            out->print = csv;
+            out->print = csv_text;
         } else if (word == "--json") {
-            out->print = json;
+            out->print = json_text;
         } else if (word.size() > 1 && word[0] == '-') {
             return usage("found " + word + ", which is no option");
         } else {

@@ -235,7 +235,7 @@ std::string markdown_table(const Results& r) {
     return out;
 }
 
-std::string csv(const Results& r) {
+std::string csv_text(const Results& r) {
     std::string out =
         "model,test,threads,machine,side,program,backend,build,n_runs,median_ts,min_ts,max_ts,"
         "ratio,"
@@ -272,7 +272,7 @@ std::string csv(const Results& r) {
     return out;
 }
 
-std::string json(const Results& r) {
+std::string json_text(const Results& r) {
     const Comparison& c = r.comparison;
     Json out = {
         {"axiom_compare", 1},     {"confidence", c.confidence}, {"baseline", c.baseline->name},

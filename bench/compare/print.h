@@ -21,9 +21,9 @@ std::string text_table(const Results& results);
 std::string markdown_table(const Results& results);
 // One line for each side and test: model, test, threads, machine, side, program, backend, build,
 // n_runs, median_ts, min_ts, max_ts, ratio, ratio_low, ratio_high, p, verdict, unfair.
-std::string csv(const Results& results);
+std::string csv_text(const Results& results);
 // {"axiom_compare": 1, "confidence", "baseline", "sides": [...], "rows": [...], "refused": [...],
 //  "notes": [...]}; rows carry every run's speed.
-std::string json(const Results& results);
+std::string json_text(const Results& results);
 
 }  // namespace axiom::compare
