@@ -186,6 +186,21 @@ TEST_CASE("Markdown, CSV and JSON have the table's figures") {
     CHECK(j["baseline"] == "a");
 }
 
+TEST_CASE("the page has every run as a dot and as a figure, and fetches nothing") {
+    Facts facts;
+    facts.model = "<script>alert(1)</script>.gguf";
+    const Compared c(records(facts, kSix), records(facts, kSlower));
+    const std::string page = html_page({c.input, c.result});
+    size_t n_dots = 0;
+    for (size_t at = 0; (at = page.find("<circle", at)) != page.npos; at++) n_dots++;
+    CHECK(n_dots == 12);
+    CHECK(contains(page, "<title>b: 95.5 tokens/s</title>"));
+    CHECK(contains(page, "a.json:6"));
+    CHECK(contains(page, "slower"));
+    for (const char* outside : {"<script", "http:", "https:", "src=", "url("})
+        CHECK_FALSE(contains(page, outside));
+}
+
 TEST_CASE("texts of files cannot steer a terminal or break a table") {
     Facts facts;
     facts.machine = "\x1b[31mred\n|CPU\"";
