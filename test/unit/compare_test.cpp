@@ -17,6 +17,7 @@ struct Facts {
     int n_threads = 2;
     std::string format = "Q4_0", checksum = "";
     uint64_t n_params = 1000;
+    std::string cache = "f16";
 };
 
 std::string records(const Facts& facts, const Values& speeds) {
@@ -31,6 +32,7 @@ std::string records(const Facts& facts, const Values& speeds) {
                     {"model_filename", facts.model},
                     {"model_type", "llama 135M " + facts.format},
                     {"model_n_params", facts.n_params},
+                    {"type_k", facts.cache},
                     {"axm_checksum", facts.checksum},
                     {"logits_hash", facts.hash}}
                    .dump();
@@ -111,6 +113,7 @@ TEST_CASE("unfair pairs are refused by the name of what differs, unless forced")
         {{.model = "n.gguf", .format = "Q8_0"}, "weights (m-Q4_0 and n Q8_0)"},
         {{.model = "n.gguf", .n_params = 5}, "weights (m-Q4_0 and n Q4_0)"},
         {{.checksum = "cd"}, "weights (ab and cd)"},
+        {{.cache = "q8_0"}, "types of keys and values (f16 and q8_0)"},
         {{.hash = "2222"}, "logits hash (1111 and 2222)"},
     };
     for (const auto& c : cases) {
