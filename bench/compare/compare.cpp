@@ -11,7 +11,7 @@ namespace {
 
 bool belong_together(const Run& a, const Run& b) {
     return a.model == b.model && a.test == b.test && a.n_threads == b.n_threads &&
-           a.machine == b.machine;
+           a.cache == b.cache && a.machine == b.machine;
 }
 
 std::vector<Group> groups_of(const Side& side) {
@@ -44,6 +44,7 @@ std::vector<std::string> differences(const Run& a, const Run& b) {
     if (a.test != b.test) out.push_back(both("test sizes", a.test.name(), b.test.name()));
     if (a.n_threads != b.n_threads)
         out.push_back(both("threads", std::to_string(a.n_threads), std::to_string(b.n_threads)));
+    if (a.cache != b.cache) out.push_back(both("types of keys and values", a.cache, b.cache));
     if (a.machine != b.machine) out.push_back(both("machine", a.machine, b.machine));
     return out;
 }
@@ -66,7 +67,7 @@ std::string list(const std::set<std::string>& words) {
 auto order(const Run& run) {
     const Test& t = run.test;
     return std::make_tuple(run.model.name(), t.kind, t.n_sequences, t.n_depth, t.n_prompt, t.n_gen,
-                           run.n_threads, run.machine);
+                           run.n_threads, run.cache, run.machine);
 }
 
 class Comparer {
@@ -162,7 +163,7 @@ class Comparer {
         pair->ratio = ratio_estimate(x, y);
         pair->interval = ratio_interval(x, y, rules_.confidence);
         pair->test = mann_whitney(x, y);
-        pair->differs = pair->test.p <= 1 - rules_.confidence && !pair->interval.contains(1);
+        pair->differs = rejects(pair->test.p, rules_.confidence) && !pair->interval.contains(1);
         pair->too_few = !pair->interval.low;
     }
 

@@ -14,7 +14,8 @@
 
 namespace axiom::compare {
 
-// The runs of one side that may stand for one another: same model, test, threads and machine.
+// The runs of one side that may stand for one another: same model, test, threads,
+// types of keys and values, and machine.
 struct Group {
     const Side* side = nullptr;
     std::vector<const Run*> runs;

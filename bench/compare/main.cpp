@@ -36,6 +36,7 @@ constexpr const char* kHelp =
     "                      logits\n"
     "  --fail-below R      exit status 1 if a ratio below R is shown\n"
     "  --md, --csv, --json Markdown, CSV or JSON instead of the table\n"
+    "  --html FILE         also a page with a plot of every run\n"
     "  -o FILE             into a file\n"
     "  --help, --version\n"
     "\n"
@@ -45,7 +46,7 @@ constexpr const char* kHelp =
 
 struct Arguments {
     std::vector<std::string> files;
-    std::string baseline, output;
+    std::string baseline, output, page;
     Rules rules;
     double fail_below = 0;
     std::string (*print)(const Results&) = text_table;
@@ -73,7 +74,7 @@ int parse(const std::vector<std::string>& words, Arguments* out, bool* ended) {
             word.resize(equals);
         }
         const bool takes_value = word == "--baseline" || word == "--confidence" ||
-                                 word == "--fail-below" || word == "-o";
+                                 word == "--fail-below" || word == "--html" || word == "-o";
         if (takes_value && !has_value) {
             if (++i == words.size()) return usage(word + ": found no value");
             value = words[i];
@@ -86,6 +87,8 @@ int parse(const std::vector<std::string>& words, Arguments* out, bool* ended) {
         }
         if (word == "--baseline") {
             out->baseline = value;
+        } else if (word == "--html") {
+            out->page = value;
         } else if (word == "-o") {
             out->output = value;
         } else if (word == "--confidence") {
@@ -99,9 +102,9 @@ int parse(const std::vector<std::string>& words, Arguments* out, bool* ended) {
         } else if (word == "--md") {
             out->print = markdown_table;
         } else if (word == "--csv") {
-            out->print = csv;
+            out->print = csv_text;
         } else if (word == "--json") {
-            out->print = json;
+            out->print = json_text;
         } else if (word.size() > 1 && word[0] == '-') {
             return usage("found " + word + ", which is no option");
         } else {
@@ -127,11 +130,15 @@ bool write(const std::string& path, const std::string& text) {
     return bool(file);
 }
 
+int unwritten(const std::string& path) {
+    std::fprintf(stderr, "axiom-compare: %s: cannot be written\n", path.c_str());
+    return kIncomplete;
+}
+
 int report(const Arguments& arguments, const Results& results) {
-    if (!write(arguments.output, arguments.print(results))) {
-        std::fprintf(stderr, "axiom-compare: %s: cannot be written\n", arguments.output.c_str());
-        return kIncomplete;
-    }
+    if (!write(arguments.output, arguments.print(results))) return unwritten(arguments.output);
+    if (!arguments.page.empty() && !write(arguments.page, html_page(results)))
+        return unwritten(arguments.page);
     const Comparison& c = results.comparison;
     for (const Pair* pair : slower_than(c, arguments.fail_below)) {
         std::fprintf(stderr, "axiom-compare: %s, %s: %.3f times the baseline, allowed %g\n",

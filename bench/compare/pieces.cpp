@@ -33,10 +33,10 @@ size_t object_length(std::string_view text, bool in_one_line) {
 
 // What is not closed was perhaps to be a record.
 bool began_as_record(std::string_view text) {
-    const std::string_view begin = text.substr(0, 256);
-    for (const std::string_view name :
-         {"\"build_commit\"", "\"axiom_", "\"avg_ts\"", "\"program\""}) {
-        if (begin.find(name) != begin.npos) return true;
+    size_t i = 1;  // after the brace
+    while (i < text.size() && (text[i] == ' ' || text[i] == '\r' || text[i] == '\n')) i++;
+    for (const std::string_view name : {"\"build_commit\"", "\"axiom_", "\"program\""}) {
+        if (text.substr(i, name.size()) == name) return true;
     }
     return false;
 }

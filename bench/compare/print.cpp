@@ -11,6 +11,8 @@ namespace {
 
 using Cells = std::vector<std::string>;
 
+constexpr size_t kFirstNumber = 4;  // of table_of()'s columns
+
 // Texts come from files: no control characters reach a terminal.
 std::string plain(std::string text) {
     for (char& c : text) {
@@ -55,81 +57,12 @@ Cells headings(const Comparison& c) {
             "min..max", "ratio", format("%g %%", c.confidence * 100),
             "p",        ""};
 }
-constexpr size_t kFirstNumber = 4;  // columns from here on are right-aligned
-
-std::vector<Cells> table(const Comparison& c) {
-    std::vector<Cells> lines;
-    const Run* before = nullptr;
-    for (const Row& row : c.rows) {
-        const Run& run = row.group.first();
-        const Values speeds = row.group.speeds();
-        const auto [least, most] = std::minmax_element(speeds.begin(), speeds.end());
-        const bool goes_on = before != nullptr && row.pair.has_value();
-        before = &run;
-        Cells cells = {goes_on ? "" : run.model.name(),
-                       goes_on ? "" : run.test.name(),
-                       goes_on ? "" : std::to_string(run.n_threads),
-                       row.group.side->name,
-                       std::to_string(speeds.size()),
-                       rate(median(speeds)),
-                       rate(*least) + ".." + rate(*most)};
-        if (row.pair) {
-            const Pair& pair = *row.pair;
-            cells.insert(cells.end(), {format("%.3f", pair.ratio), range(pair.interval),
-                                       probability(pair.test.p),
-                                       verdict(pair) + (pair.unfair.empty() ? "" : ", UNFAIR")});
-        } else {
-            cells.insert(cells.end(), {"", "", "", row.group.side == c.baseline ? "baseline" : ""});
-        }
-        for (std::string& cell : cells) cell = plain(cell);
-        lines.push_back(std::move(cells));
-    }
-    return lines;
-}
-
 std::string where_from(const Side& side) {
     std::string out = side.name + ": " + side.file + ", " + side.program;
     if (!side.backend.empty()) out += " " + side.backend;
     if (!side.build.empty()) out += ", build " + side.build;
     if (!side.runs.empty()) out += ", " + side.runs.front().machine;
     return plain(out);
-}
-
-std::vector<std::string> remarks(const Results& r) {
-    std::vector<std::string> out;
-    const Comparison& c = r.comparison;
-    for (const std::string& text : c.loud) out.push_back("OTHER LOGITS: " + text);
-    size_t n_pairs = 0, n_few = 0;
-    for (const Row& row : c.rows) {
-        if (!row.pair) continue;
-        n_pairs++;
-        n_few += row.pair->too_few;
-        if (!row.pair->unfair.empty())
-            out.push_back("UNFAIR: " + row.pair->other.side->name + ", " +
-                          row.pair->other.first().test.name() + ": other " +
-                          joined(row.pair->unfair));
-    }
-    for (const Pair& pair : c.refused)
-        out.push_back("refused: " + pair.base.side->name + ", " + pair.base.first().model.name() +
-                      ", " + pair.base.first().test.name() + " beside " + pair.other.side->name +
-                      ": other " + joined(pair.unfair) + "; --force compares them");
-    if (n_few != 0) {
-        const std::string least = std::to_string(fewest_values(c.confidence));
-        out.push_back("too few runs: " + std::to_string(n_few) + " of " + std::to_string(n_pairs) +
-                      " pairs could show no difference, whatever it is; " + least +
-                      " runs of each side can (repetitions inside a run do not count)");
-    }
-    for (const std::string& text : r.input.notes) out.push_back(text);
-    for (std::string& text : out) text = plain(text);
-    return out;
-}
-
-std::string legend(const Comparison& c) {
-    return "ratio: of the baseline's tokens/s, the median of all ratios of two runs; " +
-           format("%g %%", c.confidence * 100) +
-           ": its interval, by inverting the U test; p: Mann-Whitney U, two-sided; ~: no "
-           "difference "
-           "shown. A run is one value, whatever its repetitions.";
 }
 
 Json number_or_null(const std::optional<double>& v) {
@@ -186,21 +119,95 @@ std::string csv_cell(const std::string& text) {
 
 }  // namespace
 
+Table table_of(const Comparison& c) {
+    Table out{headings(c), {}, kFirstNumber};
+    const Run* before = nullptr;
+    for (const Row& row : c.rows) {
+        const Run& run = row.group.first();
+        const Values speeds = row.group.speeds();
+        const auto [least, most] = std::minmax_element(speeds.begin(), speeds.end());
+        const bool goes_on = before != nullptr && row.pair.has_value();
+        before = &run;
+        Cells cells = {goes_on ? "" : run.model.name(),
+                       goes_on ? "" : run.test.name(),
+                       goes_on ? "" : std::to_string(run.n_threads),
+                       row.group.side->name,
+                       std::to_string(speeds.size()),
+                       rate(median(speeds)),
+                       rate(*least) + ".." + rate(*most)};
+        if (row.pair) {
+            const Pair& pair = *row.pair;
+            cells.insert(cells.end(), {format("%.3f", pair.ratio), range(pair.interval),
+                                       probability(pair.test.p),
+                                       verdict(pair) + (pair.unfair.empty() ? "" : ", UNFAIR")});
+        } else {
+            cells.insert(cells.end(), {"", "", "", row.group.side == c.baseline ? "baseline" : ""});
+        }
+        for (std::string& cell : cells) cell = plain(cell);
+        out.lines.push_back(std::move(cells));
+    }
+    return out;
+}
+
+std::vector<std::string> sources(const Results& r) {
+    std::vector<std::string> out;
+    for (const Side& side : r.input.sides) out.push_back(where_from(side));
+    return out;
+}
+
+std::vector<std::string> remarks(const Results& r) {
+    std::vector<std::string> out;
+    const Comparison& c = r.comparison;
+    for (const std::string& text : c.loud) out.push_back("OTHER LOGITS: " + text);
+    size_t n_pairs = 0, n_few = 0;
+    for (const Row& row : c.rows) {
+        if (!row.pair) continue;
+        n_pairs++;
+        n_few += row.pair->too_few;
+        if (!row.pair->unfair.empty())
+            out.push_back("UNFAIR: " + row.pair->other.side->name + ", " +
+                          row.pair->other.first().test.name() + ": other " +
+                          joined(row.pair->unfair));
+    }
+    for (const Pair& pair : c.refused)
+        out.push_back("refused: " + pair.base.side->name + ", " + pair.base.first().model.name() +
+                      ", " + pair.base.first().test.name() + " beside " + pair.other.side->name +
+                      ": other " + joined(pair.unfair) + "; --force compares them");
+    if (n_few != 0) {
+        const std::string least = std::to_string(fewest_values(c.confidence));
+        out.push_back("too few runs: " + std::to_string(n_few) + " of " + std::to_string(n_pairs) +
+                      " pairs could show no difference, whatever it is; " + least +
+                      " runs of each side can (repetitions inside a run do not count)");
+    }
+    for (const std::string& text : r.input.notes) out.push_back(text);
+    for (std::string& text : out) text = plain(text);
+    return out;
+}
+
+std::string legend(const Comparison& c) {
+    return "ratio: of the baseline's tokens/s, the median of all ratios of two runs; " +
+           format("%g %%", c.confidence * 100) +
+           ": its interval, by inverting the U test; p: Mann-Whitney U, two-sided; ~: no "
+           "difference "
+           "shown. A run is one value, whatever its repetitions.";
+}
+
 std::string text_table(const Results& r) {
-    std::vector<Cells> lines = table(r.comparison);
-    lines.insert(lines.begin(), headings(r.comparison));
+    const Table table = table_of(r.comparison);
+    std::vector<Cells> lines = table.lines;
+    lines.insert(lines.begin(), table.headings);
     std::vector<size_t> widths(lines[0].size());
     for (const Cells& cells : lines) {
         for (size_t i = 0; i < cells.size(); i++) widths[i] = std::max(widths[i], cells[i].size());
     }
     std::string out;
-    for (const Side& side : r.input.sides) out += where_from(side) + "\n";
+    for (const std::string& text : sources(r)) out += text + "\n";
     out += "\n";
     for (const Cells& cells : lines) {
         std::string line;
         for (size_t i = 0; i < cells.size(); i++) {
             const std::string blanks(widths[i] - cells[i].size(), ' ');
-            const bool right = i >= kFirstNumber && i + 1 < cells.size();
+            const bool right = table.is_number(i);
             line += (i == 0 ? "" : "  ") + (right ? blanks + cells[i] : cells[i] + blanks);
         }
         out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
@@ -223,19 +230,18 @@ std::string markdown_table(const Results& r) {
         }
         return out + "\n";
     };
-    const Cells heads = headings(r.comparison);
-    std::string out = line(heads) + "|";
-    for (size_t i = 0; i < heads.size(); i++)
-        out += i >= kFirstNumber && i + 1 < heads.size() ? "---:|" : "---|";
+    const Table table = table_of(r.comparison);
+    std::string out = line(table.headings) + "|";
+    for (size_t i = 0; i < table.headings.size(); i++) out += table.is_number(i) ? "---:|" : "---|";
     out += "\n";
-    for (const Cells& cells : table(r.comparison)) out += line(cells);
+    for (const Cells& cells : table.lines) out += line(cells);
     out += "\n" + legend(r.comparison) + "\n\n";
-    for (const Side& side : r.input.sides) out += "- " + where_from(side) + "\n";
+    for (const std::string& text : sources(r)) out += "- " + text + "\n";
     for (const std::string& text : remarks(r)) out += "- " + text + "\n";
     return out;
 }
 
-std::string csv(const Results& r) {
+std::string csv_text(const Results& r) {
     std::string out =
         "model,test,threads,machine,side,program,backend,build,n_runs,median_ts,min_ts,max_ts,"
         "ratio,"
@@ -272,7 +278,7 @@ std::string csv(const Results& r) {
     return out;
 }
 
-std::string json(const Results& r) {
+std::string json_text(const Results& r) {
     const Comparison& c = r.comparison;
     Json out = {
         {"axiom_compare", 1},     {"confidence", c.confidence}, {"baseline", c.baseline->name},

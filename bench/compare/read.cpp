@@ -31,6 +31,14 @@ std::string format_of(const std::string& model_type) {
     return size == model_type.npos ? "" : model_type.substr(size + 1);
 }
 
+// llama-bench's names; f16 where a record does not say it.
+std::string cache_of(const Json& object) {
+    std::string keys = text_of(object, "type_k"), values = text_of(object, "type_v");
+    if (keys.empty()) keys = "f16";
+    if (values.empty()) values = keys;
+    return keys == values ? keys : keys + "/" + values;
+}
+
 // "tg32 x8 @ d2000", "tg4@pp8" of ik_llama.cpp, "pp512"; false: something else.
 bool parse_test(const std::string& name, Test* test) {
     std::string letters;  // without blanks
@@ -143,6 +151,7 @@ class Reader {
                       format_of(text_of(object, "model_type")), count_of(object, "model_n_params"),
                       text_of(object, "axm_checksum")};
         run->n_threads = count_of(object, "n_threads");
+        run->cache = cache_of(object);
         run->ts = number_of(object, "avg_ts");
         run->repetitions = numbers_of(object, "samples_ts");
         return check_speed(run->ts, "avg_ts");

@@ -45,6 +45,7 @@ struct Run {
     Model model;
     Test test;
     uint64_t n_threads = 0;
+    std::string cache = "f16";        // how keys and values are kept, "q8_0/f16" where they differ
     double ts = 0;                    // tokens per second, of all repetitions
     std::vector<double> repetitions;  // the same of each, if the program says it
     std::string logits_hash;          // empty: not known

@@ -133,7 +133,7 @@ Interval ratio_interval(const Values& x, const Values& y, double confidence) {
     const UDistribution distribution(x.size(), y.size(), 0);
     // With r between the k-th and the next ratio, k pairs are reversed.
     size_t n_cut = 0;
-    while (n_cut <= all.size() / 2 && distribution.p(double(n_cut)) <= 1 - confidence) n_cut++;
+    while (n_cut <= all.size() / 2 && rejects(distribution.p(double(n_cut)), confidence)) n_cut++;
     if (n_cut == 0) return {};
     return {all[n_cut - 1], all[all.size() - n_cut]};
 }
@@ -161,7 +161,7 @@ Interval quantile_interval(const Values& values, double q, double confidence) {
 
 size_t fewest_values(double confidence) {
     size_t n = 1;
-    while (n < kMostExact && UDistribution(n, n, 0).p(0) > 1 - confidence) n++;
+    while (n < kMostExact && !rejects(UDistribution(n, n, 0).p(0), confidence)) n++;
     return n;
 }
 

@@ -28,6 +28,11 @@ struct UTest {
 // most 10,000 pairs; otherwise the normal approximation with corrections for ties and continuity. Both samples have values.
 UTest mann_whitney(const Values& x, const Values& y);
 
+// Whether p is small enough; p has rounding errors where it could be equal.
+inline bool rejects(double p, double confidence) {
+    return p <= 1 - confidence + 1e-12;
+}
+
 // No value: the samples are too few to bound that end.
 struct Interval {
     std::optional<double> low, high;
