@@ -46,4 +46,8 @@ bench-drafts: $(BUILD)/axiom-host $(BUILD)/models/default.axm ## what drafts gai
 	@$(PYTHON) -B bench/drafts.py --build $(BUILD) --models $(or $(MODELS),$(BUILD)/models/default.axm) \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
 
-.PHONY: host compare bench-kernels bench-peers bench-drafts
+bench-stream: $(BUILD)/axiom-host ## streamed weights by how much stays, beside fio, MODEL=m.axm MIB="0 250" ROUNDS=3
+	@$(PYTHON) -B bench/stream.py --build $(BUILD) --model $(MODEL) $(if $(MIB),--mib '$(MIB)') \
+	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
+
+.PHONY: host compare bench-kernels bench-peers bench-drafts bench-stream
