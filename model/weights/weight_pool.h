@@ -43,9 +43,8 @@ struct PoolShape {
 // What was read since somebody asked to count anew.
 struct DiskTraffic {
     struct Layer {
-        uint64_t n_bytes = 0;  // of its extents, experts included
-        uint64_t read_ticks =
-            0;  // from when they were asked for, and the disk free, to their arrival
+        uint64_t n_bytes = 0;     // of its extents, experts included
+        uint64_t read_ticks = 0;  // until they came, from when they were next on the disk
     };
     uint64_t n_layers = 0;  // that were released
     uint64_t n_bytes = 0;
