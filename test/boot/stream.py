@@ -149,7 +149,7 @@ def scenarios(suite):
         pattern=r"reads of up to 1\.00 MiB",
     )
     yield "a model that does not fit is streamed without being asked to", s.good(
-        "auto", options=f"--bench '{PLAN}'", memory_mib=256, shape="2048,4,16,16,11008,256",
+        "auto", options=f"--bench '{PLAN}'", memory_mib=256, shape="2048,6,16,16,11008,256",
         pattern=r"layers streamed", timeout_s=300,
     )
     yield "streamed from a slow disk, layers give axiom-host's hash", s.good(
