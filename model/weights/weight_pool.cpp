@@ -341,8 +341,11 @@ void WeightPool::ask_ahead(size_t most) {
     }
     for (; next_ < turn_ + n_layers_; next_++) {
         if (!streamed(next_)) continue;
+        // A buffer is free once its layer has had its turn; after a failure that may be before the
+        // layer has arrived.
         const Slot& slot = slots_[slot_of(next_)];
-        if (slot.extent != kNone && slot.turn != next_ && slot.turn >= turn_) return;
+        const bool is_other = slot.extent != kNone && slot.turn != next_;
+        if (is_other && (slot.turn >= turn_ || !slot.holds(slot.extent))) return;
         if (!ask_for(next_, &most)) return;
     }
 }
