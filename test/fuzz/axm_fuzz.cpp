@@ -58,7 +58,8 @@ void walk(const Weights& w) {
         require(layer.rope == format::kNone || layer.rope < w.config.rope.size());
         for (const TensorView& t : w.layer(i).views) touch(t);
         for (size_t expert = 0; expert < layer.n_expert; expert++) {
-            for (const TensorView& t : w.expert(i, expert).views) touch(t);
+            const ExpertWeights e = w.expert(i, expert);
+            for (const TensorView& t : {e.gate, e.up, e.down}) touch(t);
         }
     }
     for (size_t i = 0; i < w.config.rope.size(); i++)
