@@ -204,9 +204,7 @@ Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize 
     model.n_bytes = model.file_bytes = uint64_t(info.st_size);
     const uint64_t begin_ns = monotonic_raw_ns();
     FileBytes source(file.fd, path);
-    const bool streamed =
-        stream == Stream::on ||
-        (stream == Stream::when_needed && model.file_bytes + kBesideWeights > available_bytes());
+    const bool streamed = is_streamed(stream, model.file_bytes, available_bytes(), kBesideWeights);
     if (streamed) {
         const Result<uint64_t> n_bytes = frame_bytes(path, model.file_bytes, source);
         if (!n_bytes.ok()) return n_bytes.status();

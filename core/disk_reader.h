@@ -12,7 +12,7 @@
 
 namespace axiom {
 
-// Reads that are under way while something else computes. Worker 0 alone calls; nothing here waits.
+// Worker 0 alone calls; nothing here waits.
 class DiskReader {
   public:
     struct Limits {

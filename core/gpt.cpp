@@ -25,6 +25,7 @@ struct Entry {
 };
 constexpr uint32_t kMinEntryBytes = 128, kMaxEntries = 4096;
 
+// Not std::has_single_bit: without popcnt that is a call into a library that the image has not.
 constexpr bool is_power_of_two(uint32_t n) {
     return n != 0 && (n & (n - 1)) == 0;
 }
@@ -64,7 +65,7 @@ class Table {
         return State::damaged;
     }
     State check_entries();
-    // f(entry, number) for every entry; what it returns, or the disk, may end it.
+    // of_block(bytes) for the entries of every block.
     template <class F>
     Status for_each_block(F of_block);
 

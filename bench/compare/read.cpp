@@ -126,7 +126,7 @@ class Reader {
         }
         Json object = Json::object();
         for (size_t i = 0; i < cells.size(); i++) object[columns_[i]] = cells[i];
-        take_llama(object, "llama-bench");
+        take_llama(object);
     }
 
     void take_object(const Json& object, bool looks_like_one) {
@@ -139,7 +139,7 @@ class Reader {
         } else if (object.contains("axiom")) {
             take_record(object);
         } else if (looks_like_one) {
-            take_llama(object, "llama-bench");
+            take_llama(object);
         }
     }
 
@@ -199,10 +199,10 @@ class Reader {
         add(std::move(run));
     }
 
-    void take_llama(const Json& object, const std::string& program) {
+    void take_llama(const Json& object) {
         Run run;
         if (!common(object, &run)) return;
-        run.program = program;
+        run.program = "llama-bench";
         Test& test = run.test;
         test.n_prompt = count_of(object, "n_prompt");
         test.n_gen = count_of(object, "n_gen");

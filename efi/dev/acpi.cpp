@@ -4,21 +4,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "efi/dev/bytes.h"
+
 namespace axiom::efi {
 namespace {
 
 constexpr size_t kHeaderBytes = 36;
 constexpr uint32_t kMaxTableBytes = 1 << 20;  // firmware tables of interest are a few KiB
 constexpr uint32_t kMaxTables = 1024;
-
-using ByteView = std::span<const uint8_t>;
-
-template <class T>
-T load(ByteView bytes, size_t at) {  // the caller has checked at + sizeof(T) <= size
-    T value;
-    memcpy(&value, bytes.data() + at, sizeof value);
-    return value;
-}
 
 bool has(ByteView bytes, size_t at, size_t n) {
     return at <= bytes.size() && bytes.size() - at >= n;

@@ -3,19 +3,11 @@
 
 #include <cstring>
 
+#include "efi/dev/bytes.h"
 #include "efi/memory/addresses.h"
 
 namespace axiom::efi {
 namespace {
-
-using ByteView = std::span<const uint8_t>;
-
-template <class T>
-T load(ByteView bytes, size_t at) {  // the caller has checked at + sizeof(T) <= size
-    T value;
-    memcpy(&value, bytes.data() + at, sizeof value);
-    return value;
-}
 
 bool can_be_mapped(uint64_t address, uint64_t n_bytes) {
     return address >= kPageBytes && address % kPageBytes == 0 && address < kMappableEnd &&

@@ -31,9 +31,9 @@ Text<128> device_name(const Firmware& firmware, EFI_HANDLE device) {
     return Text<128>(std::string_view(name, length.value()));
 }
 
-Handles::Handles(const Firmware& firmware, EFI_GUID protocol) : firmware_(firmware) {
-    if (EFI_ERROR(
-            firmware.boot->LocateHandleBuffer(ByProtocol, &protocol, nullptr, &n_, &handles_))) {
+Handles::Handles(const Firmware& firmware, EFI_LOCATE_SEARCH_TYPE which, EFI_GUID* protocol)
+    : firmware_(firmware) {
+    if (EFI_ERROR(firmware.boot->LocateHandleBuffer(which, protocol, nullptr, &n_, &handles_))) {
         n_ = 0;
         handles_ = nullptr;
     }

@@ -18,16 +18,20 @@ namespace axiom::efi {
 // The path to a device as the UEFI shell writes it, cut where it is very long.
 Text<128> device_name(const Firmware& firmware, EFI_HANDLE device);
 
-// Handles that have a protocol, in the firmware's order; freed with the object.
+// Handles that have a protocol, or all there are, in the firmware's order; freed with the object.
 class Handles {
   public:
-    Handles(const Firmware& firmware, EFI_GUID protocol);
+    Handles(const Firmware& firmware, EFI_GUID protocol)
+        : Handles(firmware, ByProtocol, &protocol) {}
+    explicit Handles(const Firmware& firmware) : Handles(firmware, AllHandles, nullptr) {}
     ~Handles();
     Handles(const Handles&) = delete;
     Handles& operator=(const Handles&) = delete;
     std::span<EFI_HANDLE const> all() const { return {handles_, n_}; }
 
   private:
+    Handles(const Firmware& firmware, EFI_LOCATE_SEARCH_TYPE which, EFI_GUID* protocol);
+
     const Firmware& firmware_;
     EFI_HANDLE* handles_ = nullptr;
     UINTN n_ = 0;

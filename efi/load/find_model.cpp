@@ -113,15 +113,9 @@ void Search::volumes(Found* found) {
 
 // Firmware that boots fast knows only the disk it boots from; this makes it look at all.
 void connect_everything(const Firmware& firmware) {
-    EFI_HANDLE* handles = nullptr;
-    UINTN n = 0;
-    if (EFI_ERROR(firmware.boot->LocateHandleBuffer(AllHandles, nullptr, nullptr, &n, &handles))) {
-        return;
-    }
-    for (UINTN i = 0; i < n; i++) {
-        firmware.boot->ConnectController(handles[i], nullptr, nullptr, TRUE);
-    }
-    firmware.boot->FreePool(handles);
+    const Handles handles(firmware);
+    for (const EFI_HANDLE handle : handles.all())
+        firmware.boot->ConnectController(handle, nullptr, nullptr, TRUE);
 }
 
 bool is_id(std::string_view text) {

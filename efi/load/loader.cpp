@@ -63,11 +63,6 @@ Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint
     return pages->take({.what = path, .bytes = bytes, .alignment = kLargePageBytes});
 }
 
-bool is_streamed(Stream stream, uint64_t file_bytes, uint64_t free_bytes) {
-    if (stream != Stream::when_needed) return stream == Stream::on;
-    return free_bytes < kBesideWeights || file_bytes > free_bytes - kBesideWeights;
-}
-
 Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSource& source,
                               bool streamed, Progress progress, OwnedPages* pages) {
     const uint64_t begin = ticks_now();
@@ -120,7 +115,8 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
         File file;
         Status status = file.open(firmware, place.volume, place.path);
         if (!status.ok()) return status;
-        return load_from(name, file.size(), file, is_streamed(stream, file.size(), free_bytes),
+        return load_from(name, file.size(), file,
+                         is_streamed(stream, file.size(), free_bytes, kBesideWeights),
                          Progress(clock, name, file.size(), quiet), pages);
     }
     OwnedPages scratch(firmware);
@@ -135,7 +131,7 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
     const Result<uint64_t> n_bytes = packed_bytes(name, partition);
     if (!n_bytes.ok()) return n_bytes.status();
     return load_from(name, n_bytes.value(), partition,
-                     is_streamed(stream, n_bytes.value(), free_bytes),
+                     is_streamed(stream, n_bytes.value(), free_bytes, kBesideWeights),
                      Progress(clock, name, n_bytes.value(), quiet), pages);
 }
 

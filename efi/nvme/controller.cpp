@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "efi/dev/bytes.h"
+
 namespace axiom::efi {
 
 using nvme::Capabilities;
@@ -21,13 +23,6 @@ constexpr uint64_t kCommandTimeoutNs = 30000 * kMs;
 // How often a controller is looked at while nothing comes: reading a register takes a microsecond.
 constexpr uint64_t kWatchNs = 100 * kMs;
 constexpr uint64_t kLeastShutdownNs = 5000 * kMs;
-
-template <class T>
-T load(const uint8_t* bytes, size_t at) {
-    T value;
-    memcpy(&value, bytes + at, sizeof value);
-    return value;
-}
 
 // Pages of the controller's memory, in this order.
 enum Page : uint32_t {
@@ -193,7 +188,7 @@ Status NvmeController::read_controller_data() {
                         .cdw10 = nvme::kIdentifyController};
     Status status = command("identify controller", identify);
     if (!status.ok()) return status;
-    const uint8_t* data = identify_page_;
+    const ByteView data(identify_page_, nvme::kIdentifyBytes);
     // 0: not reported, 1: I/O controller.
     if (data[field::kType] > 1) {
         return failed("controller type: found ", data[field::kType], ", allowed 1 (I/O)");
@@ -226,7 +221,7 @@ Status NvmeController::read_namespace_data() {
                         .cdw10 = nvme::kIdentifyNamespace};
     Status status = command("identify namespace", identify);
     if (!status.ok()) return status;
-    const uint8_t* data = identify_page_;
+    const ByteView data(identify_page_, nvme::kIdentifyBytes);
     const uint32_t format = data[field::kFormat];
     const uint32_t i_format = (format & 0xf) | (format >> 5 & 3) << 4;
     const uint32_t lba_format = load<uint32_t>(data, field::kFormats + 4 * i_format);

@@ -11,6 +11,12 @@ constexpr uint32_t kCommand = 0x04;
 constexpr uint32_t kMemorySpace = 1 << 1, kBusMaster = 1 << 2, kInterruptsOff = 1 << 10;
 constexpr uint32_t kStatusBits = 0xffff0000;  // that a written 1 clears
 
+// PCI 3.0, section 3.2.2.3.2.
+constexpr uint32_t port_address(const PciAddress& where, uint32_t offset) {
+    return 1u << 31 | uint32_t{where.bus} << 16 | uint32_t{where.device} << 11 |
+           uint32_t{where.function} << 8 | offset;
+}
+
 }  // namespace
 
 RegisterRange PciFunction::config_registers() const {
@@ -20,15 +26,13 @@ RegisterRange PciFunction::config_registers() const {
 
 uint32_t PciFunction::read(uint32_t offset) const {
     if (config_page_ != 0) return mmio_read<uint32_t>(config_page_ + offset);
-    out32(kConfigAddress, 1u << 31 | uint32_t{where_.bus} << 16 | uint32_t{where_.device} << 11 |
-                              uint32_t{where_.function} << 8 | offset);
+    out32(kConfigAddress, port_address(where_, offset));
     return in32(kConfigData);
 }
 
 void PciFunction::write(uint32_t offset, uint32_t value) const {
     if (config_page_ != 0) return mmio_write<uint32_t>(config_page_ + offset, value);
-    out32(kConfigAddress, 1u << 31 | uint32_t{where_.bus} << 16 | uint32_t{where_.device} << 11 |
-                              uint32_t{where_.function} << 8 | offset);
+    out32(kConfigAddress, port_address(where_, offset));
     out32(kConfigData, value);
 }
 

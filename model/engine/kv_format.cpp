@@ -36,22 +36,21 @@ void F16Kv::store_value(const Kernels& kernels, void*, const float* x, size_t he
 }
 
 void F16Kv::score(const uint8_t* keys, size_t p, size_t m) const {
-    float* at[kMaxQueries] = {};
-    for (size_t j = 0; j < m; j++) at[j] = tile_.scores + j * tile_.scores_stride + p;
-    kernels_.attention_scores(tile_.q, m, halves(keys), tile_.head_dim, tile_.attn_scale, at);
+    const QueryTile::Scores scores = tile_.scores_at(p, m);
+    kernels_.attention_scores(tile_.q, m, halves(keys), tile_.head_dim, tile_.attn_scale,
+                              scores.of);
 }
 
 // Positions that all queries see, and then those of each that the first does not.
 void F16Kv::gather(const uint8_t* values, size_t p, size_t m) const {
     const size_t n_columns = columns(tile_.head_dim);
-    const float* at[kMaxQueries] = {};
-    for (size_t j = 0; j < m; j++) at[j] = tile_.scores + j * tile_.scores_stride + p;
+    const QueryTile::Scores scores = tile_.scores_at(p, m);
     const size_t shared = in_block(tile_.end[0], p);
-    kernels_.attention_values(at, m, halves(values), n_columns, shared, tile_.gathered);
+    kernels_.attention_values(scores.of, m, halves(values), n_columns, shared, tile_.gathered);
     for (size_t j = 0; j < m; j++) {
         const size_t own = in_block(tile_.end[j], p);
         if (own == shared) continue;
-        const float* const rest = at[j] + shared;
+        const float* const rest = scores.of[j] + shared;
         kernels_.attention_values(&rest, 1, halves(values) + shared * n_columns, n_columns,
                                   own - shared, &tile_.gathered[j]);
     }
@@ -118,9 +117,8 @@ void Q8Kv::score(const uint8_t* keys, size_t p, size_t m) const {
 }
 
 void Q8Kv::gather(const uint8_t* values, size_t p, size_t m) const {
-    const float* at[kMaxQueries] = {};
-    for (size_t j = 0; j < m; j++) at[j] = tile_.scores + j * tile_.scores_stride + p;
-    kernels_.attention_values_q8(at, m, values, columns(tile_.head_dim), tile_.gathered);
+    const QueryTile::Scores scores = tile_.scores_at(p, m);
+    kernels_.attention_values_q8(scores.of, m, values, columns(tile_.head_dim), tile_.gathered);
 }
 
 void kv_store(KvType type, const Kernels& kernels, void* scratch, const float* key,

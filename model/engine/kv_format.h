@@ -23,6 +23,16 @@ struct QueryTile {
     size_t scores_stride = 0;           // a multiple of kKvPositions
     float* gathered[kMaxQueries] = {};  // [columns]
     size_t end[kMaxQueries] = {};       // a query sees positions before this, ascending
+
+    // The scores from position p on, of each of the first m queries.
+    struct Scores {
+        float* of[kMaxQueries] = {};
+    };
+    Scores scores_at(size_t p, size_t m) const {
+        Scores s;
+        for (size_t j = 0; j < m; j++) s.of[j] = scores + j * scores_stride + p;
+        return s;
+    }
 };
 
 class F16Kv {

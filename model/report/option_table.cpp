@@ -2,6 +2,8 @@
 // The option table, and how a value of each kind is checked and stored.
 #include "model/report/option_table.h"
 
+#include <initializer_list>
+
 #include "core/kernels.h"
 #include "core/team.h"
 #include "model/format/format.h"
@@ -215,6 +217,18 @@ Status set_reading(std::string_view shown, std::string_view value, Options* o) {
     return {};
 }
 
+// The one of these values that has this name.
+template <class T, class NameOf>
+Status set_choice(std::initializer_list<T> values, NameOf name_of, std::string_view shown,
+                  std::string_view value, std::string_view allowed, T* out) {
+    for (const T choice : values) {
+        if (value != name_of(choice)) continue;
+        *out = choice;
+        return {};
+    }
+    return value_error(shown, value, allowed);
+}
+
 Status set_on_exit(std::string_view shown, std::string_view value, Options* o) {
     if (value == "shutdown") {
         o->on_exit = OnExit::shutdown;
@@ -312,26 +326,14 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
         case OptionKind::isa:
             return set_isa(spec, shown, value, options);
         case OptionKind::draft:
-            for (const Draft draft : {Draft::off, Draft::lookup, Draft::when_it_pays}) {
-                if (value != draft_name(draft)) continue;
-                options->draft = draft;
-                return {};
-            }
-            return value_error(shown, value, "off, lookup or auto");
+            return set_choice({Draft::off, Draft::lookup, Draft::when_it_pays}, draft_name, shown,
+                              value, "off, lookup or auto", &options->draft);
         case OptionKind::kv_type:
-            for (const KvType type : kKvTypes) {
-                if (value != kv_type_name(type)) continue;
-                options->*spec.target.kv_type = type;
-                return {};
-            }
-            return value_error(shown, value, "f16 or q8_0");
+            return set_choice({KvType::f16, KvType::q8_0}, kv_type_name, shown, value,
+                              "f16 or q8_0", &(options->*spec.target.kv_type));
         case OptionKind::stream:
-            for (const Stream stream : {Stream::when_needed, Stream::off, Stream::on}) {
-                if (value != stream_name(stream)) continue;
-                options->stream = stream;
-                return {};
-            }
-            return value_error(shown, value, "auto, off or on");
+            return set_choice({Stream::when_needed, Stream::off, Stream::on}, stream_name, shown,
+                              value, "auto, off or on", &options->stream);
         case OptionKind::reading:
             return set_reading(shown, value, options);
         case OptionKind::on_exit:

@@ -29,6 +29,13 @@ inline constexpr size_t kMaxStopBytes = 128;
 // Whether layers are read from the disk while others compute, instead of before the run.
 enum class Stream : uint32_t { off, on, when_needed };
 std::string_view stream_name(Stream stream);  // as --stream takes it
+// Whether a packed file is streamed where so much memory is free, of which a run needs beside_bytes for
+// other things than weights.
+constexpr bool is_streamed(Stream stream, uint64_t file_bytes, uint64_t free_bytes,
+                           uint64_t beside_bytes) {
+    if (stream != Stream::when_needed) return stream == Stream::on;
+    return free_bytes < beside_bytes || file_bytes > free_bytes - beside_bytes;
+}
 
 inline constexpr uint32_t kMaxResidentMib = 1u << 30;  // a PiB
 

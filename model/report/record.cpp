@@ -75,12 +75,21 @@ void put_samples(const Record& r, bool per_second, JsonWriter& out) {
     out.close("]");
 }
 
-void put_slabs(const Record& r, JsonWriter& out) {
+// An object for each item, with what put(item) writes.
+template <class T, class Put>
+void put_objects(std::span<const T> items, JsonWriter& out, Put put) {
     out.open("[");
-    for (size_t i = 0; i < r.slabs.size(); i++) {
-        const SlabMark& s = r.slabs[i];
+    for (size_t i = 0; i < items.size(); i++) {
         out.put(i ? "," : "");
         out.open("{");
+        put(items[i]);
+        out.close("}");
+    }
+    out.close("]");
+}
+
+void put_slabs(const Record& r, JsonWriter& out) {
+    put_objects<SlabMark>(r.slabs, out, [&](const SlabMark& s) {
         out.name("name");
         out.string(s.name);
         out.name("object_bytes");
@@ -89,18 +98,12 @@ void put_slabs(const Record& r, JsonWriter& out) {
         out.number(s.capacity);
         out.name("high_water");
         out.number(s.high_water);
-        out.close("}");
-    }
-    out.close("]");
+    });
 }
 
 void put_layers(const Record& r, JsonWriter& out) {
     if (r.layer_costs.empty()) return out.put("null");
-    out.open("[");
-    for (size_t i = 0; i < r.layer_costs.size(); i++) {
-        const LayerCost& c = r.layer_costs[i];
-        out.put(i ? "," : "");
-        out.open("{");
+    put_objects<LayerCost>(r.layer_costs, out, [&](const LayerCost& c) {
         out.name("compute_ns");
         out.number(c.compute_ns, 0);
         out.name("stall_ns");
@@ -113,17 +116,11 @@ void put_layers(const Record& r, JsonWriter& out) {
         } else {
             out.put("null");
         }
-        out.close("}");
-    }
-    out.close("]");
+    });
 }
 
 void put_tasks(const Record& r, JsonWriter& out) {
-    out.open("[");
-    for (size_t i = 0; i < r.tasks.size(); i++) {
-        const TaskCost& t = r.tasks[i];
-        out.put(i ? "," : "");
-        out.open("{");
+    put_objects<TaskCost>(r.tasks, out, [&](const TaskCost& t) {
         out.name("name");
         out.string(t.name);
         out.name("n_runs");
@@ -132,9 +129,7 @@ void put_tasks(const Record& r, JsonWriter& out) {
         out.number(t.total_ns, 0);
         out.name("max_ns");
         out.number(t.max_ns, 0);
-        out.close("}");
-    }
-    out.close("]");
+    });
 }
 
 // Counts of --prompts, for which 0 is a value.

@@ -86,14 +86,12 @@ Status RunBase::create(RunNeed need) {
     if (Status s = plan.create(*m_.slab); !s.ok()) return s;
     memory_.pool.bind(*m_.slab);
     memory_.workspace.bind();
-    if (streamed) {
+    r_->stream = streamed ? "on" : "off";
+    if (!streamed) {
+        resident_.bind(w_, memory_.layers);
+    } else {
         AXIOM_CHECK(m_.disk != nullptr);
         if (Status s = memory_.streamed.start(w_, *m_.disk, *m_.slab, *m_.team); !s.ok()) return s;
-    } else {
-        resident_.bind(w_, memory_.layers);
-    }
-    r_->stream = streamed ? "on" : "off";
-    if (streamed) {
         r_->n_streamed_layers = uint32_t(need.streamed.n_streamed(w_.config.n_layer));
         r_->resident_bytes = need.streamed.resident_bytes(w_);
     }

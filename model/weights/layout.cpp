@@ -210,6 +210,12 @@ size_t FileLayout::n_layers() const {
     return extents[extents.size() - 2].layer + size_t{1};
 }
 
+std::span<const uint8_t> FileLayout::piece(size_t i_extent, uint64_t i_piece,
+                                           const uint8_t* extent) const {
+    const uint64_t begin = i_piece * format::kPieceBytes;
+    return {extent + begin, size_t(std::min(format::kPieceBytes, extents[i_extent].bytes - begin))};
+}
+
 Text<96> FileLayout::name(size_t i_extent) const {
     const Extent& e = extents[i_extent];
     return Text<96>("extent[", uint64_t(i_extent), "] (", place_name(e).view(), " at ",
@@ -374,13 +380,10 @@ Status load_frame(std::string_view file, uint64_t file_bytes, ByteSource& source
 
     for (size_t i = 0; i < layout.extents.size(); i++) {
         if (i == FileLayout::kFirstLayer) i = layout.extents.size() - 1;
-        const uint64_t n_bytes = layout.extents[i].bytes;
-        for (uint64_t piece = 0; piece < format::n_pieces_of(n_bytes); piece++) {
-            const uint64_t from = piece * format::kPieceBytes;
+        const uint8_t* const extent = to.data() + layout.offset_in_frame(i);
+        for (uint64_t piece = 0; piece < format::n_pieces_of(layout.extents[i].bytes); piece++) {
             const Status status =
-                check_piece(file, layout, i, piece,
-                            to.subspan(size_t(layout.offset_in_frame(i) + from),
-                                       size_t(std::min(format::kPieceBytes, n_bytes - from))));
+                check_piece(file, layout, i, piece, layout.piece(i, piece, extent));
             if (!status.ok()) return status;
         }
     }

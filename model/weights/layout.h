@@ -47,6 +47,9 @@ struct FileLayout {
         return extents[i_extent + 1 == extents.size() ? kFirstLayer : i_extent].offset;
     }
 
+    // A piece of an extent whose bytes begin at `extent`.
+    std::span<const uint8_t> piece(size_t i_extent, uint64_t i_piece, const uint8_t* extent) const;
+
     // "extent[7] (layer 2 at 0x1000, 640 bytes)", for messages.
     Text<96> name(size_t i_extent) const;
     // Where the extent's field stands in the file.

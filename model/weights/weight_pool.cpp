@@ -146,12 +146,11 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
 // An operating system makes pages when they are first written to, which is not the disk's time.
 void WeightPool::touch(const Worker& worker) {
     const auto [begin, end] = worker.split(slots_.size());
-    const auto touch_slot = [&](size_t i_slot, uint64_t n_bytes) {
-        for (uint64_t at = 0; at < n_bytes; at += kBlock) slots_[i_slot].data[at] = 0;
-    };
+    const uint64_t layer_bytes = slot_bytes(*weights_, ExtentKind::layer);
+    const uint64_t expert_bytes = slot_bytes(*weights_, ExtentKind::expert);
     for (size_t i = begin; i < end; i++) {
-        touch_slot(i, slot_bytes(*weights_, i < shape_.n_layer_slots ? ExtentKind::layer
-                                                                     : ExtentKind::expert));
+        const uint64_t n_bytes = i < shape_.n_layer_slots ? layer_bytes : expert_bytes;
+        for (uint64_t at = 0; at < n_bytes; at += kBlock) slots_[i].data[at] = 0;
     }
 }
 
@@ -394,6 +393,12 @@ void WeightPool::arrive(const DiskReader::Done& done) {
     last_arrival_ = now;
 }
 
+Status WeightPool::check_in(const Slot& slot, uint32_t piece) const {
+    const FileLayout& layout = weights_->layout;
+    return check_piece(weights_->file, layout, slot.extent, piece,
+                       layout.piece(slot.extent, piece, slot.data));
+}
+
 // Checks a piece that has arrived; false when there is none. On any worker.
 bool WeightPool::check_one() {
     uint64_t i = n_claimed_.load(std::memory_order_relaxed);
@@ -402,12 +407,8 @@ bool WeightPool::check_one() {
     } while (!n_claimed_.compare_exchange_weak(i, i + 1, std::memory_order_relaxed));
     const auto [i_slot, piece] = arrivals_[i % arrivals_.size()];
     Slot& slot = slots_[i_slot];
-    const uint64_t at = piece * kPieceBytes;
-    const uint64_t n = std::min(kPieceBytes, weights_->layout.extents[slot.extent].bytes - at);
     const uint64_t begin = ticks_now();
-    const bool is_right = check_piece(weights_->file, weights_->layout, slot.extent, piece,
-                                      {slot.data + at, size_t(n)})
-                              .ok();
+    const bool is_right = check_in(slot, piece).ok();
     check_ticks_.fetch_add(ticks_now() - begin, std::memory_order_relaxed);
     if (is_right) return true;
     slot.wrong.store(true, std::memory_order_relaxed);
@@ -441,10 +442,7 @@ Status WeightPool::failure() {
     if (status.ok()) {
         const auto [i_slot, piece] = arrivals_[wrong % arrivals_.size()];
         const Slot& slot = slots_[i_slot];
-        const uint64_t at = piece * kPieceBytes;
-        const uint64_t n = std::min(kPieceBytes, weights_->layout.extents[slot.extent].bytes - at);
-        status = check_piece(weights_->file, weights_->layout, slot.extent, piece,
-                             {slot.data + at, size_t(n)});
+        status = check_in(slot, piece);
         if (status.ok()) {
             status = error(Code::io, weights_->file, ": ",
                            weights_->layout.name(slot.extent).view(), " piece ", uint64_t{piece},

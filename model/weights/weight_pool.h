@@ -123,6 +123,7 @@ class WeightPool final : public WeightSource {
     void ask_ahead(size_t most);
     void collect();
     void arrive(const DiskReader::Done& done);
+    Status check_in(const Slot& slot, uint32_t piece) const;
     bool check_one();
     size_t slot_for_expert() const;
     bool is_fine() const;

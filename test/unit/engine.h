@@ -61,6 +61,30 @@ class AlignedBytes {
     size_t n_ = 0;
 };
 
+// A slab with exactly the bytes that its plan says.
+class PlannedSlab {
+  public:
+    void create(const SlabPlan& plan) {
+        uint64_t n_bytes = 0;
+        REQUIRE(plan.sum(&n_bytes));
+        memory_ = AlignedBytes(size_t(n_bytes));
+        // What nobody has written must not count.
+        std::fill_n(memory_.data(), n_bytes, uint8_t{0xff});
+        const uintptr_t begin = reinterpret_cast<uintptr_t>(memory_.data());
+        const AddressRange range{begin, begin + memory_.size()};
+        slab_.init({&range, 1});
+        const Status created = plan.create(slab_);
+        INFO(created.text());
+        REQUIRE(created.ok());
+    }
+    Slab& operator*() { return slab_; }
+    const Slab* operator->() const { return &slab_; }
+
+  private:
+    AlignedBytes memory_;
+    Slab slab_;
+};
+
 class Engine {
   public:
     // n_batch rows a pass at most; logits of every row can be had. `source`: nullptr for weights in
@@ -71,18 +95,8 @@ class Engine {
         pool_.plan(weights.config, shape, plan);
         workspace_.plan(weights.config, shape, plan);
         if (source == nullptr) plan.add_array("layers", weights.config.n_layer, &layers_);
-        uint64_t n_bytes = 0;
-        REQUIRE(plan.sum(&n_bytes));
-        memory_ = AlignedBytes(n_bytes);
-        // What nobody has written must not count.
-        std::fill_n(memory_.data(), n_bytes, uint8_t{0xff});
-        const uintptr_t begin = reinterpret_cast<uintptr_t>(memory_.data());
-        const AddressRange range{begin, begin + memory_.size()};
-        slab_.init({&range, 1});
-        const Status created = plan.create(slab_);
-        INFO(created.text());
-        REQUIRE(created.ok());
-        pool_.bind(slab_);
+        slab_.create(plan);
+        pool_.bind(*slab_);
         workspace_.bind();
         if (source == nullptr) resident_.bind(weights, layers_);
         team_.init(shape.n_workers, [](uint32_t n) {
@@ -152,7 +166,7 @@ class Engine {
     size_t in_use(std::string_view name) const { return class_stats(name).in_use; }
     size_t object_bytes(std::string_view name) const { return class_stats(name).object_bytes; }
     void set_speeds(std::span<const uint32_t> speeds) { team_.set_speeds(speeds); }
-    Slab& slab() { return slab_; }
+    Slab& slab() { return *slab_; }
     KvPool& pool() { return pool_; }
     Sequence& sequence() { return sequence_; }
     Transformer& transformer() { return *transformer_; }
@@ -162,16 +176,15 @@ class Engine {
 
   private:
     SlabClassStats class_stats(std::string_view name) const {
-        for (size_t i = 0; i < slab_.n_classes(); i++) {
-            const SlabClassStats stats = slab_.stats(Slab::ClassId(i));
+        for (size_t i = 0; i < slab_->n_classes(); i++) {
+            const SlabClassStats stats = slab_->stats(Slab::ClassId(i));
             if (stats.name == name) return stats;
         }
         FAIL("no class with this name");
         return {};
     }
 
-    AlignedBytes memory_;
-    Slab slab_;
+    PlannedSlab slab_;
     KvPool pool_;
     Workspace workspace_;
     std::span<LayerWeights> layers_;

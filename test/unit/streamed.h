@@ -131,17 +131,8 @@ class StreamedEngine {
         : engine_(frame.weights, kernels, engine_shape, &pool_) {
         SlabPlan plan;
         pool_.plan(frame.weights, shape, plan);
-        uint64_t n_bytes = 0;
-        REQUIRE(plan.sum(&n_bytes));
-        memory_ = AlignedBytes(size_t(n_bytes));
-        std::fill_n(memory_.data(), n_bytes, uint8_t{0xff});
-        const uintptr_t begin = reinterpret_cast<uintptr_t>(memory_.data());
-        const AddressRange range{begin, begin + memory_.size()};
-        slab_.init({&range, 1});
-        const Status created = plan.create(slab_);
-        INFO(created.text());
-        REQUIRE(created.ok());
-        started = pool_.start(frame.weights, disk, slab_, engine_.team());
+        slab_.create(plan);
+        started = pool_.start(frame.weights, disk, *slab_, engine_.team());
     }
     ~StreamedEngine() { pool_.stop(); }
     Engine* operator->() { return &engine_; }
@@ -150,8 +141,7 @@ class StreamedEngine {
     Status started;
 
   private:
-    AlignedBytes memory_;
-    Slab slab_;
+    PlannedSlab slab_;
     WeightPool pool_;
     Engine engine_;
 };
