@@ -101,18 +101,10 @@ struct Avx512 {
         return _mm512_set1_epi32(four);
     }
     static Ints dot4(Ints sum, Ints w, Ints x) { return _mm512_dpbusd_epi32(sum, w, x); }
-    template <int kMax, size_t n>
-    [[gnu::always_inline]] static Ints dot(Ints start, const Ints* w, const int8_t* x) {
-#pragma GCC unroll 8
-        for (size_t k = 0; k < n; k++) start = dot4(start, w[k], broadcast4(x + 4 * k));
-        return start;
-    }
 
     // --- values of 8 bits
 
-    static float most(Reg x) {
-        return _mm512_reduce_max_ps(x);
-    }
+    static float most(Reg x) { return _mm512_reduce_max_ps(x); }
     static void store_int16(int16_t* p, Reg x) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                             _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
@@ -120,9 +112,7 @@ struct Avx512 {
     static Ints widen_bytes(const uint8_t* p) {
         return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     }
-    static Ints dot_pairs(Ints sum, Ints v, Ints w) {
-        return _mm512_dpwssd_epi32(sum, v, w);
-    }
+    static Ints dot_pairs(Ints sum, Ints v, Ints w) { return _mm512_dpwssd_epi32(sum, v, w); }
 
     // --- activations
 

@@ -25,12 +25,8 @@ namespace {
 struct DotProduct {
     static constexpr int kQ8Bias = 128;
 
-    template <int kMax, size_t n>
-    [[gnu::always_inline]] static __m256i dot(__m256i start, const __m256i* w, const int8_t* x) {
-#pragma GCC unroll 8
-        for (size_t k = 0; k < n; k++)
-            start = AXIOM_DPBUSD(start, w[k], kernels::broadcast4(x + 4 * k));
-        return start;
+    [[gnu::always_inline]] static __m256i dot4(__m256i sum, __m256i w, __m256i x) {
+        return AXIOM_DPBUSD(sum, w, x);
     }
 };
 

@@ -56,6 +56,25 @@ concept FloatLanes = 16 % V::kWidth == 0 && requires {
     requires V::kValueRegs >= 1;
 };
 
+// A dot product instruction. (sum, w, x): sum + exact products of 4 columns, w of 0 to 255.
+template <class V>
+concept DotLanes = requires {
+    Fn<Ints<V>, Ints<V>, Ints<V>, Ints<V>>{&V::dot4};
+};
+
+// Or products of columns in sums of two, which have 16 bits: those of fitting_pairs(kMax) registers may be
+// added before they no longer fit.
+template <class V>
+concept PairProducts = requires {
+    // (w, x): w of 0 to kMax; 128: signed
+    Fn<Ints<V>, Ints<V>, Ints<V>>{&V::template multiply<15>};
+    Fn<Ints<V>, Ints<V>, Ints<V>>{&V::add_pairs};
+    Fn<Ints<V>, Ints<V>, Ints<V>>{&V::add_up};  // (sum, pairs): sum + both of each row
+};
+[[gnu::always_inline]] constexpr size_t fitting_pairs(int kMax) {
+    return size_t(32767 / (2 * 127 * kMax));
+}
+
 // Quantized weights. Shifts are of 16-bit lanes.
 template <class V>
 concept WeightLanes = FloatLanes<V> && requires {
@@ -69,9 +88,8 @@ concept WeightLanes = FloatLanes<V> && requires {
     Fn<Reg<V>, Ints<V>>{&V::to_floats};
     Fn<Ints<V>, const uint8_t*>{&V::bytes_to_ints};  // kWidth bytes
     Fn<Ints<V>, const uint8_t*>{&V::signed_bytes_to_ints};
-    // (start, w, x): start + exact sums over n registers of weights, |w| <= kMax, and 4 n columns of one
-    // token. kMax, n: 15, 31, 63 or 128 + kQ8Bias; 8 or 4.
-    Fn<Ints<V>, Ints<V>, const Ints<V>*, const int8_t*>{&V::template dot<15, 8>};
+    Fn<Ints<V>, const void*>{&V::broadcast4};  // 4 columns of one token, or an int32, for every row
+    requires DotLanes<V> || PairProducts<V>;
     // What stored q8 values are raised by before dot(), so that it takes unsigned ones.
     requires V::kQ8Bias == 0 || V::kQ8Bias == 128;
     // Row groups that one token reads side by side.
@@ -91,11 +109,8 @@ concept PairLanes = WeightLanes<V> && requires {
 // A dot product instruction, and registers that hold a whole row group and number 32: panels.h.
 template <class V>
 concept PanelLanes = WeightLanes<V> && requires {
-    requires V::kWidth == kGroupRows;
-    // (sum, w, x): sum + exact products of 4 columns.
-    Fn<Ints<V>, Ints<V>, Ints<V>, Ints<V>>{&V::dot4};
-    Fn<Ints<V>, const void*>{&V::broadcast4};  // 4 columns of one token, or an int32, for every row
-    Fn<Reg<V>, Ints<V>>{&V::as_floats};        // the same bits
+    requires V::kWidth == kGroupRows&& DotLanes<V>;
+    Fn<Reg<V>, Ints<V>>{&V::as_floats};  // the same bits
 };
 
 // Quantizing activations is written for each set.

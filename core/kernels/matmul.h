@@ -4,6 +4,8 @@
 // product of one token; those of more are in tiles.h and panels.h.
 #pragma once
 
+#include <utility>
+
 #include "core/kernels/lanes.h"
 
 namespace axiom::kernels {
@@ -38,45 +40,52 @@ Ints<V> high_bits(Ints<V> high) {
         return V::and_ints(V::template shift_right<width * k - 4>(high), mask);
 }
 
-// The weights of the V::kWidth rows of part `part` of a group, 4 columns a register, columns in order.
-template <WeightLanes V, StoredType type>
-[[gnu::always_inline]] inline void unpack(const uint8_t* block, size_t part, Ints<V> (&w)[8]) {
-    const uint8_t* const p = block + part * 4 * V::kWidth;
+// Register k of 8: 4 columns of the weights of the V::kWidth rows whose part of a block begins at p.
+template <WeightLanes V, StoredType type, size_t k>
+[[gnu::always_inline]] inline Ints<V> columns_of(const uint8_t* p) {
     if constexpr (type == StoredType::q8) {
-#pragma GCC unroll 8
-        for (size_t k = 0; k < 8; k++) {
-            w[k] = V::load_ints(p + 64 * k);
-            if constexpr (V::kQ8Bias != 0) w[k] = V::flip_signs(w[k]);
-        }
+        const Ints<V> w = V::load_ints(p + 64 * k);
+        if constexpr (V::kQ8Bias != 0) return V::flip_signs(w);
+        return w;
     } else {
-        const Ints<V> low_nibble = V::set1_ints(0x0f0f0f0f);
-#pragma GCC unroll 4
-        for (size_t k = 0; k < 4; k++) {
-            const Ints<V> both = V::load_ints(p + 64 * k);
-            w[k] = V::and_ints(both, low_nibble);
-            w[4 + k] = V::and_ints(V::template shift_right<4>(both), low_nibble);
-        }
-        if constexpr (max_weight<V>(type) == 31) {
-            const Ints<V> high = V::load_ints(p + 256);
-            w[0] = V::or_ints(w[0], high_bits<V, 0, 1>(high));
-            w[1] = V::or_ints(w[1], high_bits<V, 1, 1>(high));
-            w[2] = V::or_ints(w[2], high_bits<V, 2, 1>(high));
-            w[3] = V::or_ints(w[3], high_bits<V, 3, 1>(high));
-            w[4] = V::or_ints(w[4], high_bits<V, 4, 1>(high));
-            w[5] = V::or_ints(w[5], high_bits<V, 5, 1>(high));
-            w[6] = V::or_ints(w[6], high_bits<V, 6, 1>(high));
-            w[7] = V::or_ints(w[7], high_bits<V, 7, 1>(high));
-        } else if constexpr (max_weight<V>(type) == 63) {
-#pragma GCC unroll 2
-            for (size_t h = 0; h < 2; h++) {
-                const Ints<V> high = V::load_ints(p + 256 + 64 * h);
-                w[4 * h] = V::or_ints(w[4 * h], high_bits<V, 0, 2>(high));
-                w[4 * h + 1] = V::or_ints(w[4 * h + 1], high_bits<V, 1, 2>(high));
-                w[4 * h + 2] = V::or_ints(w[4 * h + 2], high_bits<V, 2, 2>(high));
-                w[4 * h + 3] = V::or_ints(w[4 * h + 3], high_bits<V, 3, 2>(high));
-            }
+        const Ints<V> both = V::load_ints(p + 64 * (k % 4));
+        const Ints<V> w =
+            V::and_ints(k < 4 ? both : V::template shift_right<4>(both), V::set1_ints(0x0f0f0f0f));
+        if constexpr (max_weight<V>(type) == 31)
+            return V::or_ints(w, high_bits<V, k, 1>(V::load_ints(p + 256)));
+        else if constexpr (max_weight<V>(type) == 63)
+            return V::or_ints(w, high_bits<V, k % 4, 2>(V::load_ints(p + 256 + 64 * (k / 4))));
+        else
+            return w;
+    }
+}
+// f.operator()<k>() for the registers k of a block from `first` on.
+template <size_t first, size_t n, class F>
+[[gnu::always_inline]] inline void for_columns(F f) {
+    [&]<size_t... i>(std::index_sequence<i...>) __attribute__((always_inline)) {
+        (f.template operator()<first + i>(), ...);
+    }
+    (std::make_index_sequence<n>());
+}
+
+// start + exact sums over n registers of weights of 0 to kMax (of q8 without a bias: -kMax to kMax), and
+// 4 n columns of one token.
+template <WeightLanes V, int kMax, size_t n>
+[[gnu::always_inline]] inline Ints<V> dot(Ints<V> start, const Ints<V>* w, const int8_t* x) {
+    if constexpr (DotLanes<V>) {
+#pragma GCC unroll 8
+        for (size_t k = 0; k < n; k++) start = V::dot4(start, w[k], V::broadcast4(x + 4 * k));
+    } else {
+        constexpr size_t kFit = fitting_pairs(kMax);
+        Ints<V> pairs = V::set1_ints(0);
+#pragma GCC unroll 8
+        for (size_t k = 0; k < n; k++) {
+            const Ints<V> p = V::template multiply<kMax>(w[k], V::broadcast4(x + 4 * k));
+            pairs = k % kFit == 0 ? p : V::add_pairs(pairs, p);
+            if (k % kFit == kFit - 1 || k == n - 1) start = V::add_up(start, pairs);
         }
     }
+    return start;
 }
 
 // Tokens out of W interleaved ones, from one of them on, in one block: two pointers, from which all
@@ -100,14 +109,17 @@ struct Acts {
     [[gnu::always_inline]] const int8_t* columns(size_t t) const {
         return reinterpret_cast<const int8_t*>(q) + QuantizedActs::q_at(t);
     }
+    [[gnu::always_inline]] const uint8_t* field_of(QuantizedActs::Field field, size_t t) const {
+        return fields + (field * W + t) * 4;
+    }
     [[gnu::always_inline]] float float_field(QuantizedActs::Field field, size_t t) const {
         float v;
-        __builtin_memcpy(&v, fields + (field * W + t) * sizeof v, sizeof v);
+        __builtin_memcpy(&v, field_of(field, t), sizeof v);
         return v;
     }
     [[gnu::always_inline]] int32_t int_field(QuantizedActs::Field field, size_t t) const {
         int32_t v;
-        __builtin_memcpy(&v, fields + (field * W + t) * sizeof v, sizeof v);
+        __builtin_memcpy(&v, field_of(field, t), sizeof v);
         return v;
     }
 };
@@ -138,16 +150,14 @@ SuperScale<V> read_super_scale(const uint8_t* p, size_t part) {
     return {V::load_half(d), type == StoredType::q6k ? V::set1(0) : V::load_half(d + kGroupRows)};
 }
 
-// What a block of V::kWidth rows is multiplied by, unpacked.
+// What sums over a block of V::kWidth rows are scaled by.
 template <WeightLanes V, StoredType type>
-struct Rows {
-    Ints<V> w[8];
+struct Scales {
     Reg<V> scale, minimum;
     Reg<V> scale_low, scale_high;  // q6k: whole numbers, whose products with whole sums are exact
 
     [[gnu::always_inline]] void read(const uint8_t* block, size_t part,
                                      const SuperScale<V>& super) {
-        kernels::unpack<V, type>(block, part, w);
         const uint8_t* const scales = block + quant_bytes(type);
         if constexpr (type == StoredType::q6k) {
             scale = super.d;
@@ -167,10 +177,23 @@ struct Rows {
     }
 };
 
+// What a block of V::kWidth rows, part `part` of a group, is multiplied by, unpacked.
+template <WeightLanes V, StoredType type>
+struct Rows : Scales<V, type> {
+    Ints<V> w[8];  // 4 columns each, in order
+
+    [[gnu::always_inline]] void read(const uint8_t* block, size_t part,
+                                     const SuperScale<V>& super) {
+        const uint8_t* const p = block + part * 4 * V::kWidth;
+        for_columns<0, 8>([&]<size_t k>() { w[k] = columns_of<V, type, k>(p); });
+        Scales<V, type>::read(block, part, super);
+    }
+};
+
 // sum + what a block adds to a register of rows of token t, whose whole products are given.
 template <WeightLanes V, StoredType type, size_t W>
 [[gnu::always_inline]] inline Reg<V> add_scaled_products(Reg<V> sum, Reg<V> products,
-                                                         const Rows<V, type>& rows,
+                                                         const Scales<V, type>& rows,
                                                          const Acts<W>& x, size_t t) {
     using A = QuantizedActs;
     const Reg<V> scale = V::mul(rows.scale, V::set1(x.float_field(A::scale, t)));
@@ -180,6 +203,16 @@ template <WeightLanes V, StoredType type, size_t W>
         sum = is_k_quant(type) ? V::sub(sum, m) : V::add(sum, m);
     }
     return sum;
+}
+
+// f(i, t) for every register of a tile.
+template <size_t R, size_t T, class F>
+[[gnu::always_inline]] inline void for_tile(F f) {
+#pragma GCC unroll 16
+    for (size_t t = 0; t < T; t++) {
+#pragma GCC unroll 4
+        for (size_t i = 0; i < R; i++) f(i, t);
+    }
 }
 
 // Adds one block of a register of rows times T tokens to acc.
@@ -192,15 +225,14 @@ template <WeightLanes V, StoredType type, size_t T, size_t W>
         const int8_t* const q = x.columns(t);
         Reg<V> product;  // whole numbers
         if constexpr (type == StoredType::q6k) {
-            const Ints<V> low = V::template dot<max_weight<V>(type), 4>(
+            const Ints<V> low = dot<V, max_weight<V>(type), 4>(
                 V::set1_ints(x.int_field(A::minus_32_low_sum, t)), rows.w, q);
-            const Ints<V> high = V::template dot<max_weight<V>(type), 4>(
+            const Ints<V> high = dot<V, max_weight<V>(type), 4>(
                 V::set1_ints(x.int_field(A::minus_32_high_sum, t)), rows.w + 4, q + 16);
             product = V::add(V::mul(V::to_floats(low), rows.scale_low),
                              V::mul(V::to_floats(high), rows.scale_high));
         } else {
-            product = V::to_floats(
-                V::template dot<max_weight<V>(type), 8>(start<V, type>(x, t), rows.w, q));
+            product = V::to_floats(dot<V, max_weight<V>(type), 8>(start<V, type>(x, t), rows.w, q));
         }
         acc[t] = add_scaled_products<V, type>(acc[t], product, rows, x, t);
     }

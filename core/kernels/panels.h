@@ -7,8 +7,6 @@
 // ACM TOMS 34 (2008).
 #pragma once
 
-#include <utility>
-
 #include "core/kernels/matmul.h"
 
 namespace axiom::kernels {
@@ -77,16 +75,6 @@ template <PanelLanes V, size_t first, size_t n, class Row, size_t R, size_t T>
 #pragma GCC unroll 4
             for (size_t i = 0; i < R; i++) sums[i][t] = V::dot4(sums[i][t], rows[i].w[k], columns);
         }
-    }
-}
-
-// f(i, t) for every register of a tile.
-template <size_t R, size_t T, class F>
-[[gnu::always_inline]] inline void for_tile(F f) {
-#pragma GCC unroll 16
-    for (size_t t = 0; t < T; t++) {
-#pragma GCC unroll 4
-        for (size_t i = 0; i < R; i++) f(i, t);
     }
 }
 

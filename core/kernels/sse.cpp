@@ -119,26 +119,20 @@ struct Sse {
     static Ints bytes_to_ints(const uint8_t* p) { return _mm_cvtepu8_epi32(four_bytes(p)); }
     static Ints signed_bytes_to_ints(const uint8_t* p) { return _mm_cvtepi8_epi32(four_bytes(p)); }
 
-    // pmaddubsw adds neighbouring products in 16 bits; so many of its results fit there.
-    template <int kMax, size_t n>
-    [[gnu::always_inline]] static Ints dot(Ints start, const Ints* w, const int8_t* x) {
-        const Ints ones = _mm_set1_epi16(1);
-        constexpr size_t kFit = 32767 / (2 * 127 * kMax);
-        Ints pairs = _mm_setzero_si128();
-#pragma GCC unroll 8
-        for (size_t k = 0; k < n; k++) {
-            int32_t four;
-            __builtin_memcpy(&four, x + 4 * k, sizeof four);
-            const Ints columns = _mm_set1_epi32(four);  // of one token, the same for every row
-            // Unsigned by signed is what there is: signed weights give their sign to the activation.
-            const Ints p = kMax == 128
-                               ? _mm_maddubs_epi16(_mm_abs_epi8(w[k]), _mm_sign_epi8(columns, w[k]))
-                               : _mm_maddubs_epi16(w[k], columns);
-            pairs = k % kFit == 0 ? p : _mm_add_epi16(pairs, p);
-            if (k % kFit == kFit - 1 || k == n - 1)
-                start = _mm_add_epi32(start, _mm_madd_epi16(pairs, ones));
-        }
-        return start;
+    static Ints broadcast4(const void* x) {
+        int32_t four;
+        __builtin_memcpy(&four, x, sizeof four);
+        return _mm_set1_epi32(four);
+    }
+    // Unsigned by signed is what there is: signed weights give their sign to the activation.
+    template <int kMax>
+    static Ints multiply(Ints w, Ints x) {
+        return kMax == 128 ? _mm_maddubs_epi16(_mm_abs_epi8(w), _mm_sign_epi8(x, w))
+                           : _mm_maddubs_epi16(w, x);
+    }
+    static Ints add_pairs(Ints a, Ints b) { return _mm_add_epi16(a, b); }
+    static Ints add_up(Ints sum, Ints pairs) {
+        return _mm_add_epi32(sum, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
     }
 
     // --- values of 8 bits

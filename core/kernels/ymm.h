@@ -9,14 +9,7 @@
 
 namespace axiom::kernels {
 
-// Four columns of one token, the same for every row.
-[[gnu::always_inline]] inline __m256i broadcast4(const int8_t* x) {
-    int32_t v;
-    __builtin_memcpy(&v, x, sizeof v);
-    return _mm256_set1_epi32(v);
-}
-
-// Dot: what WeightLanes asks for beyond registers, kQ8Bias and dot().
+// Dot: what WeightLanes asks for beyond registers: kQ8Bias, and products of weights.
 template <class Dot>
 struct Ymm : Dot {
     using Reg = __m256;
@@ -83,6 +76,11 @@ struct Ymm : Dot {
 
     static Ints load_ints(const uint8_t* p) {
         return _mm256_load_si256(reinterpret_cast<const __m256i*>(p));
+    }
+    static Ints broadcast4(const void* x) {
+        int32_t four;
+        __builtin_memcpy(&four, x, sizeof four);
+        return _mm256_set1_epi32(four);
     }
     static Ints set1_ints(int32_t x) { return _mm256_set1_epi32(x); }
     static Ints and_ints(Ints a, Ints b) { return _mm256_and_si256(a, b); }
