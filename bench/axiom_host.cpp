@@ -111,11 +111,13 @@ struct Tests {
     FILE* json;
     host::HostMachine& host;
     bool any = false;
+    uint32_t n_threads = 0;  // of the last test
 
     static void print_one(void* context, const Record& record) {
         Tests& t = *static_cast<Tests*>(context);
         t.host.flush();
-        if (!t.options.quiet) print_test(record, !t.any, to_file, stdout);
+        if (!t.options.quiet) print_test(record, t.n_threads, to_file, stdout);
+        t.n_threads = record.n_threads;
         print_json(record, to_file, stdout);
         if (t.json != nullptr && t.json != stdout) print_json(record, to_file, t.json);
         fflush(stdout);  // progress of the next test goes past stdio
@@ -125,7 +127,7 @@ struct Tests {
 
 // A run with its record: text and table to stdout, JSON and logits to their files.
 Status run(const Options& options, const Weights& weights, const host::LoadedModel& model,
-           uint64_t entry_ticks) {
+           uint64_t entry_ticks, BootPhases* phases) {
     const size_t n_workers =
         options.n_threads != 0 ? options.n_threads : host::HostMachine::n_cores();
     // Inputs before outputs: a run that cannot start leaves no files.
@@ -148,8 +150,11 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
         weights.has_layers()
             ? need.value().wanted
             : std::clamp(host::available_bytes(), need.value().least, need.value().wanted);
+    phases->end(Phase::other);
     if (Status s = host.start(n_workers, slab_bytes, pages_of(options)); !s.ok()) return s;
+    phases->end(Phase::cores);
     host.machine.entry_ticks = entry_ticks;
+    host.machine.phases = phases;
     host::UringReader disk;
     if (!weights.has_layers()) {
         if (Status s = disk.open(std::string(options.model)); !s.ok()) return s;
@@ -159,7 +164,16 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     host.machine.note = to_file;
     host.machine.note_context = stderr;
 
-    OutputFile json, logits;
+    OutputFile json, logits, trace;
+    if (!options.trace_file.empty()) {
+        if (!options.perplexity.empty()) {
+            return error(Code::bad_option,
+                         "option --trace: found with --perplexity, allowed with other runs");
+        }
+        if (Status s = trace.open(options.trace_file); !s.ok()) return s;
+        host.machine.trace = to_file;
+        host.machine.trace_context = trace.get();
+    }
     if (!options.json.empty()) {
         if (Status s = json.open(options.json); !s.ok()) return s;
     }
@@ -211,7 +225,7 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     if (has_table && !options.quiet && options.perplexity.empty() && !tests.any)
         print_table(record, to_file, stdout);
     if (is_own_line && has_table) print_json(record, to_file, stdout);
-    for (OutputFile* file : {&json, &logits}) {
+    for (OutputFile* file : {&json, &logits, &trace}) {
         if (Status s = file->close(); !s.ok() && status.ok()) status = s;
     }
     return status;
@@ -219,6 +233,7 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
 
 Status main_status(int argc, char** argv) {
     const uint64_t entry_ticks = ticks_now();
+    BootPhases phases(entry_ticks);
     const std::vector<std::string_view> arguments(argv + 1, argv + argc);
     Options options;
     if (Status s = parse_arguments(arguments, Source::host_command_line, &options); !s.ok())
@@ -239,12 +254,15 @@ Status main_status(int argc, char** argv) {
     }
 
     const std::string path(options.model);
+    phases.end(Phase::other);
     Result<host::LoadedModel> model = host::load_model(path, options.stream, pages_of(options),
                                                        !options.quiet && isatty(STDERR_FILENO));
     if (!model.ok()) return model.status();
     Result<Weights> weights = Weights::open(
         path, model.value().memory.first(size_t(model.value().n_bytes)), model.value().file_bytes);
     if (!weights.ok()) return weights.status();
+    phases.end(Phase::load);
+    phases.move(Phase::load, Phase::verify, model.value().verify_ticks);
 
     if (options.has_tokenize) return tokenize(weights.value(), options.tokenize);
     if (!options.tokenize_file.empty()) {
@@ -252,7 +270,7 @@ Status main_status(int argc, char** argv) {
         if (!text.ok()) return text.status();
         return tokenize(weights.value(), text.value());
     }
-    return run(options, weights.value(), model.value(), entry_ticks);
+    return run(options, weights.value(), model.value(), entry_ticks, &phases);
 }
 
 }  // namespace

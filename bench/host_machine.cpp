@@ -69,6 +69,11 @@ void relax(uint32_t n_spins) {
     if (n_spins % 1024 == 1023) sched_yield();
 }
 
+void rest(uint32_t) {
+    const timespec pause{.tv_sec = 0, .tv_nsec = 500000};
+    nanosleep(&pause, nullptr);
+}
+
 // The value of a "Name: 123 kB" line of a file in /proc, in bytes; `unknown` where there is none.
 uint64_t proc_bytes(const char* path, const char* format, uint64_t unknown) {
     FILE* const file = fopen(path, "r");
@@ -203,7 +208,8 @@ Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize 
     LoadedModel model;
     model.n_bytes = model.file_bytes = uint64_t(info.st_size);
     const uint64_t begin_ns = monotonic_raw_ns();
-    FileBytes source(file.fd, path);
+    FileBytes bytes(file.fd, path);
+    TimedBytes source(bytes);
     const bool streamed = is_streamed(stream, model.file_bytes, available_bytes(), kBesideWeights);
     if (streamed) {
         const Result<uint64_t> n_bytes = frame_bytes(path, model.file_bytes, source);
@@ -215,12 +221,14 @@ Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize 
     model.memory = std::move(memory.value());
     const std::span<uint8_t> to = model.memory.first(size_t(model.n_bytes));
 
+    const uint64_t begin_ticks = ticks_now() - source.ticks();
     Progress progress{path, model.n_bytes, begin_ns, show_progress};
     const Status status =
         streamed ? load_frame(path, model.file_bytes, source, to)
                  : load_packed(path, model.n_bytes, source, to, Progress::update, &progress);
     if (progress.shown) fprintf(stderr, "\n");
     if (!status.ok()) return status;
+    model.verify_ticks = ticks_now() - begin_ticks - source.ticks();
     model.seconds = double(monotonic_raw_ns() - begin_ns) * 1e-9;
     return model;
 }
@@ -262,7 +270,7 @@ Status HostMachine::start(size_t n_workers, uint64_t slab_bytes, PageSize pages)
 
     ring_storage_.resize(kRingBytes);
     ring_.init(ring_storage_.data(), kRingBytes);
-    team_.init(n_workers, relax);
+    team_.init(n_workers, relax, rest);
     for (size_t rank = 1; rank < n_workers; rank++)
         threads_.emplace_back([this, rank] { team_.serve(rank); });
     loop_.add({.name = "console", .poll = drain_task, .context = this});

@@ -49,6 +49,7 @@ struct LoadedModel {
     uint64_t n_bytes = 0;  // in memory
     uint64_t file_bytes = 0;
     double seconds = 0;
+    uint64_t verify_ticks = 0;  // of these, what was not reading
 };
 Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize pages,
                                bool show_progress);

@@ -10,14 +10,34 @@ void pause(uint32_t) {
     asm volatile("pause");
 }
 
+// Seldom enough that the other thread of a core hardly notices.
+void pause_long(uint32_t) {
+    for (int i = 0; i < 256; i++) asm volatile("pause");
+}
+
 }  // namespace
 
-void Team::init(size_t n_workers, Relax relax) {
+void Team::init(size_t n_workers, Relax relax, Relax rest) {
     AXIOM_CHECK(n_workers >= 1 && n_workers <= kMaxWorkers);
-    count_ = n_workers;
+    count_ = n_started_ = n_workers;
     relax_ = relax != nullptr ? relax : pause;
-    generation_.value = arrived_.value = epoch_.value = claimed_.value = stop_.value = 0;
+    rest_ = rest != nullptr ? rest : pause_long;
+    generation_.value = roster_.value = arrived_.value = epoch_.value = claimed_.value =
+        stop_.value = 0;
     for (size_t i = 0; i <= count_; i++) speed_before_[i] = i;
+}
+
+// Everybody, at rest or not, takes note before another job can begin, so none can miss it or take part
+// in it by mistake.
+void Team::use(size_t n) {
+    AXIOM_CHECK(n >= 1 && n <= n_started_);
+    count_ = n;
+    for (size_t i = 0; i <= count_; i++) speed_before_[i] = i;
+    roster_.value.fetch_add(1, std::memory_order_release);
+    for (uint32_t spins = 0; arrived_.value.load(std::memory_order_acquire) != n_started_ - 1;
+         spins++)
+        relax_(spins);
+    arrived_.value.store(0, std::memory_order_relaxed);
 }
 
 void Team::set_speeds(std::span<const uint32_t> speeds) {
@@ -87,12 +107,23 @@ void Team::run(Job job, void* context) {
 }
 
 void Team::serve(size_t rank) {
-    AXIOM_CHECK(rank >= 1 && rank < count_);
-    for (uint32_t seen = 0;;) {
-        for (uint32_t spins = 0; generation_.value.load(std::memory_order_acquire) == seen;
-             spins++) {
+    AXIOM_CHECK(rank >= 1 && rank < n_started_);
+    bool is_used = true;
+    for (uint32_t seen = 0, roster = 0;;) {
+        const auto is_new_roster = [&] {
+            return roster_.value.load(std::memory_order_acquire) != roster;
+        };
+        for (uint32_t spins = 0; !is_new_roster(); spins++) {
+            if (is_used && generation_.value.load(std::memory_order_acquire) != seen) break;
             if (stop_.value.load(std::memory_order_acquire) != 0) return;
-            relax_(spins);
+            (is_used ? relax_ : rest_)(spins);
+        }
+        if (is_new_roster()) {
+            roster++;
+            is_used = rank < count_;
+            seen = generation_.value.load(std::memory_order_relaxed);
+            arrived_.value.fetch_add(1, std::memory_order_release);
+            continue;
         }
         seen++;
         job_(Worker{rank, count_, this}, context_);

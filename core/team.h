@@ -51,8 +51,13 @@ class Team {
     // Called with the number of fruitless spins so far; the platform may yield. Default: pause.
     using Relax = void (*)(uint32_t n_spins);
 
-    void init(size_t n_workers, Relax relax = nullptr);
-    size_t size() const { return count_; }
+    // `rest`: the same for workers that run no jobs, which should leave the machine to the others.
+    void init(size_t n_workers, Relax relax = nullptr, Relax rest = nullptr);
+    size_t size() const { return count_; }           // that run jobs
+    size_t n_started() const { return n_started_; }  // that serve
+    // Rank 0 only, between jobs: the first n of those that serve run jobs from here on, at equal
+    // speeds; the others rest until they are used again.
+    void use(size_t n);
 
     // Rank 0 only: runs `job` on every worker and returns when all have finished.
     void run(Job job, void* context);
@@ -73,11 +78,12 @@ class Team {
         std::atomic<uint32_t> value{0};
     };
 
-    size_t count_ = 1;
-    Relax relax_ = nullptr;
+    size_t count_ = 1, n_started_ = 1;
+    Relax relax_ = nullptr, rest_ = nullptr;
     Job job_ = nullptr;
     void* context_ = nullptr;
     Line generation_;  // bumped to release a job
+    Line roster_;      // bumped when other workers run jobs than before
     Line arrived_;     // barrier: workers but rank 0 that have arrived
     Line epoch_;       // barrier: bumped by rank 0 when all have
     Line claimed_;     // units taken since the last barrier

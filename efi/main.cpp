@@ -37,6 +37,7 @@ namespace {
 struct Entry {
     Firmware firmware;
     uint64_t ticks = 0;
+    BootPhases* phases = nullptr;
     CoreStacks stacks;  // the boot processor's, which boot() runs on
 };
 
@@ -130,7 +131,9 @@ Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks) {
     OwnedPages pages(firmware);
     const Result<CoreStacks> stacks = take_stacks(&pages);
     if (!stacks.ok()) return stacks.status();
-    Call call{{firmware, entry_ticks, stacks.value()}, {}};
+    BootPhases phases(0);
+    phases.end(Phase::firmware, entry_ticks);
+    Call call{{firmware, entry_ticks, &phases, stacks.value()}, {}};
     const auto function = [](void* context) {
         Call& c = *static_cast<Call*>(context);
         const Entry entry = c.entry;
@@ -143,6 +146,7 @@ Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks) {
 Status boot(const Entry& entry) {
     // With the firmware. Returning gives back what `pages` took.
     const Firmware& firmware = entry.firmware;
+    BootPhases& phases = *entry.phases;
     const ImageParts image = image_parts(firmware);
     OwnedPages pages(firmware);
     pages.keep(image.whole);
@@ -164,17 +168,22 @@ Status boot(const Entry& entry) {
     const Facts& facts = gathered.value();
     const CoreSetup cores = plan_start(options, facts, &pages);
     if (!options.quiet) say_start(facts, cores.plan);
+    phases.end(Phase::console);
 
     const Result<ModelPlace> place = find_model(firmware, options.model);
     if (!place.ok()) return place.status();
     options.model = place.value().name.view();
+    phases.end(Phase::find);
     const Result<Loaded> loaded = load(firmware, place.value(), options, facts, map, &pages);
     if (!loaded.ok()) return loaded.status();
     const auto& [model, weights, disk_place] = loaded.value();
+    phases.end(Phase::load);
+    phases.move(Phase::load, Phase::verify, model.verify_ticks);
     status = check_options(firmware, options, weights);
     if (!status.ok()) return status;
     const Result<Prompts> prompts = read_prompts(firmware, options, &pages);
     if (!prompts.ok()) return prompts.status();
+    phases.end(Phase::other);
 
     // The machine's devices: all that has registers, needs memory or wants a turn between layers.
     const bool has_spcr = facts.acpi.uart.address != 0;
@@ -200,6 +209,7 @@ Status boot(const Entry& entry) {
                                            .clock = facts.clock,
                                            .power = &power},
                                           &serial, &map);
+    phases.end(Phase::exit);
 #ifdef AXIOM_TEST_FAULT
     turn_on_iommus(options.prompt, facts.acpi.pci);
 #endif
@@ -212,7 +222,9 @@ Status boot(const Entry& entry) {
                     .memory = readable_memory(&map.regions),
                     .attributes_table = memory_attributes_table(firmware)},
                    devices, pool.value(), options.quiet, &tables);
+    phases.end(Phase::paging);
     if (disk.exists()) start_disk(options.quiet, &disk);
+    phases.end(Phase::other);
     Team team;
     const StartedCores started = start_team({.plan = cores.plan,
                                              .memory = cores.memory,
@@ -221,10 +233,12 @@ Status boot(const Entry& entry) {
                                              .isa = options.isa,
                                              .quiet = options.quiet},
                                             &team);
+    phases.end(Phase::cores);
 
     const FreeMemory free = find_free_memory(map, pages);
     Slab slab;
     slab.init(free.all());
+    phases.end(Phase::slab);
     keys.start();
     LayerLoop loop;
     add_tasks(devices, &loop);
@@ -242,7 +256,10 @@ Status boot(const Entry& entry) {
                           .write_context = &crash.console,
                           .note = Console::sink,
                           .note_context = &crash.console,
-                          .entry_ticks = entry.ticks};
+                          .trace = Console::sink,
+                          .trace_context = &crash.console,
+                          .entry_ticks = entry.ticks,
+                          .phases = &phases};
     Record record =
         describe_machine(entry, options, facts, cores.plan, started, model, free, exit_ticks);
     run(machine, weights, options, prompts.value(), &record);
@@ -438,14 +455,14 @@ void run(const Machine& machine, const Weights& weights, const Options& options,
          const Prompts& prompts, Record* record) {
     struct Tests {
         const Options& options;
-        bool any = false;
+        uint32_t n_threads = 0;  // of the last test
     } tests{options};
     const auto print_one = [](void* context, const Record& r) {
         Tests& t = *static_cast<Tests*>(context);
-        if (!t.options.quiet) print_test(r, !t.any, Console::sink, &crash.console);
+        if (!t.options.quiet) print_test(r, t.n_threads, Console::sink, &crash.console);
         print_json(r, Console::sink, &crash.console);
         crash.console.flush();  // not inside the next test
-        t.any = true;
+        t.n_threads = r.n_threads;
     };
     const bool is_bench = options.bench.wanted;
     const auto serve_file = [&] {

@@ -94,6 +94,10 @@ check-self-test: ## the checks fail when violated
 bad-input: $(BUILD)/axiom-host $(BUILD)/axiom-pack ## bad files and options through axiom-host
 	@$(UNIT_ENV) $(PYTHON) -B test/boot/host_bad_input.py --build $(BUILD)
 
+# --- what programs read
+check-records: $(BUILD)/axiom-host $(BUILD)/axiom-pack ## real records of axiom-host against bench/record.schema.json
+	@$(PYTHON) -B test/checks/check_records.py --build $(BUILD)
+
 # --- fuzzing
 FUZZ_SECONDS ?= 60
 FUZZ_CXX     ?= clang++
@@ -145,6 +149,7 @@ test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends
 	+@$(PYTHON) -B test/checks/run_parts.py \
 	    "unit tests=$(TEST_MAKE) unit" \
 	    "bad input on the host=$(TEST_MAKE) bad-input" \
+	    "records and their schema=$(TEST_MAKE) check-records" \
 	    "check-layers=$(TEST_MAKE) check-layers" \
 	    "check-isa=$(TEST_MAKE) check-isa" \
 	    "quick lint=$(TEST_MAKE) lint-quick" \
@@ -155,4 +160,4 @@ test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends
 test-built: $(BUILD)/unit-tests $(BUILD)/asan/unit-tests $(UNIT_DATA) \
             $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels $(BUILD)/axiom.efi
 
-.PHONY: test test-built unit asan bad-input check-layers check-isa check-self-test fuzz format lint lint-quick mutants
+.PHONY: test test-built unit asan bad-input check-records check-layers check-isa check-self-test fuzz format lint lint-quick mutants

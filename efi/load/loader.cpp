@@ -63,9 +63,10 @@ Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint
     return pages->take({.what = path, .bytes = bytes, .alignment = kLargePageBytes});
 }
 
-Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSource& source,
+Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSource& bytes,
                               bool streamed, Progress progress, OwnedPages* pages) {
     const uint64_t begin = ticks_now();
+    TimedBytes source(bytes);
     if (file_bytes == 0) return FileLayout::head_bytes(name, {}, 0).status();
     LoadedModel m;
     m.n_bytes = m.file_bytes = file_bytes;
@@ -91,6 +92,7 @@ Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSo
     }
     progress.finish();
     m.load_ticks = ticks_now() - begin;
+    m.verify_ticks = m.load_ticks - source.ticks();
     return m;
 }
 

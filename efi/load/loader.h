@@ -20,6 +20,7 @@ struct LoadedModel {
     uint64_t file_bytes = 0;
     uint64_t reserved_bytes = 0;  // whole 2 MiB pages
     uint64_t load_ticks = 0;      // reading and verifying
+    uint64_t verify_ticks = 0;    // of these, what was not reading
 
     bool is_whole() const { return n_bytes == file_bytes; }
     std::span<const uint8_t> bytes() const {

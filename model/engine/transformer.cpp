@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/clock.h"
 #include "core/mathf.h"
 
 namespace axiom {
@@ -15,6 +16,7 @@ using enum format::Role;
 struct Transformer::Flight {
     Transformer& t;
     const Pass& pass;
+    uint64_t* attention_ticks;
     const LayerWeights* weights = nullptr;  // of the current layer
     Status status;                          // what it found wrong
 
@@ -35,7 +37,9 @@ struct Transformer::Flight {
     static Status checked(void* context) { return of(context).t.source_.checked(); }
     static void layer(void* context, const Worker& worker, size_t i) {
         Flight& f = of(context);
-        f.t.layer({f.pass, worker, i, f.t.config_.layer(i), *f.weights, &f.status});
+        const bool is_timed = worker.rank == 0 && f.attention_ticks != nullptr;
+        f.t.layer({f.pass, worker, i, f.t.config_.layer(i), *f.weights, &f.status,
+                   is_timed ? f.attention_ticks + i : nullptr});
     }
     LayerJob layers() {
         return {.n_layers = t.config_.n_layer,
@@ -49,11 +53,11 @@ struct Transformer::Flight {
     }
 };
 
-Status Transformer::forward(std::span<const Row> rows, const PassTimes& times) {
+Status Transformer::forward(std::span<const Row> rows, const ForwardTimes& times) {
     Pass planned;
     if (Status s = begin(rows, &planned); !s.ok()) return s;
     const Pass& pass = planned;
-    Flight flight{*this, pass, nullptr, {}};
+    Flight flight{*this, pass, times.attention_ticks, nullptr, {}};
 
     team_.run(Flight::embed, &flight);
     const Status status = loop_.run(team_, flight.layers(), times);
@@ -70,7 +74,7 @@ Status Transformer::forward(std::span<const Row> rows, const PassTimes& times) {
 }
 
 Status Transformer::feed(Sequence& sequence, std::span<const TokenId> tokens, bool logits,
-                         const PassTimes& times) {
+                         const ForwardTimes& times) {
     AXIOM_CHECK(tokens.size() <= ws_.shape().n_batch);
     for (size_t i = 0; i < tokens.size(); i++) {
         ws_.rows[i] = {&sequence, sequence.length() + i, tokens[i],
@@ -136,8 +140,10 @@ Status Transformer::reserve(std::span<const RowGroup> groups) {
 
 void Transformer::layer(const Layer& layer) {
     layer.leave_barrier();  // the boundary's: what follows is asked for before this layer starts
+    const uint64_t begin = layer.attention_ticks != nullptr ? ticks_now() : 0;
     attention(layer);
     layer.meet();
+    if (layer.attention_ticks != nullptr) *layer.attention_ticks = ticks_now() - begin;
     if (layer.config.n_expert != 0) {
         experts(layer);
     } else {

@@ -20,6 +20,11 @@
 
 namespace axiom {
 
+// Where a pass leaves its times; the last, like the others, may be null.
+struct ForwardTimes : PassTimes {
+    uint64_t* attention_ticks = nullptr;  // [n_layers], of layer_ticks, up to the barrier after it
+};
+
 class Transformer {
   public:
     // All of them outlive the transformer. Sequences may come from any KvPool that was planned for
@@ -41,11 +46,11 @@ class Transformer {
     // of workers, on what else is in the batch, or on how a prompt is cut into batches (law 2).
     // Fails with no_memory when a context is full, with interrupted when the loop was stopped, and
     // with what the weight source says; all sequences are then as they were before.
-    Status forward(std::span<const Row> rows, const PassTimes& times = {});
+    Status forward(std::span<const Row> rows, const ForwardTimes& times = {});
 
     // The same for the next tokens of one sequence; `logits`: of the last one.
     Status feed(Sequence& sequence, std::span<const TokenId> tokens, bool logits,
-                const PassTimes& times = {});
+                const ForwardTimes& times = {});
 
     const Workspace& workspace() const { return ws_; }
 
@@ -66,6 +71,7 @@ class Transformer {
         const LayerConfig& config;
         const LayerWeights& weights;
         Status* status;  // what the layer itself found wrong; worker 0 writes it at a barrier
+        uint64_t* attention_ticks;  // where worker 0 leaves what attention took; may be null
 
         bool owns_kv() const { return config.kv_layer == index; }
         size_t n_rows() const { return pass.rows.size(); }

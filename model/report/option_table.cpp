@@ -88,9 +88,14 @@ constexpr OptionSpec kTable[] = {
     {{"--on-exit"}, K::on_exit, {}, 0, 0, false, kOnEfi | kInConfig, "WHAT",
      "shutdown, reboot or halt when the run has ended (default shutdown)"},
     {{"--bench"}, K::bench, {}, 0, 0, false, kEverywhere, "TESTS",
-     "time forward passes as llama-bench does, and end: pp=512 tg=128 reps=5 warmup=1 d=0 "
+     "time forward passes as llama-bench does, and end: pp=512 tg=128 reps=5 warmup=1 d=0 npl=1 "
      "threads=0 are the defaults; pp=0 or tg=0 leaves that test out, d is tokens in the cache "
-     "before tg"},
+     "before tg, npl its sequences; lists (pp=128,512) give every combination"},
+    {{"--trace"}, K::flag, &O::trace, 0, 0, false, kOnEfi | kInConfig, "",
+     "after the run, or each test, print as lines of JSON what every layer's attention, feed-forward, boundary "
+     "and stall took in each pass, of 4096 at most"},
+    {{"--trace"}, K::path, &O::trace_file, 0, 0, false, kOnHost, "FILE",
+     "write that to FILE"},
     {{"-q", "--quiet"}, K::flag, &O::quiet, 0, 0, false, kEverywhere, "",
      "no progress and no timing table"},
     {{"--pages"}, K::pages, {}, 0, 0, false, kOnHost, "SIZE",
@@ -272,24 +277,29 @@ std::span<const OptionSpec> option_table() {
     return kTable;
 }
 
-const OptionSpec* find_option(std::string_view name) {
-    if (name.empty()) return nullptr;
+namespace {
+
+template <class Spell>
+const OptionSpec* find_spelt(std::string_view name, uint8_t place, Spell spell) {
+    const OptionSpec* elsewhere = nullptr;
     for (const OptionSpec& spec : kTable) {
         for (const std::string_view own : spec.names) {
-            if (own == name) return &spec;
+            if (name.empty() || spell(own) != name) continue;
+            if ((spec.places & place) != 0) return &spec;
+            elsewhere = &spec;
         }
     }
-    return nullptr;
+    return elsewhere;
+}
+
+}  // namespace
+
+const OptionSpec* find_option(std::string_view name, uint8_t place) {
+    return find_spelt(name, place, [](std::string_view own) { return own; });
 }
 
 const OptionSpec* find_option_key(std::string_view key) {
-    if (key.empty()) return nullptr;
-    for (const OptionSpec& spec : kTable) {
-        for (const std::string_view own : spec.names) {
-            if (without_dashes(own) == key) return &spec;
-        }
-    }
-    return nullptr;
+    return find_spelt(key, kInConfig, without_dashes);
 }
 
 std::string_view nearest_option(std::string_view name, uint8_t place) {

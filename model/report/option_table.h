@@ -25,7 +25,7 @@ enum class OptionKind : uint8_t {
     stream,     // auto, off, on
     reading,    // STREAMS,BYTES
     on_exit,    // shutdown, reboot, halt
-    bench,      // key=number pairs
+    bench,      // key=numbers
     pages,      // 4k, 2m
     reasoning,  // on, off
     date,       // YYYY-MM-DD
@@ -72,8 +72,8 @@ struct OptionSpec {
 
 std::span<const OptionSpec> option_table();
 
-// The option that `name` (dashes included) is a name of; nullptr if none.
-const OptionSpec* find_option(std::string_view name);
+// The option that `name` (dashes included) is a name of at `place`, else elsewhere; nullptr if none.
+const OptionSpec* find_option(std::string_view name, uint8_t place);
 // The same for a key of axiom.conf, which has no dashes.
 const OptionSpec* find_option_key(std::string_view key);
 // The name nearest to a misspelt one among those allowed at `place`; empty if nothing is near.
@@ -83,7 +83,8 @@ std::string_view nearest_option(std::string_view name, uint8_t place);
 Status set_option(const OptionSpec& spec, std::string_view shown, std::string_view value,
                   Options* options);
 
-// The value of --bench: key=number pairs in any order, separated by blanks or commas.
+// The value of --bench: pieces separated by blanks or commas. One with = begins a key, one without
+// is a further number of that key's list: "pp=128,512 tg=32", "pp=128,512,tg=32".
 Status parse_bench(std::string_view shown, std::string_view value, BenchPlan* plan);
 
 // What -t and threads= hold while one source is parsed and they have not been met.

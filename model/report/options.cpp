@@ -124,19 +124,30 @@ Status parse_config_line(std::span<char> line, Options* options, size_t* column)
 // -t and threads= of --bench are one setting. Between sources the later one wins; within one they
 // must agree.
 void forget_threads(Options* parsed) {
-    parsed->n_threads = parsed->bench.n_threads = kThreadsNotGiven;
+    parsed->n_threads = kThreadsNotGiven;
+    parsed->bench.n_threads = {};
 }
 
 Status join_threads(const Options& before, Options* parsed) {
-    const uint32_t t = parsed->n_threads, threads = parsed->bench.n_threads;
-    if (t != kThreadsNotGiven && threads != kThreadsNotGiven && t != threads) {
-        return error(Code::bad_option, "option --bench: found threads=", threads, ", allowed ", t,
-                     " as -t says, or only one of the two");
+    const uint32_t t = parsed->n_threads;
+    BenchList& threads = parsed->bench.n_threads;
+    if (t != kThreadsNotGiven && threads.n != 0 && threads != BenchList(t)) {
+        char list[16 * BenchList::kMax];
+        Writer found(list, sizeof list);
+        for (const uint32_t n : threads) found.put(found.size() != 0 ? "," : "").put(n);
+        return error(Code::bad_option, "option --bench: found threads=", found.view(), ", allowed ",
+                     t, " as -t says, or only one of the two");
     }
-    const uint32_t n = t != kThreadsNotGiven         ? t
-                       : threads != kThreadsNotGiven ? threads
-                                                     : before.n_threads;
-    parsed->n_threads = parsed->bench.n_threads = n;
+    if (t != kThreadsNotGiven) {
+        threads = t;
+    } else if (threads.n == 0) {
+        parsed->n_threads = before.n_threads;
+        threads = before.bench.n_threads;
+    } else {
+        bool all = false;
+        for (const uint32_t n : threads) all = all || n == 0;
+        parsed->n_threads = all ? 0 : threads.most();
+    }
     return {};
 }
 
@@ -156,7 +167,7 @@ Status parse_arguments(std::span<const std::string_view> arguments, Source sourc
         const size_t equals = word.starts_with("--") ? position_of('=', word) : word.size();
         const bool has_value = equals < word.size();
         const std::string_view name = word.substr(0, equals);
-        const OptionSpec* spec = find_option(name);
+        const OptionSpec* spec = find_option(name, place);
         if (!spec) return unknown(name, place);
         if (!(spec->places & place)) return misplaced(*spec, name, place);
 
@@ -206,7 +217,7 @@ Status parse_config(std::string_view file, std::span<char> text, Options* option
 
 Status set_option_by_name(std::string_view name, std::string_view shown, std::string_view value,
                           Options* options) {
-    const OptionSpec* const spec = find_option(name);
+    const OptionSpec* const spec = find_option(name, kEverywhere);
     AXIOM_CHECK(spec != nullptr);
     return set_option(*spec, shown, value, options);
 }

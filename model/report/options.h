@@ -41,18 +41,35 @@ inline constexpr uint32_t kMaxResidentMib = 1u << 30;  // a PiB
 
 enum class OnExit : uint32_t { shutdown, reboot, halt };
 
+// A number of --bench, or several, each of which is tested.
+struct BenchList {
+    static constexpr size_t kMax = 16;
+    uint32_t values[kMax] = {};
+    size_t n = 0;  // 0: not given
+
+    constexpr BenchList() = default;
+    constexpr BenchList(uint32_t value) : values{value}, n(1) {}
+    constexpr const uint32_t* begin() const { return values; }
+    constexpr const uint32_t* end() const { return values + n; }
+    constexpr uint32_t most() const {
+        uint32_t most = 0;
+        for (const uint32_t value : *this) most = value > most ? value : most;
+        return most;
+    }
+    constexpr bool operator==(const BenchList&) const = default;
+};
+
 // --bench: which tests, how often. Defaults are llama-bench's.
 struct BenchPlan {
     static constexpr uint32_t kMaxSequences = 64;
     bool wanted = false;
-    uint32_t n_prompt = 512;  // pp=, tokens of the prompt test; 0 leaves it out
-    uint32_t n_gen = 128;     // tg=, single-token passes of the generation test; 0 leaves it out
-    uint32_t n_reps = 5;      // reps=, timed repetitions of each test
-    uint32_t n_warmup = 1;    // warmup=, repetitions before them
-    uint32_t n_depth = 0;     // d=, tokens already in the cache when the generation test begins
-    uint32_t n_sequences =
-        1;  // npl=, side by side in the generation test: a pass has one token of each
-    uint32_t n_threads = 0;  // threads=, the same setting as -t; both always agree
+    BenchList n_prompt = 512;   // pp=, tokens of the prompt test; 0 leaves it out
+    BenchList n_gen = 128;      // tg=, single-token passes of the generation test; 0 leaves it out
+    BenchList n_depth = 0;      // d=, tokens already in the cache when the generation test begins
+    BenchList n_sequences = 1;  // npl=, side by side there: a pass has one token of each
+    BenchList n_threads = 0;    // threads=, 0 = all; of one number, the same setting as -t
+    uint32_t n_reps = 5;        // reps=, timed repetitions of each test
+    uint32_t n_warmup = 1;      // warmup=, repetitions before them
 };
 
 struct Options {
@@ -91,15 +108,19 @@ struct Options {
     bool quiet = false;                       // no timing table, no progress
     bool help = false;
     bool version = false;
-    BenchPlan bench;  // --bench "pp=128 tg=32"
+    BenchPlan bench;     // --bench "pp=128 tg=32"
+    bool trace = false;  // --trace, EFI: after the run, on the console
     // axiom-host only
     bool small_pages = false;        // --pages 4k: weights and state in 4 KiB pages
     std::string_view json;           // --json FILE
+    std::string_view trace_file;     // --trace FILE
     std::string_view logits;         // --logits FILE: f32 rows, one per hashed logits vector
     std::string_view tokenize;       // --tokenize TEXT
     bool has_tokenize = false;       // TEXT may be empty
     std::string_view tokenize_file;  // --tokenize-file FILE: ids of the file's bytes
     std::string_view perplexity;     // --perplexity FILE
+
+    bool trace_wanted() const { return trace || !trace_file.empty(); }
 };
 
 enum class Source : uint8_t { efi_command_line, config_file, host_command_line };

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The record's field table, its JSON line, and order statistics. record_table.cpp prints for
-// people. Names shared with llama-bench keep its meaning: samples_ns are repetitions of the test,
+// people; bench/record.schema.json says what each field is. Names shared with llama-bench keep its meaning: samples_ns are repetitions of the test,
 // avg_* and stddev_* (n-1) are over them. The test is that of --bench; of other runs decode, one
 // sample per pass of one token, or the one prefill when nothing was decoded. "avg_of" says which.
 #include "model/report/record.h"
 
 #include "core/fmt.h"
+#include "core/histogram.h"
 #include "core/mathf.h"
 #include "core/status.h"
 #include "model/report/json_writer.h"
@@ -132,6 +133,43 @@ void put_tasks(const Record& r, JsonWriter& out) {
     });
 }
 
+template <Percentiles Record::*kTimes>
+void put_histogram(const Record& r, JsonWriter& out) {
+    const FineLogHistogram* const h = (r.*kTimes).histogram;
+    if (h == nullptr || h->n() == 0) return out.put("null");
+    out.open("{");
+    out.name("from_ns");
+    out.number(h->from_ns(), 6);
+    out.name("per_doubling");
+    out.number(uint64_t{h->per_doubling()});
+    out.name("counts");
+    out.open("[");
+    std::string_view comma;
+    for (const uint64_t n : h->counts()) {
+        out.put(comma);
+        out.number(n);
+        comma = ",";
+    }
+    out.close("]");
+    out.close("}");
+}
+
+void put_boot_phases(const Record& r, JsonWriter& out) {
+    bool any = false;
+    for (size_t i = 0; i < kNPhases; i++) {
+        if (r.boot_phase_ns[i] == 0) continue;
+        out.put(any ? "," : "[");
+        any = true;
+        out.open("{");
+        out.name("name");
+        out.string(kPhaseNames[i]);
+        out.name("ns");
+        out.number(r.boot_phase_ns[i]);
+        out.close("}");
+    }
+    out.put(any ? "]" : "null");
+}
+
 // Counts of --prompts, for which 0 is a value.
 void put_served(const Record& r, uint64_t n, JsonWriter& out) {
     if (r.n_parallel == 0) return out.put("null");
@@ -256,18 +294,33 @@ constexpr Field kFields[] = {
     {"decode_ts", &R::decode_ts, 3},
     {"decode_gb_per_s", &R::decode_gb_per_s, 3},
     {"decode_mmac_per_s", &R::decode_mmac_per_s, 3},
+    {"token_n", {&R::token, &P::n}},
+    {"token_p50_ns", {&R::token, &P::p50_ns}},
+    {"token_p90_ns", {&R::token, &P::p90_ns}},
+    {"token_p99_ns", {&R::token, &P::p99_ns}},
+    {"token_p999_ns", {&R::token, &P::p999_ns}},
+    {"token_max_ns", {&R::token, &P::max_ns}},
+    {"token_histogram", put_histogram<&R::token>},
     {"layer_n", {&R::layer, &P::n}},
     {"layer_p50_ns", {&R::layer, &P::p50_ns}},
+    {"layer_p90_ns", {&R::layer, &P::p90_ns}},
     {"layer_p99_ns", {&R::layer, &P::p99_ns}},
+    {"layer_p999_ns", {&R::layer, &P::p999_ns}},
     {"layer_max_ns", {&R::layer, &P::max_ns}},
+    {"layer_histogram", put_histogram<&R::layer>},
     {"boundary_n", {&R::boundary, &P::n}},
     {"boundary_p50_ns", {&R::boundary, &P::p50_ns}},
+    {"boundary_p90_ns", {&R::boundary, &P::p90_ns}},
     {"boundary_p99_ns", {&R::boundary, &P::p99_ns}},
+    {"boundary_p999_ns", {&R::boundary, &P::p999_ns}},
     {"boundary_max_ns", {&R::boundary, &P::max_ns}},
     {"boundary_share", &R::boundary_share, 6},
+    {"boundary_histogram", put_histogram<&R::boundary>},
     {"stall_n", {&R::stall, &P::n}},
     {"stall_p50_ns", {&R::stall, &P::p50_ns}},
+    {"stall_p90_ns", {&R::stall, &P::p90_ns}},
     {"stall_p99_ns", {&R::stall, &P::p99_ns}},
+    {"stall_p999_ns", {&R::stall, &P::p999_ns}},
     {"stall_max_ns", {&R::stall, &P::max_ns}},
     {"stall_share", &R::stall_share, 6},
     {"stream", &R::stream},
@@ -291,6 +344,7 @@ constexpr Field kFields[] = {
     {"load_bytes", &R::load_bytes},
     {"phase_exit_ns", &R::phase_exit_ns},
     {"phase_first_token_ns", &R::phase_first_token_ns},
+    {"boot_phases", put_boot_phases},
     {"logits_hash",
      +[](const R& r, JsonWriter& out) {
          if (r.logits_hash)
@@ -364,33 +418,20 @@ void print_json(const Record& record, TextSink write, void* context) {
     out.close("}\n");
 }
 
-Percentiles percentiles(std::span<uint64_t> samples, uint64_t ticks_per_second) {
-    AXIOM_CHECK(ticks_per_second != 0);
-    const size_t n = samples.size();
-    if (n == 0) return {};
-    const auto sift = [&](size_t root, size_t end) {
-        const uint64_t value = samples[root];
-        for (size_t child = 2 * root + 1; child < end; child = 2 * root + 1) {
-            if (child + 1 < end && samples[child + 1] > samples[child]) child++;
-            if (samples[child] <= value) break;
-            samples[root] = samples[child];
-            root = child;
-        }
-        samples[root] = value;
-    };
-    for (size_t i = n / 2; i-- > 0;) sift(i, n);
-    for (size_t end = n; end-- > 1;) {
-        const uint64_t largest = samples[0];
-        samples[0] = samples[end];
-        samples[end] = largest;
-        sift(0, end);
-    }
-    // Nearest rank: the smallest value that at least p percent of the samples do not exceed.
-    const auto at = [&](size_t percent) {
-        const size_t rank = (n * percent + 99) / 100;
-        return double(samples[rank - 1]) * 1e9 / double(ticks_per_second);
-    };
-    return {n, at(50), at(99), at(100)};
+Percentiles percentiles(const FineLogHistogram& times) {
+    static constexpr struct {
+        double quantile;
+        double Percentiles::*ns;
+        uint64_t least = least_samples(quantile);
+    } kQuantiles[] = {
+        {0.5, &P::p50_ns}, {0.9, &P::p90_ns}, {0.99, &P::p99_ns}, {0.999, &P::p999_ns}};
+    Percentiles p;
+    p.n = times.n();
+    p.max_ns = times.max_ns();
+    p.histogram = &times;
+    for (const auto& q : kQuantiles)
+        if (p.n >= q.least) p.*q.ns = times.quantile(q.quantile);
+    return p;
 }
 
 }  // namespace axiom

@@ -5,21 +5,29 @@
 // and null in JSON.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 
+#include "core/histogram.h"
 #include "core/slab.h"
 #include "core/status.h"
+#include "model/report/boot_phases.h"
 #include "model/report/json_writer.h"
 
 namespace axiom {
 
-// Order statistics of a set of tick samples, in ns.
+// Order statistics of times, in ns. What the number of samples does not support is not a number.
 struct Percentiles {
+    static constexpr double kUnsupported = std::numeric_limits<double>::quiet_NaN();
     uint64_t n = 0;
-    double p50_ns = 0, p99_ns = 0, max_ns = 0;
+    double p50_ns = kUnsupported, p90_ns = kUnsupported, p99_ns = kUnsupported,
+           p999_ns = kUnsupported;
+    double max_ns = 0;
+    const FineLogHistogram* histogram = nullptr;
 };
 
 struct SlabMark {
@@ -81,8 +89,9 @@ struct Record {
     double decode_stddev_ns = 0;
     double decode_gb_per_s = 0;    // weight bytes read per second
     double decode_mmac_per_s = 0;  // million multiply-adds per second
-    Percentiles layer;             // of every layer of every decode pass
+    Percentiles layer;             // of every layer of every pass: of decoding, of a test
     Percentiles boundary;
+    Percentiles token;                           // each that was decoded
     Percentiles stall;                           // waiting for the weights of a layer
     double boundary_share = 0, stall_share = 0;  // of decode time, or of the test's
     // Streamed weights: of decode, of the test's last repetition, or of all passes.
@@ -125,6 +134,8 @@ struct Record {
     uint64_t load_bytes = 0;
     double phase_exit_ns = 0;         // ExitBootServices done (since entry)
     double phase_first_token_ns = 0;  // since entry
+    std::array<uint64_t, kNPhases>
+        boot_phase_ns{};  // from power-on or program start to the first token
     std::span<const SlabMark> slabs;
     uint64_t logits_hash = 0;  // XXH64 of every logits vector the sampler saw, in order; of a
                                // test: of the last repetition's last logits
@@ -137,10 +148,12 @@ struct Record {
 void print_json(const Record& record, TextSink write, void* context);
 // The timing table, fixed-width ASCII.
 void print_table(const Record& record, TextSink write, void* context);
-// The same for one test of --bench; `with_facts`: model, machine and kernels first.
-void print_test(const Record& record, bool with_facts, TextSink write, void* context);
+// The same for one test of --bench. Model, machine and kernels come first where the workers are not as
+// many as in the test before; the first test (0 before) says too what the start took.
+void print_test(const Record& record, uint32_t n_threads_before, TextSink write, void* context);
 
-// Sorts `samples` in place and reads the order statistics (nearest-rank).
-Percentiles percentiles(std::span<uint64_t> samples_ticks, uint64_t ticks_per_second);
+// The order statistics that the number of samples supports (least_samples()), by nearest rank, each at
+// most one bin above the sample; the record that has them views the histogram.
+Percentiles percentiles(const FineLogHistogram& times);
 
 }  // namespace axiom

@@ -190,7 +190,9 @@ void print_repetitions(const Record& r, Table& t) {
 
 void print_order(const char* name, const Percentiles& p, double share, const char* of, Table& t) {
     if (p.n == 0) return;
-    t.label(name).cell(duration(p.p50_ns)).cell(duration(p.p99_ns)).cell(duration(p.max_ns));
+    t.label(name);
+    for (const double ns : {p.p50_ns, p.p99_ns, p.p999_ns, p.max_ns})
+        t.cell(ns >= 0 ? duration(ns) : Text<24>("-"));
     t.cell(Text<24>(p.n));
     if (share > 0) t.put("  ").put(Fixed{share * 100, 3}).put(" % of ").put(of);
     t.end();
@@ -199,8 +201,9 @@ void print_order(const char* name, const Percentiles& p, double share, const cha
 void print_layers(const Record& r, Table& t) {
     if (r.layer.n == 0) return;
     t.end();
-    t.label("each").cell("p50").cell("p99").cell("max").cell("samples").end();
+    t.label("each").cell("p50").cell("p99").cell("p99.9").cell("max").cell("samples").end();
     const char* const of = !r.test.empty() ? "the test" : r.n_parallel != 0 ? "passes" : "decode";
+    print_order("token", r.token, 0, of, t);
     print_order("layer", r.layer, 0, of, t);
     print_order("boundary", r.boundary, r.boundary_share, of, t);
     print_order("stall", r.stall, r.stall_share, of, t);
@@ -264,6 +267,25 @@ void print_memory(const Record& r, Table& t) {
     t.end();
 }
 
+// From power-on, or program start, to the first token: two rows of names over their times.
+void print_boot(const Record& r, Table& t) {
+    constexpr size_t kInARow = 6;
+    size_t known[kNPhases], n = 0;
+    for (size_t i = 0; i < kNPhases; i++)
+        if (r.boot_phase_ns[i] != 0) known[n++] = i;
+    if (n == 0) return;
+    t.end();
+    for (size_t begin = 0; begin < n; begin += kInARow) {
+        const size_t end = begin + kInARow < n ? begin + kInARow : n;
+        t.label(begin == 0 ? "start" : "");
+        for (size_t i = begin; i < end; i++) t.cell(kPhaseNames[known[i]]);
+        t.end();
+        t.label("");
+        for (size_t i = begin; i < end; i++) t.cell(duration(double(r.boot_phase_ns[known[i]])));
+        t.end();
+    }
+}
+
 void print_outcome(const Record& r, Table& t) {
     t.end();
     if (r.phase_entry_ns > 0 || r.phase_exit_ns > 0 || r.phase_first_token_ns > 0) {
@@ -294,15 +316,17 @@ void print_table(const Record& record, TextSink write, void* context) {
     print_disk(record, table);
     print_tasks(record, table);
     print_memory(record, table);
+    print_boot(record, table);
     print_outcome(record, table);
 }
 
-void print_test(const Record& record, bool with_facts, TextSink write, void* context) {
+void print_test(const Record& record, uint32_t n_threads_before, TextSink write, void* context) {
     Table table(write, context);
-    if (with_facts) print_facts(record, table);
+    if (record.n_threads != n_threads_before) print_facts(record, table);
     print_repetitions(record, table);
     print_layers(record, table);
     print_disk(record, table);
+    if (n_threads_before == 0) print_boot(record, table);
     print_outcome(record, table);
 }
 

@@ -19,37 +19,47 @@ struct Test {
     size_t n_positions() const { return n_depth + n_tokens; }
 };
 
-Test prompt_test(const BenchPlan& plan, std::string_view name = {}) {
-    return {name, 0, plan.n_prompt, 1, false};
+Test prompt_test(uint32_t n_prompt, std::string_view name = {}) {
+    return {name, 0, n_prompt, 1, false};
 }
-// Of no tokens: of no sequences either.
-Test generation_test(const BenchPlan& plan, std::string_view name = {}) {
-    if (plan.n_gen == 0) return {name, 0, 0, 0, true};
-    return {name, plan.n_depth, plan.n_gen, plan.n_sequences, true};
+Test generation_test(uint32_t n_gen, uint32_t n_depth, uint32_t n_sequences,
+                     std::string_view name = {}) {
+    return {name, n_depth, n_gen, n_sequences, true};
+}
+
+// What no test of the plan is larger than. Of no tokens: of no sequences either.
+Test largest_prompt_test(const BenchPlan& plan) {
+    return prompt_test(plan.n_prompt.most());
+}
+Test largest_generation_test(const BenchPlan& plan) {
+    if (plan.n_gen.most() == 0) return generation_test(0, 0, 0);
+    return generation_test(plan.n_gen.most(), plan.n_depth.most(), plan.n_sequences.most());
 }
 
 // Positions of the longest sequence, the depth included.
 uint64_t most_positions(const BenchPlan& plan) {
-    return std::max(prompt_test(plan).n_positions(), generation_test(plan).n_positions());
+    return std::max(largest_prompt_test(plan).n_positions(),
+                    largest_generation_test(plan).n_positions());
 }
 
-// Forward passes in one repetition of the longer test.
+// Forward passes in one repetition of the longest test.
 uint64_t most_passes(const BenchPlan& plan, uint64_t n_batch) {
-    return std::max<uint64_t>(plan.n_gen, (plan.n_prompt + n_batch - 1) / n_batch);
+    return std::max<uint64_t>(plan.n_gen.most(), (plan.n_prompt.most() + n_batch - 1) / n_batch);
 }
 
 RunNeed bench_need(const RunRequest& request, uint64_t n_ctx) {
     const BenchPlan& plan = request.options.bench;
     RunNeed need;
-    const Test generation = generation_test(plan);
+    const Test generation = largest_generation_test(plan);
     need.engine = engine_shape(request, n_ctx);
     EngineShape& engine = need.engine;
-    need.n_passes = most_passes(plan, engine.n_batch);
+    need.n_traced_passes =
+        traced_passes(request.options, plan.n_reps * most_passes(plan, engine.n_batch));
     engine.n_sequences = engine.n_logit_rows = std::max<size_t>(1, generation.n_sequences);
     engine.n_batch = std::max(engine.n_batch, engine.n_sequences);
     engine.n_return = generation.n_tokens;
     need.n_prompt_tokens = std::max<uint64_t>(
-        plan.n_prompt, uint64_t{generation.n_sequences} * generation.n_positions());
+        plan.n_prompt.most(), uint64_t{generation.n_sequences} * generation.n_positions());
     need.n_repetitions = plan.n_reps;
     return need;
 }
@@ -64,8 +74,9 @@ class Bench : public RunBase {
 
   private:
     Status prepare();
+    Status run_tests();  // with the workers that are in use
     Status run_test(const Test& test);
-    Status repeat(const Test& test, uint64_t* took_ticks);
+    Status repeat(const Test& test, PassStats* stats, uint64_t* took_ticks);
     // The i-th sequence's tokens: a stretch of their own.
     std::span<const TokenId> tokens_of(const Test& test, size_t i) const {
         return std::span<const TokenId>(memory_.prompt)
@@ -78,10 +89,11 @@ class Bench : public RunBase {
     Status generate(const Test& test, PassStats* stats);
     // One pass; `stats` may be null.
     template <class F>
-    static Status timed(PassStats* stats, F forward) {
+    static Status timed(PassStats* stats, size_t n_rows, uint64_t* took_ticks, F forward) {
         const uint64_t begin = ticks_now();
-        const Status status = forward(stats != nullptr ? stats->begin() : PassTimes{});
-        if (status.ok() && stats != nullptr) stats->end(ticks_now() - begin);
+        const Status status = forward(stats != nullptr ? stats->begin() : ForwardTimes{});
+        *took_ticks = ticks_now() - begin;
+        if (status.ok() && stats != nullptr) stats->end(*took_ticks, n_rows);
         return status;
     }
     std::span<Sequence> sequences() {
@@ -93,7 +105,7 @@ class Bench : public RunBase {
     void* done_context_;
     Sequence sequences_[BenchPlan::kMaxSequences];
     bool has_depth_[BenchPlan::kMaxSequences] = {};  // of this test
-    PassStats stats_;                                // of the last repetition
+    PassStats stats_;                                // of this test
 };
 
 Status Bench::prepare() {
@@ -101,7 +113,7 @@ Status Bench::prepare() {
     if (!n_ctx.ok()) return n_ctx.status();
     if (Status s = begin(); !s.ok()) return s;
     if (Status s = create(bench_need(request(0), n_ctx.value())); !s.ok()) return s;
-    stats_ = PassStats(memory_.pass_ticks, w_.config.n_layer);
+    stats_ = pass_stats();
     for (Sequence& sequence : sequences()) {
         Result<Sequence> opened = Sequence::open(memory_.pool);
         if (!opened.ok()) return opened.status();
@@ -115,28 +127,61 @@ Status Bench::prepare() {
     }
     r_->n_warmup = o_.bench.n_warmup;
     r_->weight_bytes_per_token = w_.bytes_per_token();
+    end_start(Phase::other, ticks_now());
     return {};
 }
 
 Status Bench::run() {
     if (Status s = prepare(); !s.ok()) return s;
-    const BenchPlan& plan = o_.bench;
-    if (plan.n_prompt != 0) {
-        const Text<16> name("pp", plan.n_prompt);
-        if (Status s = run_test(prompt_test(plan, name)); !s.ok()) return s;
+    const BenchList& threads = o_.bench.n_threads;
+    const auto n_workers = [&](uint32_t n) {
+        const size_t most = m_.team->n_started();
+        return n == 0 ? most : std::min<size_t>(n, most);
+    };
+    for (size_t i = 0; i < threads.n; i++) {
+        const size_t n = n_workers(threads.values[i]);
+        bool is_done = false;  // asked for another number, and got this one
+        for (size_t j = 0; j < i; j++)
+            is_done = is_done ||
+                      (n_workers(threads.values[j]) == n && threads.values[j] != threads.values[i]);
+        if (is_done) continue;
+        if (n != m_.team->size()) {
+            if (Status s = use_workers(n); !s.ok()) return s;
+        }
+        if (Status s = run_tests(); !s.ok()) return s;
     }
-    if (plan.n_gen == 0) return {};
-    Text<16> side_by_side, depth;
-    if (plan.n_sequences != 1) side_by_side = Text<16>(" x", plan.n_sequences);
-    if (plan.n_depth != 0) depth = Text<16>(" @ d", plan.n_depth);
-    const Text<48> name("tg", plan.n_gen, side_by_side, depth);
-    return run_test(generation_test(plan, name));
+    return {};
+}
+
+Status Bench::run_tests() {
+    const BenchPlan& plan = o_.bench;
+    for (const uint32_t n_prompt : plan.n_prompt) {
+        if (n_prompt == 0) continue;
+        const Text<16> name("pp", n_prompt);
+        if (Status s = run_test(prompt_test(n_prompt, name)); !s.ok()) return s;
+    }
+    for (const uint32_t n_sequences : plan.n_sequences) {
+        for (const uint32_t n_depth : plan.n_depth) {
+            for (const uint32_t n_gen : plan.n_gen) {
+                if (n_gen == 0) continue;
+                Text<16> side_by_side, depth;
+                if (n_sequences != 1) side_by_side = Text<16>(" x", n_sequences);
+                if (n_depth != 0) depth = Text<16>(" @ d", n_depth);
+                const Text<48> name("tg", n_gen, side_by_side, depth);
+                const Test test = generation_test(n_gen, n_depth, n_sequences, name);
+                if (Status s = run_test(test); !s.ok()) return s;
+            }
+        }
+    }
+    return {};
 }
 
 Status Bench::run_test(const Test& test) {
     const BenchPlan& plan = o_.bench;
     for (Sequence& sequence : sequences()) sequence.truncate(0);
     for (bool& has_depth : has_depth_) has_depth = false;
+    stats_.clear();
+    stats_.set_stage(test.one_by_one ? Stage::decode : Stage::prefill);
     size_t n_done = 0;
     Status status;
     for (size_t i = 0; i < size_t{plan.n_warmup} + plan.n_reps; i++) {
@@ -146,27 +191,27 @@ Status Bench::run_test(const Test& test) {
                             timed ? plan.n_reps : plan.n_warmup, " ");
         if (!o_.quiet) progress_.begin(&m_, what);
         uint64_t took = 0;
-        status = repeat(test, &took);
+        status = repeat(test, timed ? &stats_ : nullptr, &took);
         progress_.end();
         if (!status.ok()) break;
         if (timed) memory_.repetitions[n_done++] = took;
     }
     if (!status.ok() && status.code() != Code::interrupted) return status;
     fill_record(test, n_done, status);
+    print_trace(stats_);
     done_(done_context_, *r_);
     r_->test = {};  // the name is ours
     return status;
 }
 
-Status Bench::repeat(const Test& test, uint64_t* took_ticks) {
+Status Bench::repeat(const Test& test, PassStats* stats, uint64_t* took_ticks) {
     for (size_t i = 0; i < test.n_sequences; i++) {
         if (Status s = go_to_depth(test, i); !s.ok()) return s;
     }
-    stats_.clear();
     begin_layers();
     const uint64_t begin = ticks_now();
-    const Status status = test.one_by_one ? generate(test, &stats_)
-                                          : read(sequences_[0], tokens_of(test, 0), true, &stats_);
+    const Status status = test.one_by_one ? generate(test, stats)
+                                          : read(sequences_[0], tokens_of(test, 0), true, stats);
     *took_ticks = ticks_now() - begin;
     return status;
 }
@@ -188,7 +233,8 @@ Status Bench::read(Sequence& sequence, std::span<const TokenId> tokens, bool log
     for (size_t at = 0; at < tokens.size(); at += n_batch) {
         const size_t n = std::min(n_batch, tokens.size() - at);
         const bool wanted = logits && at + n == tokens.size();
-        const Status status = timed(stats, [&](const PassTimes& times) {
+        uint64_t took = 0;
+        const Status status = timed(stats, n, &took, [&](const ForwardTimes& times) {
             return transformer().feed(sequence, tokens.subspan(at, n), wanted, times);
         });
         if (!status.ok()) return status;
@@ -201,9 +247,13 @@ Status Bench::generate(const Test& test, PassStats* stats) {
     for (size_t at = test.n_depth; at < test.n_positions(); at++) {
         for (size_t i = 0; i < rows.size(); i++)
             rows[i] = {&sequences_[i], at, tokens_of(test, i)[at], true};
-        const Status status = timed(
-            stats, [&](const PassTimes& times) { return transformer().forward(rows, times); });
+        uint64_t took = 0;
+        const Status status = timed(stats, rows.size(), &took, [&](const ForwardTimes& times) {
+            return transformer().forward(rows, times);
+        });
         if (!status.ok()) return status;
+        if (stats == nullptr) continue;
+        for (size_t i = 0; i < rows.size(); i++) stats->add_token(m_.clock.seconds(took) * 1e9);
     }
     return {};
 }
@@ -217,14 +267,13 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
     r.n_sequences = uint32_t(test.n_sequences);
     r.n_test_tokens = uint32_t(test.n_tokens * test.n_sequences);
     r.logits_hash = 0;
-    r.layer = r.boundary = r.stall = {};
+    r.layer = r.boundary = r.stall = r.token = {};
     r.boundary_share = r.stall_share = r.gb_per_s = r.gmac_per_s = 0;
     r.layer_costs = {};
     r.disk_bytes = 0;
     r.disk_gb_per_s = r.disk_share = r.disk_hidden = r.disk_check_ns = 0;
 
     const std::span<uint64_t> samples = memory_.repetitions.first(n_done);
-    const uint64_t last_ticks = n_done != 0 ? samples[n_done - 1] : 0;
     double seconds = 0;
     for (uint64_t& sample : samples) {
         seconds += m_.clock.seconds(sample);
@@ -250,7 +299,7 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
         hash.update(logits.data(), logits.size_bytes());
     }
     r.logits_hash = hash.digest();
-    fill_layers(stats_, last_ticks);
+    fill_layers(stats_);
 }
 
 }  // namespace

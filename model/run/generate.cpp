@@ -25,6 +25,8 @@ RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
     need.n_candidates = request.weights.config.n_vocab;
     need.n_passes = std::min<uint64_t>(request.options.n_predict, n_ctx);
     need.n_samples = need.n_passes;
+    need.n_traced_passes =
+        traced_passes(request.options, n_ctx / need.engine.n_batch + 1 + need.n_passes);
     if (request.options.draft != Draft::off) {
         need.engine.n_logit_rows = need.engine.n_return = request.options.n_draft_max + 1;
         need.n_draft_entries = Drafts::n_entries(size_t(n_ctx));
@@ -88,13 +90,17 @@ Status Generation::run() {
     session.flush();
     write("\n");
     fill_record(session);
+    print_trace(stats_);
     return status;
 }
 
 Status Generation::prefill(Session& session) {
+    stats_ = pass_stats();
+    stats_.set_stage(Stage::prefill, false);
+    end_phase(Phase::other);
     if (!o_.quiet) progress_.begin(&m_, "reading the prompt ");
     const uint64_t begin = ticks_now();
-    const Status status = session.prefill();
+    const Status status = session.prefill(&stats_);
     const uint64_t took = ticks_now() - begin;
     progress_.end();
     if (!status.ok()) return status;
@@ -104,7 +110,7 @@ Status Generation::prefill(Session& session) {
 }
 
 Status Generation::decode(Session& session) {
-    stats_ = PassStats(memory_.pass_ticks, w_.config.n_layer);
+    stats_.set_stage(Stage::decode);
     begin_layers();
     while (!session.done()) {
         hash_logits(session.logits());
@@ -112,8 +118,7 @@ Status Generation::decode(Session& session) {
         const TokenId id = session.sample(session.logits());
         const uint64_t end = ticks_now();
         sample_ticks_ += end - begin;
-        if (session.n_generated() == 0 && m_.entry_ticks != 0)
-            r_->phase_first_token_ns = m_.clock.seconds(end - m_.entry_ticks) * 1e9;
+        if (session.n_generated() == 0) first_token(Phase::prefill, end);
         session.accept(id);
         if (session.done()) break;
         if (Status s = session.step(&stats_); !s.ok()) return s;
@@ -125,7 +130,7 @@ Status Generation::decode(Session& session) {
 // Of each token, in ns: its part of the pass that read it, which the tokens share that came of it.
 std::span<const uint64_t> Generation::token_ns() {
     const std::span<uint64_t> pass_of = memory_.samples.first(n_decode_);
-    const std::span<const uint64_t> pass_ns = stats_.pass_ns(m_.clock);
+    const std::span<const uint64_t> pass_ns = stats_.pass_ns();
     for (size_t begin = 0, end; begin < pass_of.size(); begin = end) {
         const uint64_t pass = pass_of[begin];
         end = begin;
@@ -160,8 +165,9 @@ void Generation::fill_record(const Session& session) {
     r_->tokens_per_pass = double(n_decode_) / double(n_passes);
     r_->decode_gb_per_s = double(w_.bytes_per_token()) * double(n_passes) / seconds * 1e-9;
     r_->decode_mmac_per_s = double(w_.macs_per_token()) * n_rows / seconds * 1e-6;
-    fill_layers(stats_, ticks);
     r_->decode_samples_ns = token_ns();
+    for (const uint64_t ns : r_->decode_samples_ns) stats_.add_token(double(ns));
+    fill_layers(stats_);
     const double mean = r_->decode_ns / double(n_decode_);
     double squares = 0;
     for (const uint64_t ns : r_->decode_samples_ns)

@@ -31,7 +31,8 @@ void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan&
     plan.add_array("history", need.n_history_tokens, &history);
     plan.add_array("tokenizer", need.n_encoder_bytes, &encoder);
     plan.add_array("candidates", need.n_candidates, &candidates);
-    plan.add_array("samples", PassStats::n_words(need.n_passes, config.n_layer), &pass_ticks);
+    plan.add_array("pass times", PassStats::n_words(need.n_passes, config.n_layer), &pass_times);
+    plan.add_array("trace", PassTrace::n_words(need.n_traced_passes, config.n_layer), &trace);
     plan.add_array("token times", need.n_samples, &samples);
     plan.add_array("drafts", need.n_draft_entries, &drafts);
     plan.add_array("repetitions", need.n_repetitions, &repetitions);
@@ -134,6 +135,10 @@ Status check_shape(const Weights& weights, const Options& options) {
     return error(Code::bad_option, "option -c: found ", options.n_ctx, ", allowed 0..",
                  uint64_t(weights.config.n_ctx_train), " (the context ", weights.file,
                  " was trained for)");
+}
+
+uint64_t traced_passes(const Options& options, uint64_t n_passes) {
+    return options.trace_wanted() ? std::min(n_passes, PassTrace::kMaxPasses) : 0;
 }
 
 EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx) {

@@ -49,7 +49,8 @@ struct RunNeed {
     uint64_t n_encoder_bytes = 0;   // Tokenizer::encode()'s scratch
     uint64_t n_history_tokens = 0;  // of a session
     uint64_t n_candidates = 0;      // of the sampler
-    uint64_t n_passes = 0;          // whose times are kept
+    uint64_t n_passes = 0;          // whose times are told apart
+    uint64_t n_traced_passes = 0;   // of --trace
     uint64_t n_samples = 0;         // tokens whose times are kept
     uint64_t n_draft_entries = 0;   // of Drafts' table
     uint64_t n_repetitions = 0;     // of a test
@@ -71,7 +72,8 @@ struct RunMemory {
     std::span<TokenId> prompt, history;
     std::span<uint8_t> encoder;
     std::span<Sampler::Candidate> candidates;
-    std::span<uint64_t> pass_ticks;  // of PassStats
+    std::span<uint64_t> pass_times;  // of PassStats
+    std::span<uint64_t> trace;       // of PassTrace
     std::span<uint64_t> samples;     // of tokens
     std::span<uint32_t> drafts;
     std::span<uint64_t> repetitions;
@@ -125,6 +127,8 @@ PoolShape fitting_residency(const RunRequest& request, RunNeed need, const Slab&
 uint64_t default_context(const Weights& weights, const Options& options);
 // -c is no longer than the model was trained for, and -ctk and -ctv are one type.
 Status check_shape(const Weights& weights, const Options& options);
+// Passes that --trace keeps of so many; none without it.
+uint64_t traced_passes(const Options& options, uint64_t n_passes);
 // What the forward pass works in for one sequence of n_ctx.
 EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx);
 

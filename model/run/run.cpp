@@ -67,9 +67,10 @@ void PassProgress::end() {
 }
 
 Status RunBase::begin() {
+    end_phase(Phase::other);
     r_->memory_bytes = m_.slab->free_bytes();
     SlabPlan plan;
-    memory_.plan_first(w_, m_.team->size(), plan);
+    memory_.plan_first(w_, m_.team->n_started(), plan);
     if (Status s = plan.create(*m_.slab); !s.ok()) return s;
     describe();
     m_.loop->stop_when(m_.interrupted);
@@ -95,13 +96,33 @@ Status RunBase::create(RunNeed need) {
         r_->n_streamed_layers = uint32_t(need.streamed.n_streamed(w_.config.n_layer));
         r_->resident_bytes = need.streamed.resident_bytes(w_);
     }
-    if (Status s = choose_kernels(); !s.ok()) return s;
-    transformer_.emplace(w_, layers(), choice_, memory_.workspace, *m_.team, *m_.loop);
+    end_phase(Phase::slab);
+    if (Status s = use_workers(m_.team->size()); !s.ok()) return s;
+    end_phase(Phase::choice);
     r_->type_k = r_->type_v = kv_type_name(need.engine.kv_type);
     r_->n_ctx = uint32_t(need.engine.n_ctx);
     r_->n_batch = uint32_t(need.engine.n_batch);
-    r_->n_threads = uint32_t(need.engine.n_workers);
     return {};
+}
+
+Status RunBase::use_workers(size_t n) {
+    m_.team->use(n);
+    if (Status s = choose_kernels(); !s.ok()) return s;
+    transformer_.emplace(w_, layers(), choice_, memory_.workspace, *m_.team, *m_.loop);
+    r_->n_threads = uint32_t(n);
+    return {};
+}
+
+void RunBase::first_token(Phase phase, uint64_t now) {
+    if (m_.entry_ticks != 0)
+        r_->phase_first_token_ns = m_.clock.seconds(now - m_.entry_ticks) * 1e9;
+    end_start(phase, now);
+}
+
+void RunBase::end_start(Phase phase, uint64_t now) {
+    if (m_.phases == nullptr || m_.phases->is_closed()) return;
+    m_.phases->close(phase, now);
+    for (size_t i = 0; i < kNPhases; i++) r_->boot_phase_ns[i] = m_.clock.ns(m_.phases->ticks(i));
 }
 
 WeightSource& RunBase::layers() {
@@ -168,14 +189,14 @@ void RunBase::describe() {
     r_->tsc_hz = m_.clock.ticks_per_second;
 }
 
-void RunBase::fill_layers(PassStats& stats, uint64_t whole_ticks) {
+void RunBase::fill_layers(const PassStats& stats) {
     if (memory_.streamed.is_started()) {
         const DiskTraffic t = memory_.streamed.traffic();
         const double n_passes = double(std::max<uint64_t>(1, t.n_layers)) / double(t.layers.size());
         const auto gb_per_s = [&](uint64_t bytes, uint64_t ticks) {
             return ticks != 0 ? double(bytes) / m_.clock.seconds(ticks) * 1e-9 : 0;
         };
-        stats.fill_costs(m_.clock, memory_.layer_costs);
+        stats.fill_costs(memory_.layer_costs);
         for (size_t i = 0; i < t.layers.size(); i++) {
             LayerCost& cost = memory_.layer_costs[i];
             cost.n_bytes = double(t.layers[i].n_bytes) / n_passes;
@@ -192,7 +213,7 @@ void RunBase::fill_layers(PassStats& stats, uint64_t whole_ticks) {
         r_->disk_check_ns = m_.clock.seconds(t.check_ticks) * 1e9;
         r_->disk_retries = t.n_retries;
     }
-    stats.fill_layers(m_.clock, whole_ticks, r_);
+    stats.fill_layers(r_);
 }
 
 void RunBase::close(const Status& outcome) {

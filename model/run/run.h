@@ -53,7 +53,12 @@ struct Machine {
     void (*on_logits)(void* context, std::span<const float> logits) = nullptr;
     void* on_logits_context = nullptr;
 
-    uint64_t entry_ticks = 0;  // where phase_first_token_ns counts from
+    // Optional: where --trace goes, once a run or a test is over.
+    TextSink trace = nullptr;
+    void* trace_context = nullptr;
+
+    uint64_t entry_ticks = 0;      // where phase_first_token_ns counts from
+    BootPhases* phases = nullptr;  // optional: goes on to the first token
 };
 
 // The kernel set --isa names, if these features allow it.
@@ -92,14 +97,35 @@ class RunBase {
     // with the record's facts of them.
     Status create(RunNeed need);
 
+    // From here on n of the workers compute, with the kernels that suit so many.
+    Status use_workers(size_t n);
+
     // The record of how layers went from here on, to where it is filled.
     void begin_layers() {
         if (memory_.streamed.is_started()) memory_.streamed.count_anew();
     }
-    void fill_layers(PassStats& stats, uint64_t whole_ticks);
+    void fill_layers(const PassStats& stats);
+    // The statistics of passes, in the memory that was created for them, traced if asked for.
+    PassStats pass_stats() const {
+        return {memory_.pass_times, w_.config.n_layer, m_.clock,
+                PassTrace(memory_.trace, w_.config.n_layer)};
+    }
+    // Nothing unless --trace asks for it.
+    void print_trace(const PassStats& stats) const {
+        if (m_.trace != nullptr && stats.trace().is_wanted())
+            stats.trace().print(*r_, m_.clock, m_.trace, m_.trace_context);
+    }
+    // Whatever has passed since the last phase ended was this one's.
+    void end_phase(Phase phase) const {
+        if (m_.phases != nullptr) m_.phases->end(phase);
+    }
+    // What the start took is known: nothing after its last phase counts. It ends with the first token,
+    // where a run has one.
+    void first_token(Phase phase, uint64_t now);
+    void end_start(Phase phase, uint64_t now);
 
     RunRequest request(uint64_t n_text_bytes) const {
-        return {w_, o_, m_.team->size(), n_text_bytes};
+        return {w_, o_, m_.team->n_started(), n_text_bytes};
     }
     void write(std::string_view text) const { m_.write(m_.write_context, text); }
     Transformer& transformer() { return *transformer_; }

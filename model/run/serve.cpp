@@ -12,8 +12,6 @@
 namespace axiom {
 namespace {
 
-constexpr uint64_t kTimedPasses = 256;  // whose layers are in the record
-
 // How memory is split: first one sequence of the whole context, which always can go on; then slots, of
 // which there are fewer only when not even that sequence fits beside them; blocks of keys and values
 // get the rest, as far as the prompts can use it. So a slot is no share of memory: short sequences
@@ -30,7 +28,7 @@ RunNeed serve_need(const RunRequest& request, uint64_t n_ctx) {
     need.n_encoder_bytes = Tokenizer::scratch_bytes(size_t(request.n_text_bytes));
     need.n_history_tokens = n_slots * (n_ctx + 1);
     need.n_candidates = request.weights.config.n_vocab;
-    need.n_passes = kTimedPasses;
+    need.n_traced_passes = traced_passes(request.options, PassTrace::kMaxPasses);
     need.n_slot_bytes = n_slots * sizeof(Slot);
     return need;
 }
@@ -110,7 +108,6 @@ class Serving : public RunBase {
     std::optional<Scheduler> scheduler_;
     Request next_;
     PassStats stats_;
-    uint64_t pass_ticks_ = 0;
     uint64_t begin_ticks_ = 0, next_note_ticks_ = 0;
 };
 
@@ -139,7 +136,7 @@ Status Serving::prepare(uint64_t n_text_bytes) {
     if (!o_.raw && !chat.present() && !chat.source().empty())
         note("the model's chat template is not understood: prompts go on as they are\n");
     scheduler_.emplace(slots_, memory_.pool, o_.n_batch);
-    stats_ = PassStats(memory_.pass_ticks, w_.config.n_layer);
+    stats_ = pass_stats();
     begin_layers();
     r_->n_parallel = uint32_t(n_slots);
     r_->n_positions = uint32_t(need.engine.n_positions);
@@ -148,6 +145,7 @@ Status Serving::prepare(uint64_t n_text_bytes) {
 
 Status Serving::run(RequestSource& source, uint64_t n_text_bytes) {
     if (Status s = prepare(n_text_bytes); !s.ok()) return s;
+    end_phase(Phase::other);
     begin_ticks_ = ticks_now();
     next_note_ticks_ = begin_ticks_ + 2 * m_.clock.ticks_per_second;
     const Status status = serve(source);
@@ -216,19 +214,21 @@ Status Serving::pass() {
     const Status status = transformer().forward(rows, stats_.begin());
     const uint64_t took = ticks_now() - begin;
     if (!status.ok()) return status;
-    stats_.end(took);
-    pass_ticks_ += took;
     r_->n_passes++;
 
     // Slots leave while they go on, so those that have logits are noted first.
     Slot* ready[kMaxParallel];
-    size_t n_ready = 0;
+    size_t n_ready = 0, n_generate = 0;
     for (Slot* slot : scheduler_->live()) {
         if (slot->n_rows == 0) continue;
         const bool generates = slot->n_rows == 1 && slot->session.n_generated() != 0;
+        n_generate += generates;
         (generates ? r_->n_decode_rows : r_->n_prompt_rows) += slot->n_rows;
         if (slot->session.pending().empty()) ready[n_ready++] = slot;
     }
+    stats_.set_stage(n_generate != 0 ? Stage::decode : Stage::prefill);
+    stats_.end(took, rows.size());
+    for (size_t i = 0; i < n_generate; i++) stats_.add_token(m_.clock.seconds(took) * 1e9);
     for (size_t i = 0; i < n_ready; i++) go_on(*ready[i], ws.logits_row(i));
     return {};
 }
@@ -237,8 +237,7 @@ void Serving::go_on(Slot& slot, std::span<const float> logits) {
     Session& session = slot.session;
     slot.logits_hash.update(logits.data(), logits.size_bytes());
     const TokenId id = session.sample(logits);
-    if (r_->n_gen++ == 0 && m_.entry_ticks != 0)
-        r_->phase_first_token_ns = m_.clock.seconds(ticks_now() - m_.entry_ticks) * 1e9;
+    if (r_->n_gen++ == 0) first_token(Phase::prefill, ticks_now());
     session.accept(id);
     if (session.done()) end(slot, kOk);
 }
@@ -337,11 +336,12 @@ void Serving::note_progress() {
 
 void Serving::fill_record(uint64_t took_ticks) {
     r_->n_preempted = uint32_t(scheduler_->n_preempted());
-    r_->passes_ns = m_.clock.seconds(pass_ticks_) * 1e9;
+    r_->passes_ns = m_.clock.seconds(stats_.total_ticks()) * 1e9;
     if (r_->n_gen != 0) r_->serve_ts = double(r_->n_gen) / m_.clock.seconds(took_ticks);
     if (r_->n_passes == 0) return;
     r_->rows_per_pass = double(r_->n_prompt_rows + r_->n_decode_rows) / double(r_->n_passes);
-    fill_layers(stats_, stats_.total_ticks());
+    fill_layers(stats_);
+    print_trace(stats_);
 }
 
 }  // namespace

@@ -119,11 +119,11 @@ Status Session::read(PassStats* stats, bool drafts) {
         const size_t n = add_rows(rows);
         const size_t n_drafts = drafts && n == pending().size() ? add_drafts(rows, n) : 0;
         const uint64_t begin = ticks_now();
-        const PassTimes times = stats != nullptr ? stats->begin() : PassTimes{};
+        const ForwardTimes times = stats != nullptr ? stats->begin() : ForwardTimes{};
         const Status status = setup_.transformer.forward(rows.first(n + n_drafts), times);
         if (!status.ok()) return status;
         const uint64_t took = ticks_now() - begin;
-        if (stats != nullptr) stats->end(took);
+        if (stats != nullptr) stats->end(took, n + n_drafts);
         if (drafts && n == 1) gate_.took(n_drafts, took);
         n_drafted_ += n_drafts;
         i_logits_ = 0;

@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/clock.h"
 #include "core/hash.h"
 #include "core/sha256.h"
 #include "core/status.h"
@@ -97,6 +98,23 @@ class ByteSource {
 
   protected:
     ~ByteSource() = default;
+};
+
+// What reading took, of all that was done with the bytes.
+class TimedBytes : public ByteSource {
+  public:
+    explicit TimedBytes(ByteSource& source) : source_(source) {}
+    Status read(uint64_t offset, std::span<uint8_t> out) override {
+        const uint64_t begin = ticks_now();
+        const Status status = source_.read(offset, out);
+        ticks_ += ticks_now() - begin;
+        return status;
+    }
+    uint64_t ticks() const { return ticks_; }
+
+  private:
+    ByteSource& source_;
+    uint64_t ticks_ = 0;
 };
 
 // Reads a whole packed file of `file_bytes` into `to` (as long, 64-byte aligned) and verifies it

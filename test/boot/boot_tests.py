@@ -226,7 +226,7 @@ def interrupted(suite):
 
 def benches(suite):
     """--bench on a model without a vocabulary: the tests' records, with axiom-host's hashes."""
-    plan = "pp=70 tg=5 d=9 npl=3 reps=2 warmup=1"
+    plan = "pp=70,8,tg=5,d=9,0,npl=3 threads=1,2 reps=2 warmup=1"
 
     def run(results, name):
         model = suite.folder / "files" / "no-vocabulary.axm"
@@ -238,22 +238,32 @@ def benches(suite):
             {
                 "EFI/BOOT/BOOTX64.EFI": suite.efi,
                 "axiom/model.axm": model,
-                "axiom/axiom.conf": suite.source("bench.conf", f"bench {plan}\nb 32\n"),
+                "axiom/axiom.conf": suite.source("bench.conf", f"bench {plan}\nb 32\ntrace\n"),
             },
         )
-        outcome = guest.boot(suite.folder / "bench", image_path, 120)
+        outcome = guest.boot(suite.folder / "bench", image_path, 120, cpus=2)
         command = [str(suite.build / "axiom-host"), "-m", str(model), "--bench", plan, "--quiet"]
         host = subprocess.run(command, check=True, capture_output=True, timeout=120)
         expected = [json.loads(line) for line in host.stdout.splitlines()]
+        traces = [r for r in outcome.records if r.get("kind") == "trace"]
+        outcome.records = [r for r in outcome.records if "kind" not in r]
         failure = judge.judge_run(outcome, None)
-        for field in ("test", "n_prompt", "n_gen", "n_depth", "n_sequences", "n_warmup", "logits_hash"):
+        for field in ("test", "n_prompt", "n_gen", "n_depth", "n_sequences", "n_warmup", "n_threads", "logits_hash"):
             found = [r.get(field) for r in outcome.records]
             allowed = [r[field] for r in expected]
             if failure is None and found != allowed:
                 failure = f"{field} in the records: found {found}, axiom-host's {allowed}"
         n_samples = [len(r.get("samples_ns", [])) for r in outcome.records]
-        if failure is None and n_samples != [2, 2]:
-            failure = f"samples_ns: found {n_samples} of them, allowed 2 in each of 2 records"
+        if failure is None and n_samples != [2] * 8:
+            failure = f"samples_ns: found {n_samples} of them, allowed 2 in each of 8 records"
+        # Repetitions that were timed: 70 tokens are three passes of at most 32.
+        n_passes = [(r.get("test"), r.get("n_passes")) for r in traces]
+        allowed = [("pp70", 6), ("pp8", 2), ("tg5 x3 @ d9", 10), ("tg5 x3", 10)] * 2
+        if failure is None and n_passes != allowed:
+            failure = f"traced passes: found {n_passes}, allowed {allowed}"
+        found = sum(line.startswith('{"pass":') for line in outcome.text.splitlines())
+        if failure is None and found != 56:
+            failure = f"lines of traced passes: found {found}, allowed 56"
         results.result(name, failure)
 
     return run

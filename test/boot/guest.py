@@ -10,9 +10,11 @@ import select
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "ovmf"), str(ROOT / "test" / "checks")]
 import console  # noqa: E402
 import qemu  # noqa: E402
+import record_schema  # noqa: E402
 
 # The firmware's own shell waits some seconds before startup.nsh unless a key comes.
 SHELL_PROMPT = (re.compile(rb"Press ESC in"), b"\r")
@@ -66,7 +68,8 @@ def boot(folder, image, timeout_s, reactions=(), **machine):
 
 
 def outcome_of(raw, failure, log):
-    """What the serial bytes of a boot say. `failure` as in Outcome."""
+    """What the serial bytes of a boot say, whose lines of JSON must be as their schema says. `failure` as in
+    Outcome."""
     text = console.EscapeFilter().feed(raw).decode(errors="replace")
     records = []
     for line in text.splitlines():
@@ -75,4 +78,5 @@ def outcome_of(raw, failure, log):
                 records.append(json.loads(line))
             except ValueError as error:
                 failure = failure or f"a record line is not JSON: {error}: {line[:200]}"
+    failure = failure or record_schema.failure_in(text)
     return Outcome(text, records[-1] if records else None, records, failure, log)

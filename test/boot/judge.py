@@ -18,4 +18,20 @@ def judge_run(outcome, expected_hash, status="ok", n_threads=None, n_cpus=None):
     ):
         if allowed is not None and found != allowed:
             return f"{field} in the record: found {found!r}, allowed {allowed!r}; {outcome.log}"
+    return judge_phases(outcome.record)
+
+
+def judge_phases(record):
+    """The phases of the start are all of the time from power-on to the first token. Each is rounded
+    down to a nanosecond."""
+    phases, first_token_ns = record.get("boot_phases"), record.get("phase_first_token_ns")
+    if phases is None or first_token_ns is None:
+        return None
+    missing = {"firmware", "load", "exit", "paging", "prefill"} - {phase["name"] for phase in phases}
+    if missing:
+        return f"boot_phases: found none of {', '.join(sorted(missing))}"
+    total = sum(phase["ns"] for phase in phases)
+    whole = record["phase_entry_ns"] + first_token_ns
+    if not 0 <= whole - total <= len(phases) + 2:
+        return f"boot_phases: found {total} ns in all, allowed {whole}, the time to the first token"
     return None

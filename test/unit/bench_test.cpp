@@ -45,7 +45,7 @@ struct Tests {
         Tests& t = *static_cast<Tests*>(context);
         std::string line, table;
         print_json(record, append, &line);
-        print_test(record, t.records.empty(), append, &table);
+        print_test(record, t.records.empty() ? 0 : record.n_threads, append, &table);
         t.records.push_back(json::parse(line));
         t.tables.push_back(table);
     }
@@ -92,8 +92,11 @@ TEST_CASE("a bench gives one record a test with llama-bench's fields and meaning
     }
     CHECK(pp["gb_per_s"].is_null());
     CHECK(tg["gb_per_s"] > 0);
-    CHECK(pp["layer_n"] == 3);  // 70 tokens are one pass of at most 128
-    CHECK(tg["layer_n"] == 5 * 3);
+    // Of every timed repetition, and of no other.
+    CHECK(pp["layer_n"] == 3 * 3);  // 70 tokens are one pass of at most 128
+    CHECK(tg["layer_n"] == 3 * 5 * 3);
+    CHECK(pp["token_n"].is_null());
+    CHECK(tg["token_n"] == 3 * 5);
     CHECK(tests.tables[0].find("pp70") != std::string::npos);
     CHECK(tests.tables[0].find("kernels") != std::string::npos);
     CHECK(tests.tables[1].find("kernels") == std::string::npos);
@@ -124,7 +127,7 @@ TEST_CASE("a depth is as if its tokens had been generated before") {
     CHECK(deep.records[0]["test"] == "tg3 @ d40");
     CHECK(deep.records[0]["n_depth"] == 40);
     CHECK(deep.records[0]["n_gen"] == 3);
-    CHECK(deep.records[0]["layer_n"] == 3 * 3);
+    CHECK(deep.records[0]["layer_n"] == 2 * 3 * 3);
     CHECK(deep.records[0]["logits_hash"] == whole.records[0]["logits_hash"]);
     CHECK(prompt.records[0]["logits_hash"] == whole.records[0]["logits_hash"]);
 }
@@ -182,16 +185,68 @@ TEST_CASE("sequences side by side have the logits that each has alone") {
               std::string(Text<16>(HexDigits{last_logits.digest(), 16}).view()));
         CHECK(tg["test"] == "tg4 x3 @ d37");
         CHECK((tg["n_gen"] == 4 && tg["n_depth"] == 37 && tg["n_sequences"] == 3));
-        CHECK(tg["layer_n"] == 4 * 3);  // passes and layers: all sequences share them
+        CHECK(tg["layer_n"] == 2 * 4 * 3);  // passes and layers: all sequences share them
+        CHECK(tg["token_n"] == 2 * 4 * 3);
         for (size_t i = 0; i < 2; i++) {
             const double ns = tg["samples_ns"][i];
             CHECK(tg["samples_ts"][i].get<double>() == Approx(3 * 4 * 1e9 / ns));
         }
         CHECK((pp["test"] == "pp20" && pp["n_sequences"] == 1));
-        CHECK(pp["layer_n"] == 3 * (options.n_batch == 2 ? 10 : 1));
+        CHECK(pp["layer_n"] == 2 * 3 * (options.n_batch == 2 ? 10 : 1));
         CHECK(pp["logits_hash"] == Tests(file, "pp=20 tg=0 reps=1").records.at(0)["logits_hash"]);
     }
     CHECK(Tests(file, "pp=0 tg=4 npl=2").records.at(0)["test"] == "tg4 x2");
+}
+
+TEST_CASE("lists are tested in every combination, each with the logits it has alone") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q4);
+    const Tests lists(file, "pp=8,0,20 tg=3,5 d=0,9 npl=1,2 reps=1 warmup=0");
+    INFO(lists.status.text());
+    REQUIRE(lists.status.ok());
+    const std::vector<std::pair<std::string, std::string>> alone = {
+        {"pp8", "pp=8 tg=0"},
+        {"pp20", "pp=20 tg=0"},
+        {"tg3", "pp=0 tg=3"},
+        {"tg5", "pp=0 tg=5"},
+        {"tg3 @ d9", "pp=0 tg=3 d=9"},
+        {"tg5 @ d9", "pp=0 tg=5 d=9"},
+        {"tg3 x2", "pp=0 tg=3 npl=2"},
+        {"tg5 x2", "pp=0 tg=5 npl=2"},
+        {"tg3 x2 @ d9", "pp=0 tg=3 npl=2 d=9"},
+        {"tg5 x2 @ d9", "pp=0 tg=5 npl=2 d=9"},
+    };
+    REQUIRE(lists.records.size() == alone.size());
+    for (size_t i = 0; i < alone.size(); i++) {
+        INFO(alone[i].first);
+        CHECK(lists.records[i]["test"] == alone[i].first);
+        CHECK(lists.records[i]["samples_ns"].size() == 1);
+        CHECK(lists.records[i]["logits_hash"] ==
+              Tests(file, alone[i].second + " reps=1 warmup=0").records.at(0)["logits_hash"]);
+    }
+}
+
+TEST_CASE("a bench goes through numbers of workers, those there are, with the same logits") {
+    const AlignedBytes file = synthetic_model(kShape, StoredType::q4);
+    const Weights weights = Weights::open("test.axm", file.span()).value();
+    const Options options = options_of(
+        {"--bench", "pp=9 tg=4 threads=1,3,2,0,7,1 reps=1", "--isa", "scalar", "--quiet"});
+    Workers m(bench_memory(weights, options, 3).value().least, 3);
+    std::vector<json> records;
+    const auto keep = [](void* to, const Record& r) {
+        std::string line;
+        print_json(
+            r, [](void* s, std::string_view t) { static_cast<std::string*>(s)->append(t); }, &line);
+        static_cast<std::vector<json>*>(to)->push_back(json::parse(line));
+    };
+    Record record;
+    REQUIRE(bench(m.machine.machine, weights, options, &record, keep, &records).ok());
+    // 0 is all three, and 7 is no more: both have been tested as 3.
+    const std::vector<int> n_threads = {1, 1, 3, 3, 2, 2, 1, 1};
+    REQUIRE(records.size() == n_threads.size());
+    for (size_t i = 0; i < records.size(); i++) {
+        CHECK(records[i]["n_threads"] == n_threads[i]);
+        CHECK(records[i]["logits_hash"] == records[i % 2]["logits_hash"]);
+    }
 }
 
 TEST_CASE("an interrupted bench keeps the repetitions that finished") {
@@ -211,8 +266,9 @@ TEST_CASE("a bench takes the memory that its plan says, to the byte") {
     const Weights weights = Weights::open("test.axm", file.span()).value();
     const auto ignore = [](void*, const Record&) {};
     for (const std::string_view plan :
-         {"pp=40 tg=9 reps=2 d=5", "pp=40 tg=9 reps=2 d=5 npl=7", "pp=0 tg=1 npl=64"}) {
-        const Options options = options_of({"--bench", plan, "--quiet"});
+         {"pp=40 tg=9 reps=2 d=5", "pp=40 tg=9 reps=2 d=5 npl=7", "pp=0 tg=1 npl=64",
+          "pp=7,40 tg=1,9,3 d=5,0 npl=1,3,2 reps=2"}) {
+        const Options options = options_of({"--bench", plan, "--quiet", "--trace", "x"});
         const uint64_t need = bench_memory(weights, options, 1).value().least;
         Record record;
         TestMachine enough(need), less(need - 1);

@@ -390,6 +390,46 @@ TEST_CASE("all workers of a team run every job and meet at barriers") {
     }
 }
 
+TEST_CASE("the workers that are used run every job, the others none") {
+    constexpr size_t kWorkers = 4;
+    Team team;
+    team.init(
+        kWorkers, [](uint32_t) { std::this_thread::yield(); },
+        [](uint32_t) { std::this_thread::yield(); });
+    std::vector<std::thread> threads;
+    for (size_t rank = 1; rank < kWorkers; rank++)
+        threads.emplace_back([&team, rank] { team.serve(rank); });
+    struct Shared {
+        int cells[kWorkers] = {};
+        size_t count = 0;
+        std::atomic<int> wrong{0};
+    } shared;
+    int expected[kWorkers] = {};
+    for (const size_t n : {3, 1, 1, 4, 2, 4, 1, 3, 3, 2, 1, 4}) {
+        team.use(n);
+        REQUIRE(team.size() == n);
+        REQUIRE(team.n_started() == kWorkers);
+        shared.count = n;
+        for (int job = 0; job < 7; job++) {
+            team.run(
+                [](const Worker& w, void* context) {
+                    Shared& s = *static_cast<Shared*>(context);
+                    s.wrong += w.count != s.count;
+                    s.cells[w.rank]++;
+                    w.barrier();
+                },
+                &shared);
+            for (size_t rank = 0; rank < n; rank++) expected[rank]++;
+        }
+        for (size_t rank = 0; rank < kWorkers; rank++)
+            REQUIRE(shared.cells[rank] == expected[rank]);
+    }
+    team.use(1);  // and those at rest end too
+    team.stop();
+    for (std::thread& t : threads) t.join();
+    REQUIRE(shared.wrong == 0);
+}
+
 TEST_CASE("row shares are contiguous, cover everything and differ by at most one") {
     for (const size_t n : {0u, 1u, 7u, 36u, 97u}) {
         for (const size_t count : {1u, 2u, 3u, 8u}) {

@@ -44,7 +44,7 @@ Outcome run(const Model& model, const Kernels& kernels, size_t n_workers, const 
     {
         Talk talk(model, engine, {}, options);
         std::vector<uint64_t> ticks(PassStats::n_words(n_ctx, model.weights.config.n_layer));
-        PassStats stats(ticks, model.weights.config.n_layer);
+        PassStats stats(ticks, model.weights.config.n_layer, {.ticks_per_second = 1000000000});
         REQUIRE(talk->resume(prompt).ok());
         REQUIRE(talk->prefill().ok());
         Xxh64 hash;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/cpu_features.h"
@@ -47,6 +48,24 @@ struct TestMachine {
     static void poll(void* context, uint64_t) {
         TestMachine& t = *static_cast<TestMachine*>(context);
         if (++t.n_boundaries == t.stop_at) t.stop = true;
+    }
+};
+
+// A machine of several workers.
+struct Workers {
+    TestMachine machine;
+    std::vector<std::thread> threads;
+
+    Workers(uint64_t n_bytes, size_t n) : machine(n_bytes) {
+        machine.team.init(n, [](uint32_t spins) {
+            if (spins % 64 == 63) std::this_thread::yield();
+        });
+        for (size_t rank = 1; rank < n; rank++)
+            threads.emplace_back([this, rank] { machine.team.serve(rank); });
+    }
+    ~Workers() {
+        machine.team.stop();
+        for (std::thread& t : threads) t.join();
     }
 };
 

@@ -360,6 +360,47 @@ TEST_CASE("--bench has llama-bench's defaults and takes its keys in any order") 
     CHECK((c.options.bench.n_prompt == 8 && c.options.bench.n_gen == 2));
 }
 
+TEST_CASE("a piece of --bench with = begins a key, one without goes on with its list") {
+    const auto list = [](const BenchList& l) { return std::vector<uint32_t>(l.begin(), l.end()); };
+    using V = std::vector<uint32_t>;
+    for (const std::string_view text :
+         {"pp=128,512 tg=32,128 threads=1,2 d=0,2000 npl=1,8 reps=3",
+          "pp=128,512,tg=32,128,threads=1,2,d=0,2000,npl=1,8,reps=3",
+          " pp=128 512, tg=32 ,128,reps=3 npl=1 8 d=0,,2000 threads=1\t2"}) {
+        INFO(text);
+        const Parsed p = parse({"--bench", text});
+        INFO(p.status.text());
+        REQUIRE(p.status.ok());
+        const BenchPlan& plan = p.options.bench;
+        CHECK(list(plan.n_prompt) == V{128, 512});
+        CHECK(list(plan.n_gen) == V{32, 128});
+        CHECK(list(plan.n_threads) == V{1, 2});
+        CHECK(list(plan.n_depth) == V{0, 2000});
+        CHECK(list(plan.n_sequences) == V{1, 8});
+        CHECK(plan.n_reps == 3);
+        CHECK(p.options.n_threads == 2);  // as many are started as the largest test takes
+    }
+    CHECK(parse({"--bench", "threads=1,0,2"}).options.n_threads == 0);  // all
+    CHECK(contains(failure({"--bench", "threads=1,2", "-t", "2"}),
+                   "found threads=1,2, allowed 2 as -t says"));
+    ParsedConfig kept("bench pp=1 threads=1,2\n");
+    REQUIRE(parse_arguments(Words{"-n", "4"}, Source::efi_command_line, &kept.options).ok());
+    CHECK(list(kept.options.bench.n_threads) == V{1, 2});
+}
+
+TEST_CASE("--trace takes a file on Linux and nothing in the image") {
+    const Parsed host = parse({"--trace", "t.jsonl"}, Source::host_command_line);
+    REQUIRE(host.status.ok());
+    CHECK(host.options.trace_file == "t.jsonl");
+    CHECK(host.options.trace_wanted());
+    const Parsed efi = parse({"--trace", "-n", "4"}, Source::efi_command_line);
+    REQUIRE(efi.status.ok());
+    CHECK((efi.options.trace && efi.options.trace_wanted() && efi.options.n_predict == 4));
+    const ParsedConfig config("trace\n");
+    CHECK((config.status.ok() && config.options.trace));
+    CHECK_FALSE(parse({}).options.trace_wanted());
+}
+
 TEST_CASE("--bench refuses what it does not know by key, found and allowed") {
     struct {
         std::string_view text;
@@ -367,7 +408,13 @@ TEST_CASE("--bench refuses what it does not know by key, found and allowed") {
     } const cases[] = {
         {"pp=x", {"--bench", "pp", "\"x\"", "a whole number from 0 to 16777216"}},
         {"pp=-1", {"pp", "\"-1\""}},
-        {"pp", {"pp", "found \"\""}},
+        {"pp", {"found \"pp\"", "pp, tg, reps"}},
+        {"pp=", {"pp", "found \"\""}},
+        {"128 pp=1", {"found \"128\"", "pp, tg, reps"}},
+        {"pp=1,tg", {"pp", "found \"tg\"", "a whole number"}},
+        {"pp=1,16777217", {"pp", "16777217"}},
+        {"reps=1,2", {"reps", "found \"2\" after 1 value", "no more"}},
+        {"tg=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", {"tg", "\"17\" after 16 values"}},
         {"tg=16777217", {"tg", "16777217", "0 to 16777216"}},
         {"reps=0", {"reps", "\"0\"", "1 to 1000"}},
         {"warmup=1001", {"warmup", "0 to 1000"}},
@@ -380,6 +427,7 @@ TEST_CASE("--bench refuses what it does not know by key, found and allowed") {
         {"pp=1 pp=1", {"pp", "each key once"}},
         {"d=1 depth=1", {"depth", "each key once"}},
         {"pp=0 tg=0", {"pp=0 and tg=0", "at least one test"}},
+        {"pp=0,0 tg=0", {"pp=0 and tg=0", "at least one test"}},
     };
     for (const auto& c : cases) {
         const std::string text = failure({"--bench", c.text});

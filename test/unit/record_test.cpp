@@ -3,6 +3,8 @@
 #include "model/report/record.h"
 
 #include <algorithm>
+#include <cmath>
+#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -47,6 +49,7 @@ struct FullRun {
     std::vector<TaskCost> tasks = {{"console", 90, 45000, 2000}, {"keys", 90, 9000, 500}};
     std::vector<SlabMark> slabs = {{"kv", 4096, 60, 31}, {"x", 2304, 1, 1}};
     std::vector<LayerCost> layers = {{6e6, 40, 0, 0}, {6.5e6, 3e6, 10 << 20, 1.75}};
+    FineLogHistogram times;
     Record r;
 
     FullRun() {
@@ -92,10 +95,12 @@ struct FullRun {
         r.decode_stddev_ns = 1e8;
         r.decode_gb_per_s = 0.49;
         r.decode_mmac_per_s = 670;
-        r.layer = {90, 6e6, 7e6, 8e6};
-        r.boundary = {90, 600, 2500, 3000};
+        for (int i = 0; i < 90; i++) times.add(i < 80 ? 1000 : 3000);
+        r.token = {90, 9e7, 9.5e7, 9.8e7, 9.9e7, 1e8, &times};
+        r.layer = {90, 6e6, 6.5e6, 7e6, 7.5e6, 8e6, &times};
+        r.boundary = {90, 600, 700, 2500, 2750, 3000, &times};
         r.boundary_share = 0.0001;
-        r.stall = {90, 40, 900, 5000};
+        r.stall = {90, 40, 50, 900, Percentiles::kUnsupported, 5000};
         r.stall_share = 0.0002;
         r.stream = "on";
         r.n_streamed_layers = 1;
@@ -114,6 +119,7 @@ struct FullRun {
         r.load_bytes = 98000000;
         r.phase_exit_ns = 1.2e9;
         r.phase_first_token_ns = 3.5e9;
+        for (size_t i = 0; i < kNPhases; i++) r.boot_phase_ns[i] = 1000 * (i + 1);
         r.slabs = slabs;
         r.logits_hash = 0x0123456789abcdef;
     }
@@ -134,10 +140,11 @@ decode          3 tokens    600.0 ms    200.0 ms   5.000 t/s  +- 100.0 ms a toke
               0.490 GB/s of weights, 670 million multiply-adds/s
 sampling                                150.0 us
 
-each                 p50         p99         max     samples
-layer           6.000 ms    7.000 ms    8.000 ms          90
-boundary          600 ns    2.500 us    3.000 us          90  0.010 % of decode
-stall              40 ns      900 ns    5.000 us          90  0.020 % of decode
+each                 p50         p99       p99.9         max     samples
+token           90.00 ms    98.00 ms    99.00 ms    100.0 ms          90
+layer           6.000 ms    7.000 ms    7.500 ms    8.000 ms          90
+boundary          600 ns    2.500 us    2.750 us    3.000 us          90  0.010 % of decode
+stall              40 ns      900 ns           -    5.000 us          90  0.020 % of decode
 
 weights     60.0 MiB stay in memory, 1 of 2 layers streamed
 disk        30.0 MiB read, 1.500 GB/s, 75.0 % of its rate at the start, 25.0 % of reading hidden
@@ -154,6 +161,11 @@ kv              4.00 KiB          60          31     240 KiB
 x               2.25 KiB           1           1    2.25 KiB
 given                                                858 MiB  of which classes take 242 KiB
 
+start           firmware     console        find        load      verify        exit
+                1.000 us    2.000 us    3.000 us    4.000 us    5.000 us    6.000 us
+                  paging       cores      choice        slab     prefill       other
+                7.000 us    8.000 us    9.000 us    10.00 us    11.00 us    12.00 us
+
 times       entry 3.000 s after power-on, firmware left 1.200 s after entry, first token 3.500 s after entry
 run         ok, length, 4 generated, logits hash 0123456789abcdef
 )";
@@ -161,10 +173,11 @@ constexpr char kTest[] = R"(
 test         repetitions        best        mean        rate
 tg32                   3    100.0 ms    200.0 ms   195.6 t/s  1.250 GB/s  123.5 GMAC/s
 
-each                 p50         p99         max     samples
-layer           6.000 ms    7.000 ms    8.000 ms          90
-boundary          600 ns    2.500 us    3.000 us          90  0.010 % of the test
-stall              40 ns      900 ns    5.000 us          90  0.020 % of the test
+each                 p50         p99       p99.9         max     samples
+token           90.00 ms    98.00 ms    99.00 ms    100.0 ms          90
+layer           6.000 ms    7.000 ms    7.500 ms    8.000 ms          90
+boundary          600 ns    2.500 us    2.750 us    3.000 us          90  0.010 % of the test
+stall              40 ns      900 ns           -    5.000 us          90  0.020 % of the test
 
 weights     60.0 MiB stay in memory, 1 of 2 layers streamed
 disk        30.0 MiB read, 1.500 GB/s, 75.0 % of its rate at the start, 25.0 % of reading hidden
@@ -216,7 +229,8 @@ TEST_CASE(
             name == "n_preempted" || name == "n_passes" || name == "n_prompt_rows" ||
             name == "n_decode_rows" || name == "rows_per_pass" || name == "passes_ns" ||
             name == "serve_ts" || name == "n_positions";
-        CHECK(value.is_null() == (name == "error" || of_bench || of_prompts));
+        const bool unsupported = name == "stall_p999_ns";
+        CHECK(value.is_null() == (name == "error" || unsupported || of_bench || of_prompts));
     }
 }
 
@@ -249,6 +263,35 @@ passes      20, 1.500 s, 5.75 rows a pass, 2 sequences dropped and read again
 
 run         ok
 )"));
+}
+
+TEST_CASE(
+    "the record's schema has the fields of the code, in their order, with the units of their "
+    "names") {
+    std::ifstream file("bench/record.schema.json");
+    REQUIRE(file);
+    using Ordered = nlohmann::ordered_json;
+    const Ordered schema = Ordered::parse(file)["$defs"];
+    std::vector<std::string> described, written;
+    for (const auto& [name, field] : schema["record"]["properties"].items()) {
+        INFO(name);
+        described.push_back(name);
+        CHECK_FALSE(field["description"].get<std::string>().empty());
+        const std::string unit = field.contains("unit") ? field["unit"].get<std::string>() : "";
+        const std::pair<std::string, std::string> ends[] = {
+            {"_ns", "ns"}, {"_ts", "tokens/s"},  {"_bytes", "bytes"},
+            {"_hz", "Hz"}, {"gb_per_s", "GB/s"}, {"_share", "of one"}};
+        for (const auto& [end, of_end] : ends) {
+            if (name.ends_with(end)) CHECK(unit == of_end);
+        }
+    }
+    const FullRun run;
+    const Ordered line = Ordered::parse(line_of(run.r));
+    for (const auto& [name, value] : line.items()) written.push_back(name);
+    CHECK(described == written);
+    std::vector<std::string> phases;
+    for (const auto& name : schema["phase"]["properties"]["name"]["enum"]) phases.push_back(name);
+    CHECK(phases == std::vector<std::string>(kPhaseNames.begin(), kPhaseNames.end()));
 }
 
 TEST_CASE("values keep their types and digits") {
@@ -395,15 +438,19 @@ TEST_CASE("the table of a test is this table, with the facts before the first on
     run.r.gb_per_s = 1.25;
     run.r.gmac_per_s = 123.45;
     std::string out;
-    print_test(run.r, false, append, &out);
+    print_test(run.r, run.r.n_threads, append, &out);
     CHECK(out == kTest);
     out.clear();
-    print_test(run.r, true, append, &out);
+    print_test(run.r, run.r.n_threads + 1, append, &out);
     CHECK(out == std::string(kFacts) + kTest);
+    out.clear();
+    print_test(run.r, 0, append, &out);
+    CHECK(contains(out, std::string(kFacts)));
+    CHECK(contains(out, "\nstart           firmware "));
     run.r.test_samples_ns = {};  // stopped before the first repetition was done
     run.r.layer = {};
     out.clear();
-    print_test(run.r, false, append, &out);
+    print_test(run.r, run.r.n_threads, append, &out);
     CHECK(contains(out, "tg32                   0\n"));
 }
 
@@ -439,7 +486,7 @@ TEST_CASE("each line and each part of the table is there only if it was measured
         only([](Record& r) { r.n_decode = 2, r.decode_ns = 2e6, r.decode_mmac_per_s = 7; }),
         "\ndecode          2 tokens    2.000 ms    1.000 ms              +- 0 ns a token\n"
         "              7 million multiply-adds/s\n"));
-    CHECK(contains(only([](Record& r) { r.boundary = {1, 1, 1, 1}; }), "boundary") == false);
+    CHECK(contains(only([](Record& r) { r.boundary = {1, 1, 1, 1, 1, 1}; }), "boundary") == false);
     CHECK(contains(only([](Record& r) { r.memory_bytes = 1024; }),
                    "\ngiven                                               1.00 KiB\n"));
     CHECK(only([](Record& r) { r.phase_entry_ns = 5e9; }) ==
@@ -485,7 +532,7 @@ TEST_CASE("the table shows decoding only if passes were counted and timed") {
     for (const bool counted : {false, true}) {
         run.r.n_decode = counted ? 3 : 0;
         run.r.decode_ns = counted ? 0 : 6e8;
-        run.r.layer = run.r.boundary = run.r.stall = {};
+        run.r.token = run.r.layer = run.r.boundary = run.r.stall = {};
         INFO(table_of(run.r));
         CHECK_FALSE(contains(table_of(run.r), "decode"));
         CHECK_FALSE(contains(table_of(run.r), "multiply-adds"));
@@ -514,51 +561,80 @@ TEST_CASE("a failed run's table says why") {
     CHECK(contains(table_of(r), "model.axm: magic at offset 0x0"));
 }
 
-TEST_CASE("percentiles are by nearest rank") {
-    std::vector<uint64_t> ticks(100);
-    for (size_t i = 0; i < 100; i++) ticks[i] = (i * 37) % 100 + 1;  // 1..100, shuffled
-    const Percentiles p = percentiles(ticks, 1000000000);
-    CHECK(p.n == 100);
-    CHECK(p.p50_ns == 50);
-    CHECK(p.p99_ns == 99);
-    CHECK(p.max_ns == 100);
-    CHECK(std::is_sorted(ticks.begin(), ticks.end()));
+TEST_CASE("a percentile is stated only with the samples that support it") {
+    FineLogHistogram times;
+    const auto at = [&](uint64_t n) {
+        while (times.n() < n) times.add(1000);
+        return percentiles(times);
+    };
+    CHECK(at(0).n == 0);
+    CHECK(std::isnan(at(6).p50_ns));
+    CHECK(at(7).p50_ns == 1000);
+    CHECK(std::isnan(at(43).p90_ns));
+    CHECK(at(44).p90_ns == 1000);
+    CHECK(std::isnan(at(458).p99_ns));
+    CHECK(at(459).p99_ns == 1000);
+    CHECK(std::isnan(at(4602).p999_ns));
+    CHECK(at(4603).p999_ns == 1000);
+    CHECK(at(1).max_ns == 1000);
+    Record r;
+    r.layer = percentiles(times);
+    FineLogHistogram few;
+    few.add(5);
+    r.boundary = percentiles(few);
+    const json j = json_of(r);
+    CHECK(j["layer_p999_ns"] == 1000);
+    CHECK(j["boundary_p50_ns"].is_null());
+    CHECK(j["boundary_max_ns"] == 5);
+    CHECK(j["token_n"].is_null());
+    CHECK(j["token_max_ns"].is_null());
 }
 
-TEST_CASE("percentiles of one and of two samples are samples") {
-    std::vector<uint64_t> one = {7};
-    CHECK(percentiles(one, 1000000000).p50_ns == 7);
-    CHECK(percentiles(one, 1000000000).p99_ns == 7);
-    std::vector<uint64_t> two = {9, 4};
-    const Percentiles p = percentiles(two, 1000000000);
-    CHECK(p.p50_ns == 4);
-    CHECK(p.p99_ns == 9);
+TEST_CASE("a histogram in the record has all samples, in bins that begin where it says") {
+    FineLogHistogram times;
+    times.add(1000);
+    times.add(1001);
+    times.add(4096);
+    Record r;
+    r.token = percentiles(times);
+    const json h = json_of(r)["token_histogram"];
+    CHECK(h["per_doubling"] == 64);
+    const double from = h["from_ns"];
+    CHECK((from <= 1000 && 1000 < from * std::exp2(1.0 / 64)));
+    CHECK(h["counts"].front() == 2);
+    CHECK(h["counts"].back() == 1);
+    const double last = from * std::exp2(double(h["counts"].size() - 1) / 64);
+    CHECK(last == Approx(4096));
+    CHECK(json_of(Record{})["token_histogram"].is_null());
 }
 
-TEST_CASE("percentiles of nothing are unset") {
-    CHECK(percentiles({}, 1000).n == 0);
-}
+TEST_CASE("the phases of a start add up to all of it, whatever was moved between them") {
+    BootPhases phases(100);
+    phases.end(Phase::find, 150);
+    phases.end(Phase::load, 1150);
+    phases.move(Phase::load, Phase::verify, 400);
+    phases.end(Phase::other, 1151);
+    phases.end(Phase::load, 1161);
+    phases.close(Phase::prefill, 1200);
+    phases.end(Phase::other, 5000);
+    phases.close(Phase::prefill, 6000);
+    CHECK(phases.is_closed());
+    uint64_t sum = 0;
+    for (size_t i = 0; i < kNPhases; i++) sum += phases.ticks(i);
+    CHECK(sum == 1100);
+    CHECK(phases.ticks(size_t(Phase::load)) == 610);
+    CHECK(phases.ticks(size_t(Phase::verify)) == 400);
+    CHECK(phases.ticks(size_t(Phase::prefill)) == 39);
+    phases.move(Phase::find, Phase::verify, 1000);  // no more than there is
+    CHECK(phases.ticks(size_t(Phase::find)) == 0);
+    CHECK(phases.ticks(size_t(Phase::verify)) == 450);
 
-TEST_CASE("percentiles turn ticks into nanoseconds") {
-    std::vector<uint64_t> ticks = {3000};
-    CHECK(percentiles(ticks, 3000000000).p50_ns == 1000);
-}
-
-TEST_CASE("the sort orders whatever it is given") {
-    std::mt19937_64 random(2);
-    for (size_t n = 0; n < 70; n++) {
-        std::vector<uint64_t> ticks(n);
-        for (uint64_t& t : ticks) t = n % 3 ? random() : random() % 4;
-        std::vector<uint64_t> sorted = ticks;
-        std::sort(sorted.begin(), sorted.end());
-        percentiles(ticks, 1);
-        CHECK(ticks == sorted);
-    }
-}
-
-TEST_CASE("percentiles need a clock") {
-    std::vector<uint64_t> ticks = {1};
-    CHECK_THROWS_AS(percentiles(ticks, 0), std::logic_error);
+    Record r;
+    CHECK(json_of(r)["boot_phases"].is_null());
+    r.boot_phase_ns[size_t(Phase::load)] = 610;
+    r.boot_phase_ns[size_t(Phase::prefill)] = 39;
+    CHECK(json_of(r)["boot_phases"] ==
+          json::array({{{"name", "load"}, {"ns", 610}}, {{"name", "prefill"}, {"ns", 39}}}));
 }
 
 TEST_CASE("the table says what became of drafts, if there were any") {

@@ -78,24 +78,6 @@ Options options_for(std::vector<std::string_view> words) {
     return options_of(words);
 }
 
-// A machine of several workers.
-struct Workers {
-    TestMachine machine;
-    std::vector<std::thread> threads;
-
-    Workers(uint64_t n_bytes, size_t n) : machine(n_bytes) {
-        machine.team.init(n, [](uint32_t spins) {
-            if (spins % 64 == 63) std::this_thread::yield();
-        });
-        for (size_t rank = 1; rank < n; rank++)
-            threads.emplace_back([this, rank] { machine.team.serve(rank); });
-    }
-    ~Workers() {
-        machine.team.stop();
-        for (std::thread& t : threads) t.join();
-    }
-};
-
 // A run with all that came of it.
 struct Served {
     Status status;
