@@ -6,7 +6,7 @@ import json
 import pathlib
 
 SCHEMA = pathlib.Path(__file__).with_name("record.schema.json")
-KINDS = {"record": "", "result": '`"kind":"result"`', "trace": '`"kind":"trace"`', "pass": ""}
+KINDS = {"record": "", "result": '`"kind":"result"`', "trace": '`"kind":"trace"`', "noise": '`"kind":"noise"`'}
 
 
 def type_of(prop):

@@ -72,6 +72,8 @@ class Checks:
         files["prompts.jsonl"].write_text(PROMPTS)
         served = self.host("--prompts", files["prompts.jsonl"], "-n", "5")
         yield "lines of answers to many prompts", served, {"result": 4, "record": 1}
+        if "--noise" in self.host("--help"):
+            yield "lines of --noise", self.host("--noise", "0.2"), {"noise": 1}
 
     def check_lines(self, name, text, wanted):
         lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
