@@ -97,8 +97,11 @@ class LogHistogramOf {
         const size_t doubling = size_t(bits >> 52) - 1023;
         if (doubling >= kDoublings) return kNBins - 1;
         const auto in_doubling = std::bit_cast<double>((bits << 12 >> 12) | uint64_t{1023} << 52);
-        const auto above = std::upper_bound(kSteps.begin(), kSteps.end(), in_doubling);
-        const size_t step = size_t(above - kSteps.begin()) - 1;
+        // A parabola through the logarithm's ends and middle is at most a bin or two off.
+        const double log2 = (in_doubling - 1) * (5 - in_doubling) / 3;
+        size_t step = std::min(size_t(log2 * double(kPerDoubling)), kPerDoubling - 1);
+        while (kSteps[step] > in_doubling) step--;
+        while (step + 1 < kPerDoubling && kSteps[step + 1] <= in_doubling) step++;
         return doubling * kPerDoubling + step;
     }
     size_t first_bin() const {

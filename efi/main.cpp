@@ -37,7 +37,6 @@ namespace {
 struct Entry {
     Firmware firmware;
     uint64_t ticks = 0;
-    BootPhases* phases = nullptr;
     CoreStacks stacks;  // the boot processor's, which boot() runs on
 };
 
@@ -131,9 +130,7 @@ Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks) {
     OwnedPages pages(firmware);
     const Result<CoreStacks> stacks = take_stacks(&pages);
     if (!stacks.ok()) return stacks.status();
-    BootPhases phases(0);
-    phases.end(Phase::firmware, entry_ticks);
-    Call call{{firmware, entry_ticks, &phases, stacks.value()}, {}};
+    Call call{{firmware, entry_ticks, stacks.value()}, {}};
     const auto function = [](void* context) {
         Call& c = *static_cast<Call*>(context);
         const Entry entry = c.entry;
@@ -146,7 +143,8 @@ Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks) {
 Status boot(const Entry& entry) {
     // With the firmware. Returning gives back what `pages` took.
     const Firmware& firmware = entry.firmware;
-    BootPhases& phases = *entry.phases;
+    BootPhases phases(0);
+    phases.end(Phase::firmware, entry.ticks);
     const ImageParts image = image_parts(firmware);
     OwnedPages pages(firmware);
     pages.keep(image.whole);
