@@ -24,9 +24,12 @@ constexpr uint64_t least_samples(double quantile) {
 
 // Bin i holds values in [2^(i/K), 2^((i+1)/K)) ns. What is less than 1 ns is in the first bin, what is
 // more than 18 minutes in the last.
-class LogHistogram {
+template <size_t K>
+class LogHistogramOf {
+    static_assert(std::has_single_bit(K));
+
   public:
-    static constexpr size_t kPerDoubling = 16;  // K: bins are 4.4 % wide
+    static constexpr size_t kPerDoubling = K;
     static constexpr size_t kDoublings = 40;
     static constexpr size_t kNBins = kPerDoubling * kDoublings;
 
@@ -66,25 +69,24 @@ class LogHistogram {
     }
 
   private:
-    // 2^(i/16), i = 0..15, to the nearest double.
-    static constexpr std::array<double, kPerDoubling> kSteps = {
-        1.0,
-        1.0442737824274138,
-        1.0905077326652577,
-        1.1387886347566916,
-        1.189207115002721,
-        1.241857812073484,
-        1.2968395546510096,
-        1.3542555469368927,
-        1.4142135623730951,
-        1.4768261459394993,
-        1.5422108254079407,
-        1.6104903319492543,
-        1.681792830507429,
-        1.7562521603732995,
-        1.8340080864093424,
-        1.9152065613971474,
-    };
+    // Newton's method, from above.
+    static constexpr double root_of(double x) {
+        double root = x;
+        for (double next; (next = (root + x / root) / 2) < root;) root = next;
+        return root;
+    }
+    // 2^(i/K), i = 0..K-1: the roots of 2 that the bits of i stand for.
+    static constexpr std::array<double, kPerDoubling> kSteps = [] {
+        std::array<double, kPerDoubling> steps{};
+        for (double& step : steps) step = 1;
+        double root = 2;
+        for (size_t bit = kPerDoubling / 2; bit != 0; bit /= 2) {
+            root = root_of(root);
+            for (size_t i = 0; i < kPerDoubling; i++)
+                if ((i & bit) != 0) steps[i] *= root;
+        }
+        return steps;
+    }();
 
     static constexpr double edge(size_t i) {
         return double(uint64_t{1} << i / kPerDoubling) * kSteps[i % kPerDoubling];
@@ -95,8 +97,8 @@ class LogHistogram {
         const size_t doubling = size_t(bits >> 52) - 1023;
         if (doubling >= kDoublings) return kNBins - 1;
         const auto in_doubling = std::bit_cast<double>((bits << 12 >> 12) | uint64_t{1023} << 52);
-        size_t step = kPerDoubling - 1;
-        while (kSteps[step] > in_doubling) step--;
+        const auto above = std::upper_bound(kSteps.begin(), kSteps.end(), in_doubling);
+        const size_t step = size_t(above - kSteps.begin()) - 1;
         return doubling * kPerDoubling + step;
     }
     size_t first_bin() const {
@@ -109,5 +111,8 @@ class LogHistogram {
     uint64_t n_ = 0;
     double sum_ns_ = 0, largest_ns_ = 0;
 };
+
+using LogHistogram = LogHistogramOf<16>;      // bins are 4.4 % wide
+using FineLogHistogram = LogHistogramOf<64>;  // 1.1 %
 
 }  // namespace axiom

@@ -72,6 +72,19 @@ TEST_CASE("a histogram's quantiles are those of the samples, at most one bin abo
     CHECK(h.quantile(1) == all.back());
 }
 
+TEST_CASE("bins of every width begin where the formula says") {
+    FineLogHistogram fine;
+    for (size_t i = 0; i < FineLogHistogram::kPerDoubling; i++) {
+        const double edge = std::exp2(double(i) / double(FineLogHistogram::kPerDoubling));
+        FineLogHistogram h;
+        h.add(1024 * edge * (1 + 1e-12));
+        CAPTURE(i);
+        CHECK(h.from_ns() == Approx(1024 * edge).epsilon(1e-14));
+        fine.add(edge * (1 + 1e-12));
+    }
+    CHECK(fine.counts().size() == FineLogHistogram::kPerDoubling);
+}
+
 TEST_CASE("a quantile takes as many samples as MLPerf's early stopping asks for") {
     CHECK(least_samples(0.5) == 7);
     CHECK(least_samples(0.9) == 44);
