@@ -260,6 +260,7 @@ Status HostMachine::start(size_t n_workers, uint64_t slab_bytes, PageSize pages)
     const AddressRange range{begin, begin + memory_.size()};
     slab_.init({&range, 1});
 
+    counters_.open();
     ring_storage_.resize(kRingBytes);
     ring_.init(ring_storage_.data(), kRingBytes);
     team_.init(n_workers, relax);
@@ -277,6 +278,7 @@ Status HostMachine::start(size_t n_workers, uint64_t slab_bytes, PageSize pages)
     machine.loop = &loop_;
     machine.slab = &slab_;
     machine.interrupted = &g_interrupted;
+    machine.counters = &counters_;
     machine.write = write_text;
     machine.write_context = this;
     return {};
@@ -286,6 +288,23 @@ HostMachine::~HostMachine() {
     team_.stop();
     for (std::thread& thread : threads_) thread.join();
     flush();
+}
+
+void HostMachine::pin_workers() {
+    cpu_set_t all;
+    if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+    team_.run(
+        [](const Worker& worker, void* context) {
+            const cpu_set_t& cores = *static_cast<const cpu_set_t*>(context);
+            size_t n_before = worker.rank % size_t(CPU_COUNT(&cores));
+            size_t core = 0;
+            while (!CPU_ISSET(core, &cores) || n_before-- != 0) core++;
+            cpu_set_t one;
+            CPU_ZERO(&one);
+            CPU_SET(core, &one);
+            sched_setaffinity(0, sizeof one, &one);
+        },
+        &all);
 }
 
 void HostMachine::flush() {

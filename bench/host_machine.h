@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/host_counters.h"
 #include "core/layer_loop.h"
 #include "core/ring.h"
 #include "core/slab.h"
@@ -73,6 +74,8 @@ class HostMachine {
     void flush();     // writes what the ring holds to stdout
 
     static size_t n_cores();
+    // Each worker to a core of its own, as far as there are so many; for good.
+    void pin_workers();
 
   private:
     static void drain_task(void* self, uint64_t now_ticks);
@@ -84,6 +87,7 @@ class HostMachine {
     Slab slab_;
     Team team_;
     Memory memory_;
+    HostCounters counters_;
     std::vector<std::thread> threads_;
 };
 

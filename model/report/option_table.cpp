@@ -91,6 +91,9 @@ constexpr OptionSpec kTable[] = {
      "time forward passes as llama-bench does, and end: pp=512 tg=128 reps=5 warmup=1 d=0 "
      "threads=0 are the defaults; pp=0 or tg=0 leaves that test out, d is tokens in the cache "
      "before tg"},
+    {{"--noise"}, K::number, &O::noise_seconds, 0, 86400, false, kEverywhere, "SECONDS",
+     "instead of a run: on every core at once, look for gaps of the time and repeat a fixed piece of work; a "
+     "record of what interrupted each core (default: off)"},
     {{"-q", "--quiet"}, K::flag, &O::quiet, 0, 0, false, kEverywhere, "",
      "no progress and no timing table"},
     {{"--pages"}, K::pages, {}, 0, 0, false, kOnHost, "SIZE",

@@ -91,7 +91,8 @@ struct Options {
     bool quiet = false;                       // no timing table, no progress
     bool help = false;
     bool version = false;
-    BenchPlan bench;  // --bench "pp=128 tg=32"
+    BenchPlan bench;          // --bench "pp=128 tg=32"
+    float noise_seconds = 0;  // --noise; 0 = a run
     // axiom-host only
     bool small_pages = false;        // --pages 4k: weights and state in 4 KiB pages
     std::string_view json;           // --json FILE

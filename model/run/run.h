@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/clock.h"
+#include "core/counters.h"
 #include "core/cpu_features.h"
 #include "core/disk_reader.h"
 #include "core/kernels.h"
@@ -52,6 +53,8 @@ struct Machine {
     // Optional: every logits vector the hash covers, as it is hashed (axiom-host --logits).
     void (*on_logits)(void* context, std::span<const float> logits) = nullptr;
     void* on_logits_context = nullptr;
+
+    CounterSource* counters = nullptr;  // optional
 
     uint64_t entry_ticks = 0;  // where phase_first_token_ns counts from
 };
