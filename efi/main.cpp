@@ -12,6 +12,7 @@
 #include "efi/boot/options.h"
 #include "efi/boot/pages.h"
 #include "efi/cpu/apic.h"
+#include "efi/cpu/counters.h"
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
 #include "efi/cpu/smp.h"
@@ -28,6 +29,7 @@
 #include "model/report/prompts.h"
 #include "model/run/bench.h"
 #include "model/run/generate.h"
+#include "model/run/noise.h"
 #include "model/run/serve.h"
 
 namespace axiom::efi {
@@ -231,6 +233,7 @@ Status boot(const Entry& entry) {
 #ifdef AXIOM_TEST_FAULT
     provoke_fault(options.prompt, team, cores.memory);
 #endif
+    CoreCounters counters;
     const Machine machine{.clock = facts.clock,
                           .features = decode_features(started.common),
                           .team = &team,
@@ -242,6 +245,7 @@ Status boot(const Entry& entry) {
                           .write_context = &crash.console,
                           .note = Console::sink,
                           .note_context = &crash.console,
+                          .counters = &counters,
                           .entry_ticks = entry.ticks};
     Record record =
         describe_machine(entry, options, facts, cores.plan, started, model, free, exit_ticks);
@@ -432,6 +436,22 @@ Record describe_machine(const Entry& entry, const Options& options, const Facts&
     return r;
 }
 
+// --noise: a table, and a record a core.
+Status run_noise(const Machine& machine, const Options& options, const Record& record) {
+    NoiseFacts facts;
+    facts.build_commit = record.build_commit;
+    facts.backend = record.backend;
+    facts.cpu_info = record.cpu_info;
+    facts.machine = record.machine;
+    facts.test_time = record.test_time;
+    const Result<std::span<const CoreNoise>> cores = measure_noise(machine, options, &facts);
+    if (!cores.ok()) return cores.status();
+    if (!options.quiet) print_table(facts, cores.value(), Console::sink, &crash.console);
+    for (const CoreNoise& core : cores.value())
+        print_json(facts, core, Console::sink, &crash.console);
+    return {};
+}
+
 // The tests of --bench, all of --prompts, or one prompt, whichever the options ask for. Each ends with a
 // table and a record.
 void run(const Machine& machine, const Weights& weights, const Options& options,
@@ -447,6 +467,11 @@ void run(const Machine& machine, const Weights& weights, const Options& options,
         crash.console.flush();  // not inside the next test
         t.any = true;
     };
+    if (options.noise_seconds > 0) {
+        const Status noise = run_noise(machine, options, *record);
+        if (!noise.ok()) say("\naxiom: error: ", noise.text());
+        return;
+    }
     const bool is_bench = options.bench.wanted;
     const auto serve_file = [&] {
         PromptFile source(options.prompts, prompts.text, options);

@@ -30,6 +30,7 @@ struct alignas(1024) CoreState {
     // and cpu; it has stopped for good.
     std::atomic<bool> reachable{false}, answered{false}, stopped{false};
     bool same_memory_types = true;
+    std::atomic<uint64_t> n_nmis{0};  // that came from somewhere else, and returned
     // Set by the boot processor: what it waits for after it has answered. `rank` is for
     // Order::serve.
     std::atomic<Order> order{Order::wait};

@@ -53,7 +53,8 @@ class Object {
         out_.number(value, kDecimals);
     }
     // `prefix`_p50_ns and so on where there are enough samples, the longest, and the histogram.
-    void order(std::string_view prefix, const FineLogHistogram& times) {
+    template <class Histogram>
+    void order(std::string_view prefix, const Histogram& times) {
         for (const auto& q : kQuantiles) {
             ns(Text<32>(prefix, "_", q.name), times.quantile(q.p), times.n() >= least_samples(q.p));
         }
@@ -79,7 +80,8 @@ class Object {
     JsonWriter out_;
 };
 
-Text<24> quantile_cell(const FineLogHistogram& times, double p) {
+template <class Histogram>
+Text<24> quantile_cell(const Histogram& times, double p) {
     return times.n() >= least_samples(p) ? duration(times.quantile(p)) : Text<24>("-");
 }
 

@@ -29,7 +29,7 @@ struct CoreNoise {
     // Between two readings of the TSC, one right after the other.
     double gaps_duration_ns = 0;  // of the loop that looked
     double least_step_ns = 0;     // between two readings at best
-    FineLogHistogram gaps;
+    LogHistogram gaps;
     // Fixed work quanta: the same work again and again.
     double least_quantum_ns = 0;
     FineLogHistogram quanta;
