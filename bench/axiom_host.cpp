@@ -93,6 +93,7 @@ Status tokenize(const Weights& weights, std::string_view text) {
 }
 
 host::PageSize pages_of(const Options& options) {
+    if (options.disturb.scatter) return host::PageSize::scattered;
     return options.small_pages ? host::PageSize::small : host::PageSize::huge;
 }
 

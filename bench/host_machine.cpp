@@ -15,6 +15,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <numeric>
+#include <random>
 
 #include "core/clock.h"
 #include "core/round.h"
@@ -104,6 +106,16 @@ Status system_error(std::string_view path, std::string_view what) {
                  strerror(errno));
 }
 
+// A page of memory is chosen when it is first written. Linux hands pages out mostly one after another,
+// so neighbours end up apart.
+void touch_in_no_order(std::span<uint8_t> memory) {
+    constexpr size_t kPage = 4096;
+    std::vector<uint32_t> pages(memory.size() / kPage);
+    std::iota(pages.begin(), pages.end(), 0u);
+    std::shuffle(pages.begin(), pages.end(), std::mt19937());
+    for (const uint32_t page : pages) memory[page * kPage] = 0;
+}
+
 }  // namespace
 
 uint64_t available_bytes() {
@@ -131,6 +143,7 @@ Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what, PageSize pag
     if (const size_t tail = begin + padded - (aligned + m.n_bytes_); tail > 0)
         munmap(m.data_ + m.n_bytes_, tail);
     madvise(m.data_, m.n_bytes_, pages == PageSize::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    if (pages == PageSize::scattered) touch_in_no_order({m.data_, m.n_bytes_});
     return m;
 }
 
@@ -279,6 +292,7 @@ Status HostMachine::start(size_t n_workers, uint64_t slab_bytes, PageSize pages)
     machine.slab = &slab_;
     machine.interrupted = &g_interrupted;
     machine.counters = &counters_;
+    machine.ticks = &ticks_;
     machine.write = write_text;
     machine.write_context = this;
     return {};

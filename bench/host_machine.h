@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bench/host_counters.h"
+#include "bench/host_ticks.h"
 #include "core/layer_loop.h"
 #include "core/ring.h"
 #include "core/slab.h"
@@ -21,7 +22,9 @@
 
 namespace axiom::host {
 
-enum class PageSize : uint8_t { small, huge };  // 4 KiB; 2 MiB as far as Linux has them
+// 4 KiB; 2 MiB as far as Linux has them; 4 KiB, taken from Linux in no order, which scatters them over
+// memory.
+enum class PageSize : uint8_t { small, huge, scattered };
 
 // Anonymous memory, 2 MiB-aligned, unmapped on destruction. `pages` is advice that Linux follows
 // where transparent huge pages are not switched off; huge_page_bytes() says what came of it.
@@ -88,6 +91,7 @@ class HostMachine {
     Team team_;
     Memory memory_;
     HostCounters counters_;
+    HostTicks ticks_;
     std::vector<std::thread> threads_;
 };
 

@@ -26,6 +26,7 @@ enum class OptionKind : uint8_t {
     reading,    // STREAMS,BYTES
     on_exit,    // shutdown, reboot, halt
     bench,      // key=number pairs
+    disturb,    // key=value pairs
     pages,      // 4k, 2m
     reasoning,  // on, off
     date,       // YYYY-MM-DD
@@ -85,6 +86,9 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
 
 // The value of --bench: key=number pairs in any order, separated by blanks or commas.
 Status parse_bench(std::string_view shown, std::string_view value, BenchPlan* plan);
+
+// The value of --disturb.
+Status parse_disturb(std::string_view shown, std::string_view value, Options* options);
 
 // What -t and threads= hold while one source is parsed and they have not been met.
 inline constexpr uint32_t kThreadsNotGiven = ~uint32_t{0};

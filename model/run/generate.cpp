@@ -187,6 +187,7 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
         if (!kernels.ok()) return kernels.status();
     }
     if (options.noise_seconds > 0) return {};
+    if (Status s = check_disturb(weights, options); !s.ok()) return s;
     if (options.bench.wanted) return bench_context(weights, options).status();
     if (Status s = check_shape(weights, options); !s.ok()) return s;
     const Result<Texts> texts = open_texts(weights);

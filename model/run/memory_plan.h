@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/disturbance.h"
 #include "core/layer_loop.h"
 #include "core/slab_plan.h"
 #include "core/status.h"
@@ -62,6 +63,8 @@ struct RunMemory {
     // Before anything else is known of the run: its record, and room to try kernels in.
     std::span<RecordStorage> record;
     std::span<uint8_t> trial;
+    std::span<Tick> ticks;       // of --disturb, a worker each
+    std::span<uint8_t> evicted;  // what they walk, in equal parts
     // The rest.
     KvPool pool;
     Workspace workspace;
@@ -77,7 +80,8 @@ struct RunMemory {
     std::span<uint64_t> repetitions;
     std::span<uint8_t> slots;
 
-    void plan_first(const Weights& weights, size_t n_workers, SlabPlan& plan);
+    void plan_first(const Weights& weights, const Options& options, size_t n_workers,
+                    SlabPlan& plan);
     void plan_rest(const Weights& weights, const RunNeed& need, SlabPlan& plan);
 };
 
@@ -125,6 +129,8 @@ PoolShape fitting_residency(const RunRequest& request, RunNeed need, const Slab&
 uint64_t default_context(const Weights& weights, const Options& options);
 // -c is no longer than the model was trained for, and -ctk and -ctv are one type.
 Status check_shape(const Weights& weights, const Options& options);
+// scatter of --disturb is of weights that are in memory.
+Status check_disturb(const Weights& weights, const Options& options);
 // What the forward pass works in for one sequence of n_ctx.
 EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx);
 

@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/counters.h"
 #include "core/cpu_features.h"
+#include "core/disturbance.h"
 #include "core/disk_reader.h"
 #include "core/kernels.h"
 #include "core/kernels/choose.h"
@@ -55,6 +56,7 @@ struct Machine {
     void* on_logits_context = nullptr;
 
     CounterSource* counters = nullptr;  // optional
+    TickSource* ticks = nullptr;        // where there is none, --disturb has no tick
 
     uint64_t entry_ticks = 0;  // where phase_first_token_ns counts from
 };
@@ -78,7 +80,7 @@ struct PassProgress {
 
 class RunBase {
   public:
-    ~RunBase() { m_.loop->remove(&progress_); }
+    ~RunBase();
     RunBase(const RunBase&) = delete;
     RunBase& operator=(const RunBase&) = delete;
 
@@ -119,7 +121,12 @@ class RunBase {
     WeightSource& layers();
     Status choose_kernels();
     void describe();
+    Status start_ticks();
+    uint64_t n_ticks() const;
 
+    bool has_ticks_ = false;
+    uint64_t n_ticks_told_ = 0;  // of tests that are over
+    Counters counters_told_;
     KernelChoice choice_;
     ResidentWeights resident_;
     std::optional<Transformer> transformer_;
