@@ -34,11 +34,9 @@ Status HostTicks::start(Team& team, LayerLoop&, std::span<Tick> ticks, uint32_t 
     sigaction(SIGRTMIN, &action, nullptr);
 
     std::vector<pid_t> threads(team.size());
-    team.run(
-        [](const Worker& worker, void* out) {
-            (*static_cast<std::vector<pid_t>*>(out))[worker.rank] = gettid();
-        },
-        &threads);
+    team.run([](const Worker& worker,
+                void* out) { (*static_cast<std::vector<pid_t>*>(out))[worker.rank] = gettid(); },
+             &threads);
     const uint64_t period_ns = kNsPerSecond / hz;
     for (size_t i = 0; i < threads.size(); i++) {
         sigevent event = {};

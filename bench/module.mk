@@ -50,4 +50,9 @@ bench-stream: $(BUILD)/axiom-host ## streamed weights by how much stays, beside 
 	@$(PYTHON) -B bench/stream.py --build $(BUILD) --model $(MODEL) $(if $(MIB),--mib '$(MIB)') \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
 
-.PHONY: host compare bench-kernels bench-peers bench-drafts bench-stream
+bench-ablation: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-compare ## what interrupts, small and scattered pages and tasks cost, put back one at a time, ROUNDS=5 SHAPES="smollm2-135m"
+	@$(PYTHON) -B bench/ablation.py --build $(BUILD) $(if $(SHAPES),--shapes '$(SHAPES)') \
+	    $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TESTS),--tests '$(TESTS)') $(if $(INTO),--into '$(INTO)') \
+	    $(if $(SECONDS),--seconds $(SECONDS)) --args='$(ARGS)'
+
+.PHONY: host compare bench-kernels bench-peers bench-drafts bench-stream bench-ablation

@@ -10,11 +10,11 @@
 namespace axiom {
 
 enum class Counter : uint8_t {
-    nmi,                   // non-maskable interrupts that came from somewhere else, and returned
-    smi,                   // system management interrupts (Intel, MSR 0x34)
-    aperf,                 // cycles at the speed the core had, and at its nominal speed: their ratio
-    mperf,                 // is the speed (MSRs 0xE8 and 0xE7)
-    voluntary_switches,    // context switches by waiting,
+    nmi,                 // non-maskable interrupts that came from somewhere else, and returned
+    smi,                 // system management interrupts (Intel, MSR 0x34)
+    aperf,               // cycles at the speed the core had, and at its nominal speed: their ratio
+    mperf,               // is the speed (MSRs 0xE8 and 0xE7)
+    voluntary_switches,  // context switches by waiting,
     involuntary_switches,  // and by preemption
     minor_faults,          // page faults without reading,
     major_faults,          // and with

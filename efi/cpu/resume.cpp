@@ -2,6 +2,7 @@
 // Interrupts after which the interrupted code goes on. It may be inside a kernel, so nothing here
 // touches a vector register: this file is compiled for general registers only, and whatever it calls and
 // comes back from is inlined.
+#include "efi/cpu/apic.h"
 #include "efi/cpu/crash.h"
 
 extern "C" [[gnu::visibility("hidden")]] bool axiom_interrupt(axiom::efi::Frame* frame);
@@ -22,7 +23,14 @@ bool axiom_interrupt(axiom::efi::Frame* frame) {
             if (frame->rip != uint64_t(axiom_probe_msr_read)) return false;
             frame->rip = uint64_t(axiom_probe_msr_failed);
             return true;
+        case kTickVector: {
+            CoreState& core = crash.cores.current();
+            if (core.tick == nullptr) return false;
+            core.tick->handle();
+            end_interrupt(core.end_of_interrupt);
+            return true;
+        }
         default:
-            return false;
+            return frame->vector == kSpuriousVector;
     }
 }

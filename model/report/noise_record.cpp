@@ -86,7 +86,7 @@ Text<24> quantile_cell(const Histogram& times, double p) {
 }
 
 void print_counters(std::span<const CoreNoise> cores, Table& t) {
-    constexpr std::string_view kShort[] = {"nmi",     "smi",       "aperf",  "mperf", "waited",
+    constexpr std::string_view kShort[] = {"nmi",       "smi",    "aperf", "mperf", "waited",
                                            "preempted", "faults", "major", "stolen"};
     static_assert(std::size(kShort) == std::size(kCounters));
     const auto shown = [&](Counter counter) {
@@ -148,13 +148,24 @@ void print_json(const NoiseFacts& facts, const CoreNoise& core, TextSink write, 
 void print_table(const NoiseFacts& facts, std::span<const CoreNoise> cores, TextSink write,
                  void* context) {
     Table t(write, context);
-    t.label("machine").put(facts.backend).put(", ").put(facts.machine).put(", ").put(facts.cpu_info);
+    t.label("machine")
+        .put(facts.backend)
+        .put(", ")
+        .put(facts.machine)
+        .put(", ")
+        .put(facts.cpu_info);
     t.end();
     const double seconds = cores.empty() ? 0 : cores[0].gaps_duration_ns * 1e-9;
     t.label("gaps").put("of the TSC, longer than ").put(duration(facts.threshold_ns));
     t.put(", in ").put(Fixed{seconds, 2}).put(" s on each of ").put(uint64_t(cores.size()));
     t.put(cores.size() == 1 ? " core" : " cores, all at once").end();
-    t.label("core").cell("gaps").cell("of the time").cell("p50").cell("p99").cell("p99.9").cell("max");
+    t.label("core")
+        .cell("gaps")
+        .cell("of the time")
+        .cell("p50")
+        .cell("p99")
+        .cell("p99.9")
+        .cell("max");
     t.end();
     for (const CoreNoise& core : cores) {
         t.label(Text<16>(core.core)).cell(Text<24>(core.gaps.n()));
@@ -165,7 +176,14 @@ void print_table(const NoiseFacts& facts, std::span<const CoreNoise> cores, Text
     }
     t.end();
     t.label("quanta").put("of fixed work, ").put(facts.fwq_work).put(" steps").end();
-    t.label("core").cell("quanta").cell("least").cell("p50").cell("p99").cell("p99.9").cell("max").end();
+    t.label("core")
+        .cell("quanta")
+        .cell("least")
+        .cell("p50")
+        .cell("p99")
+        .cell("p99.9")
+        .cell("max")
+        .end();
     for (const CoreNoise& core : cores) {
         t.label(Text<16>(core.core)).cell(Text<24>(core.quanta.n()));
         t.cell(core.quanta.n() != 0 ? duration(core.least_quantum_ns) : Text<24>("-"));

@@ -62,11 +62,11 @@ struct DisturbPlan {
     static constexpr uint32_t kMaxEvictKib = 65536;
     // A handler that takes longer than its period leaves no time for layers.
     static constexpr uint64_t kMaxEvictKibPerSecond = 1u << 20;
-    std::string_view text;              // as given; empty: off
-    uint32_t tick_hz = 0;               // tick=; 0: no ticks
-    uint32_t evict_kib = 0;             // evict=, which each tick walks
-    bool scatter = false;               // scatter: 4 KiB pages in another order
-    TaskTurn turn = TaskTurn::layer;    // boundary=
+    std::string_view text;            // as given; empty: off
+    uint32_t tick_hz = 0;             // tick=; 0: no ticks
+    uint32_t evict_kib = 0;           // evict=, which each tick walks
+    bool scatter = false;             // scatter: 4 KiB pages in another order
+    TaskTurn turn = TaskTurn::layer;  // boundary=
 };
 
 struct Options {

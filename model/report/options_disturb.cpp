@@ -8,7 +8,8 @@ namespace axiom {
 namespace {
 
 constexpr char kAllowed[] =
-    "tick=HZ, evict=KIB, pages=4k, scatter and boundary=stage, layer or token, as in tick=1000,evict=512";
+    "tick=HZ, evict=KIB, pages=4k, scatter and boundary=stage, layer or token, as in "
+    "tick=1000,evict=512";
 
 class Parser {
   public:

@@ -312,7 +312,9 @@ constexpr Field kFields[] = {
      }},
     {"disturb", &R::disturb},
     {"n_disturb_ticks",
-     +[](const R& r, JsonWriter& out) { put_integer(r.n_disturb_ticks, r.has_disturb_ticks, out); }},
+     +[](const R& r, JsonWriter& out) {
+         put_integer(r.n_disturb_ticks, r.has_disturb_ticks, out);
+     }},
     {"n_nmi", +[](const R& r, JsonWriter& out) { put_counter(r, Counter::nmi, out); }},
     {"n_cache_misses",
      +[](const R& r, JsonWriter& out) { put_counter(r, Counter::cache_misses, out); }},

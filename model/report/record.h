@@ -126,8 +126,8 @@ struct Record {
     uint64_t load_bytes = 0;
     double phase_exit_ns = 0;         // ExitBootServices done (since entry)
     double phase_first_token_ns = 0;  // since entry
-    std::string_view disturb;     // as --disturb was given
-    uint64_t n_disturb_ticks = 0;  // of all workers, in this run or test
+    std::string_view disturb;         // as --disturb was given
+    uint64_t n_disturb_ticks = 0;     // of all workers, in this run or test
     bool has_disturb_ticks = false;
     Counters counters;  // of this run or test, of all cores
     std::span<const SlabMark> slabs;

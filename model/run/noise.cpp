@@ -77,8 +77,8 @@ class NoiseRun {
             work(kTried);
             least = std::min(least, ticks_now() - begin);
         }
-        const double wanted = std::max(double(half_ticks_) / double(kNQuanta),
-                                       double(ticks(kLeastQuantumSeconds)));
+        const double wanted =
+            std::max(double(half_ticks_) / double(kNQuanta), double(ticks(kLeastQuantumSeconds)));
         facts_.fwq_work = std::max<uint64_t>(1, uint64_t(wanted / double(least) * double(kTried)));
     }
 
@@ -144,7 +144,7 @@ class NoiseRun {
     NoiseFacts& facts_;
     std::span<CoreNoise> cores_;
     uint64_t half_ticks_ = 0, slice_ticks_ = 0, threshold_ticks_ = 0;
-    size_t n_slices_ = 0;  // the same for all cores, each at least slice_ticks_ long
+    size_t n_slices_ = 0;      // the same for all cores, each at least slice_ticks_ long
     bool is_stopped_ = false;  // written while the others wait at a barrier
 };
 

@@ -73,6 +73,36 @@ class Disturbed:
         results.result(name, failure)
 
 
+    def running(self, label, what, ticks, *patterns):
+        """A run that is disturbed: the hash of one that is not, and the record says so."""
+
+        def run(results, name):
+            outcome = self.boot(label, f"--disturb {what}")
+            expected = self.suite.host_hash(self.suite.tiny, TEXT, N_TOKENS)
+            failure = judge.judge_run(outcome, expected, n_threads=2)
+            record = outcome.record or {}
+            n_ticks = record.get("n_disturb_ticks")
+            if failure is None and record.get("disturb") != what:
+                failure = f"disturb in the record: found {record.get('disturb')}, allowed {what}"
+            if failure is None and (bool(n_ticks) if ticks else n_ticks is None) is False:
+                failure = f"n_disturb_ticks: found {n_ticks}, allowed {'some' if ticks else 'null'}"
+            for pattern in patterns:
+                if failure is None and not re.search(pattern, outcome.text):
+                    failure = f"found no {pattern!r} in\n{outcome.tail(25)}"
+            results.result(name, failure)
+
+        return run
+
+
 def scenarios(suite):
     disturbed = Disturbed(suite)
+    yield "ticks inside layers that walk a buffer leave the logits hash", disturbed.running(
+        "disturb-tick", "tick=5000,evict=64,boundary=stage", True
+    )
+    yield "4 KiB pages in another order leave the logits hash", disturbed.running(
+        "disturb-scatter",
+        "scatter,boundary=token",
+        False,
+        r"pages +weights in 0 of 1 GiB, 0 of 2 MiB, \d+ of 4 KiB",
+    )
     yield "injected NMIs are counted while --noise looks, and nothing else comes of them", disturbed.nmis
