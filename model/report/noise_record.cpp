@@ -137,7 +137,7 @@ void print_json(const NoiseFacts& facts, const CoreNoise& core, TextSink write, 
     o.ns("gap_ns", core.gaps.sum_ns(), true);
     o.order("gap", core.gaps);
     o.whole("fwq_work", facts.fwq_work);
-    o.whole("n_fwq", core.quanta.n());
+    o.whole("fwq_n", core.quanta.n());
     o.ns("fwq_ns", core.quanta.sum_ns(), core.quanta.n() != 0);
     o.ns("fwq_min_ns", core.least_quantum_ns, core.quanta.n() != 0);
     o.order("fwq", core.quanta);

@@ -55,6 +55,19 @@ void print_facts(const Record& r, Table& t) {
     }
 }
 
+// What makes the figures others than those of a run left alone.
+void print_disturbance(const Record& r, Table& t) {
+    if (!r.disturb.empty()) {
+        Phrase p(t.label("disturbed"));
+        p.add(true, r.disturb);
+        p.add(r.has_disturb_ticks, r.n_disturb_ticks, " ticks");
+        t.end();
+    }
+    const uint64_t n_nmis = r.counters.value(Counter::nmi);
+    if (n_nmis != 0)
+        t.label("NMIs").put(n_nmis).put(" came from elsewhere: the machine may be failing").end();
+}
+
 void print_stages(const Record& r, Table& t) {
     const bool loaded = r.phase_load_ns > 0 && r.load_bytes != 0;
     const bool prefilled = r.prefill_ns > 0;
@@ -243,6 +256,7 @@ void print_outcome(const Record& r, Table& t) {
 void print_table(const Record& record, TextSink write, void* context) {
     Table table(write, context);
     print_facts(record, table);
+    print_disturbance(record, table);
     print_stages(record, table);
     print_served(record, table);
     print_layers(record, table);
@@ -256,6 +270,7 @@ void print_test(const Record& record, bool with_facts, TextSink write, void* con
     Table table(write, context);
     if (with_facts) print_facts(record, table);
     print_repetitions(record, table);
+    print_disturbance(record, table);
     print_layers(record, table);
     print_disk(record, table);
     print_outcome(record, table);

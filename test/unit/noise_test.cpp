@@ -129,8 +129,8 @@ TEST_CASE("a noise record has its counts, and tails only where there are samples
     CHECK(j["status"] == "ok");
     CHECK(j["threshold_ns"] >= 200);
     CHECK(j["duration_ns"] >= 0.1e9);
-    CHECK(j["n_fwq"] > 0);
-    CHECK(sum_of(j["fwq_histogram"]["counts"]) == j["n_fwq"]);
+    CHECK(j["fwq_n"] > 0);
+    CHECK(sum_of(j["fwq_histogram"]["counts"]) == j["fwq_n"]);
     CHECK(j["fwq_min_ns"] <= j["fwq_max_ns"]);
     CHECK(j["n_nmi"].is_null());  // not Linux's to say
     CHECK(j["n_minor_faults"].is_number());
