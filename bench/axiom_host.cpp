@@ -20,6 +20,7 @@
 #include "model/report/record.h"
 #include "model/run/bench.h"
 #include "model/run/generate.h"
+#include "model/run/noise.h"
 #include "model/run/perplexity.h"
 #include "model/run/serve.h"
 #include "model/text/tokenizer.h"
@@ -92,6 +93,7 @@ Status tokenize(const Weights& weights, std::string_view text) {
 }
 
 host::PageSize pages_of(const Options& options) {
+    if (options.disturb.scatter) return host::PageSize::scattered;
     return options.small_pages ? host::PageSize::small : host::PageSize::huge;
 }
 
@@ -124,6 +126,45 @@ struct Tests {
         t.any = true;
     }
 };
+
+std::string system_name() {
+    utsname system{};
+    uname(&system);
+    return std::string(system.sysname) + " " + system.release;
+}
+
+// --noise: no model, a record a core.
+Status run_noise(const Options& options) {
+    const size_t n_workers =
+        options.n_threads != 0 ? options.n_threads : host::HostMachine::n_cores();
+    host::HostMachine host;
+    if (Status s = host.start(n_workers, noise_memory(n_workers), pages_of(options)); !s.ok())
+        return s;
+    host.pin_workers();
+    OutputFile json;
+    if (!options.json.empty()) {
+        if (Status s = json.open(options.json); !s.ok()) return s;
+    }
+    const std::string machine = system_name(), test_time = time_utc();
+    const CpuWords cpu = read_cpu_words();
+    NoiseFacts facts;
+    facts.build_commit = AXIOM_COMMIT;
+    facts.backend = "linux";
+    facts.cpu_info = cpu.brand;
+    facts.machine = machine;
+    facts.test_time = test_time;
+    Result<std::span<const CoreNoise>> cores = measure_noise(host.machine, options, &facts);
+    if (!cores.ok()) return cores.status();
+    host.flush();
+    if (!options.quiet) print_table(facts, cores.value(), to_file, stdout);
+    for (const CoreNoise& core : cores.value()) {
+        print_json(facts, core, to_file, stdout);
+        if (json.get() != nullptr && json.get() != stdout)
+            print_json(facts, core, to_file, json.get());
+    }
+    const Status closed = json.close();
+    return facts.outcome.ok() ? closed : facts.outcome;
+}
 
 // A run with its record: text and table to stdout, JSON and logits to their files.
 Status run(const Options& options, const Weights& weights, const host::LoadedModel& model,
@@ -186,9 +227,7 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     }
 
     Record record;
-    utsname system{};
-    uname(&system);
-    const std::string machine = std::string(system.sysname) + " " + system.release;
+    const std::string machine = system_name();
     const CpuWords cpu = read_cpu_words();
     const std::string test_time = time_utc();
     record.backend = "linux";
@@ -247,6 +286,7 @@ Status main_status(int argc, char** argv) {
         printf("axiom-host %s\n", AXIOM_COMMIT);
         return {};
     }
+    if (options.noise_seconds > 0) return run_noise(options);
     if (options.model.empty()) {
         return error(
             Code::bad_option,

@@ -15,6 +15,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <numeric>
+#include <random>
 
 #include "core/clock.h"
 #include "core/round.h"
@@ -109,6 +111,16 @@ Status system_error(std::string_view path, std::string_view what) {
                  strerror(errno));
 }
 
+// A page of memory is chosen when it is first written. Linux hands pages out mostly one after another,
+// so neighbours end up apart.
+void touch_in_no_order(std::span<uint8_t> memory) {
+    constexpr size_t kPage = 4096;
+    std::vector<uint32_t> pages(memory.size() / kPage);
+    std::iota(pages.begin(), pages.end(), 0u);
+    std::shuffle(pages.begin(), pages.end(), std::mt19937());
+    for (const uint32_t page : pages) memory[page * kPage] = 0;
+}
+
 }  // namespace
 
 uint64_t available_bytes() {
@@ -136,6 +148,7 @@ Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what, PageSize pag
     if (const size_t tail = begin + padded - (aligned + m.n_bytes_); tail > 0)
         munmap(m.data_ + m.n_bytes_, tail);
     madvise(m.data_, m.n_bytes_, pages == PageSize::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    if (pages == PageSize::scattered) touch_in_no_order({m.data_, m.n_bytes_});
     return m;
 }
 
@@ -268,6 +281,7 @@ Status HostMachine::start(size_t n_workers, uint64_t slab_bytes, PageSize pages)
     const AddressRange range{begin, begin + memory_.size()};
     slab_.init({&range, 1});
 
+    counters_.open();
     ring_storage_.resize(kRingBytes);
     ring_.init(ring_storage_.data(), kRingBytes);
     team_.init(n_workers, relax, rest);
@@ -285,6 +299,8 @@ Status HostMachine::start(size_t n_workers, uint64_t slab_bytes, PageSize pages)
     machine.loop = &loop_;
     machine.slab = &slab_;
     machine.interrupted = &g_interrupted;
+    machine.counters = &counters_;
+    machine.ticks = &ticks_;
     machine.write = write_text;
     machine.write_context = this;
     return {};
@@ -294,6 +310,23 @@ HostMachine::~HostMachine() {
     team_.stop();
     for (std::thread& thread : threads_) thread.join();
     flush();
+}
+
+void HostMachine::pin_workers() {
+    cpu_set_t all;
+    if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+    team_.run(
+        [](const Worker& worker, void* context) {
+            const cpu_set_t& cores = *static_cast<const cpu_set_t*>(context);
+            size_t n_before = worker.rank % size_t(CPU_COUNT(&cores));
+            size_t core = 0;
+            while (!CPU_ISSET(core, &cores) || n_before-- != 0) core++;
+            cpu_set_t one;
+            CPU_ZERO(&one);
+            CPU_SET(core, &one);
+            sched_setaffinity(0, sizeof one, &one);
+        },
+        &all);
 }
 
 void HostMachine::flush() {

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "bench/host_counters.h"
+#include "bench/host_ticks.h"
 #include "core/layer_loop.h"
 #include "core/ring.h"
 #include "core/slab.h"
@@ -20,7 +22,9 @@
 
 namespace axiom::host {
 
-enum class PageSize : uint8_t { small, huge };  // 4 KiB; 2 MiB as far as Linux has them
+// 4 KiB; 2 MiB as far as Linux has them; 4 KiB, taken from Linux in no order, which scatters them over
+// memory.
+enum class PageSize : uint8_t { small, huge, scattered };
 
 // Anonymous memory, 2 MiB-aligned, unmapped on destruction. `pages` is advice that Linux follows
 // where transparent huge pages are not switched off; huge_page_bytes() says what came of it.
@@ -74,6 +78,8 @@ class HostMachine {
     void flush();     // writes what the ring holds to stdout
 
     static size_t n_cores();
+    // Each worker to a core of its own, as far as there are so many; for good.
+    void pin_workers();
 
   private:
     static void drain_task(void* self, uint64_t now_ticks);
@@ -85,6 +91,8 @@ class HostMachine {
     Slab slab_;
     Team team_;
     Memory memory_;
+    HostCounters counters_;
+    HostTicks ticks_;
     std::vector<std::thread> threads_;
 };
 

@@ -1,9 +1,9 @@
 # axiom-host: the engine as a Linux program. axiom-bench-kernels: its kernels beside the machine's
 # peaks. axiom-compare: what measurements show. bench-peers: both beside other engines.
-BENCH_HOST    := $(patsubst %,$(BUILD)/host/bench/%.o,axiom_host host_machine uring_reader)
+BENCH_HOST    := $(patsubst %,$(BUILD)/host/bench/%.o,axiom_host host_counters host_machine host_ticks uring_reader)
 BENCH_PEAKS   := $(wildcard bench/peak_*.cpp)
 BENCH_KERNELS := $(patsubst %.cpp,$(BUILD)/host/%.o,bench/bench_kernels.cpp bench/kernel_cases.cpp \
-                 bench/peaks.cpp bench/host_machine.cpp $(BENCH_PEAKS))
+                 bench/peaks.cpp bench/host_machine.cpp bench/host_counters.cpp bench/host_ticks.cpp $(BENCH_PEAKS))
 
 BENCH_COMPARE := $(patsubst %.cpp,$(BUILD)/host/%.o,$(wildcard bench/compare/*.cpp))
 
@@ -50,4 +50,9 @@ bench-stream: $(BUILD)/axiom-host ## streamed weights by how much stays, beside 
 	@$(PYTHON) -B bench/stream.py --build $(BUILD) --model $(MODEL) $(if $(MIB),--mib '$(MIB)') \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
 
-.PHONY: host compare bench-kernels bench-peers bench-drafts bench-stream
+bench-ablation: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-compare ## what interrupts, small and scattered pages and tasks cost, put back one at a time, ROUNDS=5 SHAPES="smollm2-135m"
+	@$(PYTHON) -B bench/ablation.py --build $(BUILD) $(if $(SHAPES),--shapes '$(SHAPES)') \
+	    $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TESTS),--tests '$(TESTS)') $(if $(INTO),--into '$(INTO)') \
+	    $(if $(SECONDS),--seconds $(SECONDS)) --args='$(ARGS)'
+
+.PHONY: host compare bench-kernels bench-peers bench-drafts bench-stream bench-ablation

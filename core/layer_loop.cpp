@@ -54,10 +54,12 @@ struct LayerLoop::Run {
 
     void at_boundary() {
         if (job.after != nullptr) status = job.after(job.context, i_layer);
-        loop.poll_tasks();
+        const bool is_last = i_layer + 1 == job.n_layers;
+        if (loop.turn_ == TaskTurn::layer || (loop.turn_ == TaskTurn::token && is_last))
+            loop.poll_tasks();
         if (status.ok() && loop.stop_ != nullptr && loop.stop_->load(std::memory_order_relaxed))
             status = error(Code::interrupted, "interrupted");
-        ended = !status.ok() || i_layer + 1 == job.n_layers;
+        ended = !status.ok() || is_last;
         stall_ticks = 0;
         if (!ended) begin_layer(i_layer + 1);
     }
@@ -84,7 +86,9 @@ struct LayerLoop::Run {
             check_layer(worker, i);
             if (ended) return;
             const uint64_t begin = ticks_now();
+            if (loop.enter_ != nullptr) loop.enter_();
             job.layer(job.context, worker, i);
+            if (loop.leave_ != nullptr) loop.leave_();
             const uint64_t computed = ticks_now();
             if (worker.rank == 0) i_layer = i;
             worker.barrier([](void* run) { static_cast<Run*>(run)->at_boundary(); }, this);
@@ -101,7 +105,11 @@ Status LayerLoop::run(Team& team, const LayerJob& job, const PassTimes& times) {
     if (job.n_layers == 0) return {};
     run.begin_layer(0);
     if (run.ended) return run.status;
+    if (turn_ == TaskTurn::stage) {
+        team.at_barriers([](void* loop) { static_cast<LayerLoop*>(loop)->poll_tasks(); }, this);
+    }
     team.run([](const Worker& w, void* context) { static_cast<Run*>(context)->work(w); }, &run);
+    team.at_barriers(nullptr, nullptr);
     return run.status;
 }
 

@@ -52,6 +52,10 @@ struct LayerJob {
     Status (*checked)(void* context) = nullptr;
 };
 
+// Where the loop runs its tasks: once a pass, at every layer's boundary, or at every barrier of a layer
+// too, which breaks law 3 (--disturb).
+enum class TaskTurn : uint32_t { layer, token, stage };
+
 class LayerLoop {
   public:
     static constexpr size_t kMaxTasks = 8;
@@ -69,6 +73,13 @@ class LayerLoop {
     void stop_when(const std::atomic<bool>* stop) { stop_ = stop; }
     Status run(Team& team, const LayerJob& job, const PassTimes& times);
 
+    void run_tasks_at(TaskTurn turn) { turn_ = turn; }
+    // Called by each worker right before it computes a layer and right after; null: nothing.
+    void surround_layers(void (*enter)(), void (*leave)()) {
+        enter_ = enter;
+        leave_ = leave;
+    }
+
     // The tasks' turn while there is nothing to run.
     void poll_tasks();
 
@@ -78,6 +89,9 @@ class LayerLoop {
     Task tasks_[kMaxTasks];
     size_t n_tasks_ = 0;
     const std::atomic<bool>* stop_ = nullptr;
+    TaskTurn turn_ = TaskTurn::layer;
+    void (*enter_)() = nullptr;
+    void (*leave_)() = nullptr;
 };
 
 }  // namespace axiom

@@ -61,6 +61,7 @@ void Team::wait_at_barrier(size_t rank, Worker::Action action, void* context) {
     }
     for (uint32_t spins = 0; arrived_.value.load(std::memory_order_acquire) != count_ - 1; spins++)
         relax_(spins);
+    if (at_barriers_ != nullptr) at_barriers_(at_barriers_context_);
     if (action != nullptr) action(context);
     arrived_.value.store(0, std::memory_order_relaxed);
     claimed_.value.store(0, std::memory_order_relaxed);

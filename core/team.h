@@ -67,6 +67,12 @@ class Team {
     // depend on them (law 2), only who computes which rows.
     void set_speeds(std::span<const uint32_t> speeds);
 
+    // Rank 0 only, between jobs: at every barrier rank 0 calls this too, before the barrier's own action.
+    void at_barriers(Worker::Action action, void* context) {
+        at_barriers_ = action;
+        at_barriers_context_ = context;
+    }
+
     // Rank 0 only: makes every serve() return. Waits for none of them.
     void stop();
 
@@ -80,6 +86,8 @@ class Team {
 
     size_t count_ = 1, n_started_ = 1;
     Relax relax_ = nullptr, rest_ = nullptr;
+    Worker::Action at_barriers_ = nullptr;
+    void* at_barriers_context_ = nullptr;
     Job job_ = nullptr;
     void* context_ = nullptr;
     Line generation_;  // bumped to release a job

@@ -3,6 +3,8 @@
 // calls them. Each is given what earlier ones gathered and returns what it gathers.
 // Until ExitBootServices every error goes back to whoever started us; afterwards the machine is
 // ours and is left as --on-exit says.
+#include <algorithm>
+
 #include "core/status.h"
 #include "efi/boot/exit.h"
 #include "efi/boot/facts.h"
@@ -12,9 +14,11 @@
 #include "efi/boot/options.h"
 #include "efi/boot/pages.h"
 #include "efi/cpu/apic.h"
+#include "efi/cpu/counters.h"
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
 #include "efi/cpu/smp.h"
+#include "efi/cpu/ticks.h"
 #include "efi/dev/device.h"
 #include "efi/dev/keys.h"
 #include "efi/dev/power.h"
@@ -24,10 +28,12 @@
 #include "efi/load/hand_over.h"
 #include "efi/load/loader.h"
 #include "efi/memory/machine_map.h"
+#include "efi/memory/scatter.h"
 #include "efi/nvme/disk.h"
 #include "model/report/prompts.h"
 #include "model/run/bench.h"
 #include "model/run/generate.h"
+#include "model/run/noise.h"
 #include "model/run/serve.h"
 
 namespace axiom::efi {
@@ -79,11 +85,14 @@ Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options
                                          const CoreSetup& cores, DeviceList devices, MemoryMap* map,
                                          OwnedPages* pages);
 
+PageTables::Features wanted_pages(const Options& options);
+
 // Without it.
 uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* serial,
                    MemoryMap* map);
 void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
-                    bool quiet, PageTables* tables);
+                    const Options& options, const FreeMemory& free, PageTables* tables);
+void scatter(const AddressRange& model, const FreeMemory& free, PageTables* tables);
 void start_disk(bool quiet, NvmeDisk* disk);
 FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages);
 Record describe_machine(const Entry& entry, const Options& options, const Facts& facts,
@@ -219,7 +228,7 @@ Status boot(const Entry& entry) {
                     .others = cores.memory,
                     .memory = readable_memory(&map.regions),
                     .attributes_table = memory_attributes_table(firmware)},
-                   devices, pool.value(), options.quiet, &tables);
+                   devices, pool.value(), options, find_free_memory(map, pages), &tables);
     phases.end(Phase::paging);
     if (disk.exists()) start_disk(options.quiet, &disk);
     phases.end(Phase::other);
@@ -243,6 +252,8 @@ Status boot(const Entry& entry) {
 #ifdef AXIOM_TEST_FAULT
     provoke_fault(options.prompt, team, cores.memory);
 #endif
+    CoreCounters counters;
+    ApicTicks ticks(facts.clock);
     const Machine machine{.clock = facts.clock,
                           .features = decode_features(started.common),
                           .team = &team,
@@ -256,6 +267,8 @@ Status boot(const Entry& entry) {
                           .note_context = &crash.console,
                           .trace = Console::sink,
                           .trace_context = &crash.console,
+                          .counters = &counters,
+                          .ticks = &ticks,
                           .entry_ticks = entry.ticks,
                           .phases = &phases};
     Record record =
@@ -366,7 +379,7 @@ Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options
     if (status.ok()) status = map->read(firmware);
     if (!status.ok()) return status;
     const Result<std::span<PageTable>> pool =
-        take_tables(pages, *map, cores.memory, devices, paging_features());
+        take_tables(pages, *map, cores.memory, devices, wanted_pages(options));
     if (!pool.ok()) return pool.status();
     const uint64_t have = total_bytes(find_free_memory(*map, *pages).all());
     if (need.value().least > have) {
@@ -375,6 +388,12 @@ Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options
                      Bytes{have}, " (", have, " bytes) left");
     }
     return pool;
+}
+
+PageTables::Features wanted_pages(const Options& options) {
+    PageTables::Features features = paging_features();
+    features.only_small = options.small_pages;
+    return features;
 }
 
 // ---- without the firmware ------------------------------------------------------------------
@@ -397,16 +416,28 @@ uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* se
 }
 
 void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
-                    bool quiet, PageTables* tables) {
-    tables->init(pool, paging_features());
+                    const Options& options, const FreeMemory& free, PageTables* tables) {
+    tables->init(pool, wanted_pages(options));
     Status status = map_machine(plan, tables);
     if (status.ok()) status = map_registers(devices, tables);
     require(status);
+    if (options.disturb.scatter) scatter(plan.model, free, tables);
     switch_page_tables(tables->root());
-    if (quiet) return;
+    if (options.quiet) return;
     const PageTables::Counts n = tables->count(plan.model.begin, plan.model.end);
     say("pages     weights in ", n.n_1gib, " of 1 GiB, ", n.n_2mib, " of 2 MiB, ", n.n_4kib,
         " of 4 KiB");
+}
+
+// --disturb scatter: of the weights, which stay what they are, and of what the slab will have.
+void scatter(const AddressRange& model, const FreeMemory& free, PageTables* tables) {
+    const auto swap = [](void*, uint64_t a, uint64_t b) {
+        std::swap_ranges(reinterpret_cast<uint64_t*>(a),
+                         reinterpret_cast<uint64_t*>(a + kPageBytes),
+                         reinterpret_cast<uint64_t*>(b));
+    };
+    scatter_pages(model, swap, nullptr, tables);
+    for (const AddressRange& range : free.all()) scatter_pages(range, nullptr, nullptr, tables);
 }
 
 void start_disk(bool quiet, NvmeDisk* disk) {
@@ -447,6 +478,22 @@ Record describe_machine(const Entry& entry, const Options& options, const Facts&
     return r;
 }
 
+// --noise: a table, and a record a core.
+Status run_noise(const Machine& machine, const Options& options, const Record& record) {
+    NoiseFacts facts;
+    facts.build_commit = record.build_commit;
+    facts.backend = record.backend;
+    facts.cpu_info = record.cpu_info;
+    facts.machine = record.machine;
+    facts.test_time = record.test_time;
+    const Result<std::span<const CoreNoise>> cores = measure_noise(machine, options, &facts);
+    if (!cores.ok()) return cores.status();
+    if (!options.quiet) print_table(facts, cores.value(), Console::sink, &crash.console);
+    for (const CoreNoise& core : cores.value())
+        print_json(facts, core, Console::sink, &crash.console);
+    return {};
+}
+
 // The tests of --bench, all of --prompts, or one prompt, whichever the options ask for. Each ends with a
 // table and a record.
 void run(const Machine& machine, const Weights& weights, const Options& options,
@@ -462,6 +509,11 @@ void run(const Machine& machine, const Weights& weights, const Options& options,
         crash.console.flush();  // not inside the next test
         t.n_threads = r.n_threads;
     };
+    if (options.noise_seconds > 0) {
+        const Status noise = run_noise(machine, options, *record);
+        if (!noise.ok()) say("\naxiom: error: ", noise.text());
+        return;
+    }
     const bool is_bench = options.bench.wanted;
     const auto serve_file = [&] {
         PromptFile source(options.prompts, prompts.text, options);

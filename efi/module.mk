@@ -48,6 +48,8 @@ $(BUILD)/efi-two/%.o: %.S
 # Our memcpy must not be compiled into a call of itself.
 EFI_EXTRA_efi/libc := -fno-builtin -fno-tree-loop-distribute-patterns
 EFI_EXTRA_efi/main := -DAXIOM_COMMIT='"$(COMMIT)"'
+# Interrupts that return leave vector registers alone.
+EFI_EXTRA_efi/cpu/resume := -mgeneral-regs-only
 # A new commit is a new main.o, as the image carries its name.
 $(patsubst %,$(BUILD)/%/efi/main.o,efi efi-fault efi-two): $(BUILD)/commit
 

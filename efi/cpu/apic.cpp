@@ -4,6 +4,7 @@
 #include <cpuid.h>
 
 #include "efi/cpu/msr.h"
+#include "efi/cpu/wait.h"
 #include "efi/dev/ports.h"
 
 namespace axiom::efi {
@@ -17,12 +18,26 @@ constexpr uint64_t kAddressMask = 0x000ffffffffff000;
 constexpr uint32_t kX2apicMsr = 0x800;
 constexpr uint32_t kId = 0x02, kCommandLow = 0x30, kCommandHigh = 0x31;
 
+constexpr uint32_t kTaskPriority = 0x08, kEndOfInterrupt = 0x0b, kSpurious = 0x0f;
+constexpr uint32_t kTimer = 0x32, kLine0 = 0x35;
+constexpr uint32_t kInitialCount = 0x38, kCurrentCount = 0x39, kDivide = 0x3e;
+constexpr uint32_t kMasked = 1 << 16, kPeriodic = 1 << 17, kSoftwareEnabled = 1 << 8;
+constexpr uint32_t kDivideBy16 = 0x3;
+
 constexpr uint32_t kNmi = 0x400, kInit = 0x500, kStartup = 0x600;
 constexpr uint32_t kPending = 1 << 12, kAssert = 1 << 14, kAllOthers = 3 << 18;
 
 uint32_t read_register(const LocalApic& apic, uint32_t n) {
     return apic.x2apic ? uint32_t(read_msr(kX2apicMsr + n))
                        : mmio_read<uint32_t>(apic.base + n * 16);
+}
+
+void write_register(const LocalApic& apic, uint32_t n, uint32_t value) {
+    if (apic.x2apic) {
+        write_msr(kX2apicMsr + n, value);
+    } else {
+        mmio_write<uint32_t>(apic.base + n * 16, value);
+    }
 }
 
 void send(uint32_t apic_id, uint32_t command) {
@@ -96,6 +111,44 @@ void send_startup(uint32_t apic_id, uint8_t page_number) {
 
 void send_nmi(uint32_t apic_id) {
     send(apic_id, kNmi | kAssert);
+}
+
+uint64_t timer_hz(const Clock& clock) {
+    constexpr uint64_t kWindowUs = 10000;
+    const LocalApic apic = local_apic();
+    if (!apic.usable) return 0;
+    write_register(apic, kTimer, kMasked | kTickVector);
+    write_register(apic, kDivide, kDivideBy16);
+    write_register(apic, kInitialCount, ~0u);
+    const uint64_t begin = ticks_now();
+    wait_us(clock, kWindowUs);
+    const uint32_t n = ~read_register(apic, kCurrentCount);
+    const uint64_t took = ticks_now() - begin;
+    write_register(apic, kInitialCount, 0);
+    return uint64_t(double(n) / clock.seconds(took));
+}
+
+void start_timer(uint32_t period) {
+    constexpr uint16_t kPicMasks[] = {0x21, 0xa1};  // Intel 8259
+    const LocalApic apic = local_apic();
+    for (const uint16_t port : kPicMasks) out8(port, 0xff);
+    write_register(apic, kLine0, kMasked);
+    write_register(apic, kTaskPriority, kTickVector - 0x10);
+    write_register(apic, kSpurious, kSoftwareEnabled | kSpuriousVector);
+    write_register(apic, kDivide, kDivideBy16);
+    write_register(apic, kTimer, kPeriodic | kTickVector);
+    write_register(apic, kInitialCount, period);
+}
+
+void stop_timer() {
+    const LocalApic apic = local_apic();
+    write_register(apic, kTimer, kMasked | kTickVector);
+    write_register(apic, kInitialCount, 0);
+}
+
+uint64_t end_of_interrupt_address() {
+    const LocalApic apic = local_apic();
+    return apic.x2apic ? 0 : apic.base + kEndOfInterrupt * 16;
 }
 
 }  // namespace axiom::efi

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "core/clock.h"
+#include "efi/cpu/msr.h"
 #include "efi/dev/device.h"
 
 namespace axiom::efi {
@@ -33,5 +35,23 @@ uint32_t own_apic_id();
 void send_init_to_all_others();
 void send_startup(uint32_t apic_id, uint8_t page_number);
 void send_nmi(uint32_t apic_id);
+
+// The timer of this core's APIC. Interrupts come with kTickVector once the core allows any; every other
+// maskable one stays out, whatever firmware has set up: by the task priority, and with the lines of the
+// old interrupt controller masked.
+inline constexpr uint64_t kTickVector = 0xf0, kSpuriousVector = 0xff;
+uint64_t timer_hz(const Clock& clock);  // measured, with the timer stopped afterwards
+void start_timer(uint32_t period);      // in ticks of timer_hz
+void stop_timer();
+// Where the end of an interrupt is to be written; 0: to an MSR.
+uint64_t end_of_interrupt_address();
+[[gnu::always_inline]] inline void end_interrupt(uint64_t address) {
+    constexpr uint32_t kEndOfInterruptMsr = 0x80b;
+    if (address == 0) {
+        write_msr(kEndOfInterruptMsr, 0);
+    } else {
+        *reinterpret_cast<volatile uint32_t*>(address) = 0;
+    }
+}
 
 }  // namespace axiom::efi

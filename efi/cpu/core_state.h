@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/cpu_features.h"
+#include "core/disturbance.h"
 #include "core/fmt.h"
 #include "efi/cpu/descriptors.h"
 #include "efi/memory/core_memory.h"
@@ -30,6 +31,9 @@ struct alignas(1024) CoreState {
     // and cpu; it has stopped for good.
     std::atomic<bool> reachable{false}, answered{false}, stopped{false};
     bool same_memory_types = true;
+    Tick* tick = nullptr;  // of --disturb, and where to end its interrupt; null: none
+    uint64_t end_of_interrupt = 0;
+    std::atomic<uint64_t> n_nmis{0};  // that came from somewhere else, and returned
     // Set by the boot processor: what it waits for after it has answered. `rank` is for
     // Order::serve.
     std::atomic<Order> order{Order::wait};

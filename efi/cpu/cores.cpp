@@ -10,11 +10,6 @@
 namespace axiom::efi {
 namespace {
 
-[[noreturn]] void stop(CoreState& core) {
-    core.stopped.store(true, std::memory_order_release);
-    halt_forever();
-}
-
 bool is_running(const CoreState& core) {
     return core.reachable.load(std::memory_order_acquire) &&
            !core.stopped.load(std::memory_order_acquire);
@@ -33,16 +28,6 @@ void Cores::init(const CoreStacks& own_stacks, const CoreMemory& others, const C
         core_state(others, i)->stacks = others.stacks(i);
     }
     others_ = others;
-}
-
-CoreState& Cores::current() {
-    TablePointer gdt;
-    asm volatile("sgdt %0" : "=m"(gdt));
-    for (uint64_t i = 0; i < others_.n_places; i++) {
-        CoreState& core = *core_state(others_, i);
-        if (uint64_t(core.gdt) == gdt.base) return core;
-    }
-    return boot_processor_;
 }
 
 template <class Function>
@@ -83,9 +68,15 @@ Text<64> Cores::fate_of_others() {
     return Text<64>(" (", n_told_, n_told_ == 1 ? " other" : " others", " stopped)");
 }
 
-void Cores::stop_if_told() {
-    CoreState* const first = owner_.load(std::memory_order_acquire);
-    if (first != nullptr && first != &current()) stop(current());
+uint64_t Cores::n_foreign_nmis() {
+    uint64_t n = boot_processor_.n_nmis;
+    for (uint64_t i = 0; i < others_.n_places; i++) n += core_state(others_, i)->n_nmis;
+    return n;
+}
+
+void Cores::stop(CoreState& core) {
+    core.stopped.store(true, std::memory_order_release);
+    halt_forever();
 }
 
 }  // namespace axiom::efi

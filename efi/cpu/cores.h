@@ -22,8 +22,17 @@ class Cores {
     void init(const CoreStacks& own_stacks, const CoreMemory& others, const Clock& clock);
 
     CoreState& boot_processor() { return boot_processor_; }
-    // The core that calls; the boot processor where its GDT is none of ours.
-    CoreState& current();
+    // The core that calls; the boot processor where its GDT is none of ours. Inlined always, as is
+    // stop_if_told(): interrupts that return call it, and must touch general registers only.
+    [[gnu::always_inline]] CoreState& current() {
+        TablePointer gdt;
+        asm volatile("sgdt %0" : "=m"(gdt));
+        for (uint64_t i = 0; i < others_.n_places; i++) {
+            CoreState& core = *core_state(others_, i);
+            if (uint64_t(core.gdt) == gdt.base) return core;
+        }
+        return boot_processor_;
+    }
 
     // Returns on the first core that calls, at once when it calls again; all others have stopped by
     // then, or cannot be reached. Any other core that calls stops here.
@@ -32,9 +41,15 @@ class Cores {
     // be stopped; empty when there was none.
     Text<64> fate_of_others();
     // For the NMI handler: stops this core if another has taken the end, returns if not.
-    void stop_if_told();
+    [[gnu::always_inline]] void stop_if_told() {
+        CoreState* const first = owner_.load(std::memory_order_acquire);
+        if (first != nullptr && first != &current()) stop(current());
+    }
+    // NMIs that told nothing, of all cores.
+    uint64_t n_foreign_nmis();
 
   private:
+    [[noreturn]] static void stop(CoreState& core);
     template <class Function>
     void for_running_others(const Function& function);
     size_t count_running_others();

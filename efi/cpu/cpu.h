@@ -55,6 +55,9 @@ void call_on_stack(uint64_t top, void (*function)(void*), void* context);
 inline void mask_interrupts() {
     asm volatile("cli" ::: "memory");
 }
+inline void allow_interrupts() {
+    asm volatile("sti" ::: "memory");
+}
 inline uint64_t read_cr2() {
     uint64_t v;
     asm volatile("mov %%cr2, %0" : "=r"(v));

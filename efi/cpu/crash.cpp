@@ -87,7 +87,6 @@ void Crash::panic(const char* file, int line, const char* what) {
 }
 
 void Crash::report(const Frame& frame) {
-    if (frame.vector == kNmiVector) cores.stop_if_told();
     cores.take_the_end();
     const CoreState& core = cores.current();
     // Firmware that faults while it turns the machine off leaves the next way of doing so.

@@ -21,7 +21,7 @@ struct Frame {
 };
 
 struct InterruptTable {
-    static constexpr size_t kNVectors = 32;
+    static constexpr size_t kNVectors = 256;
     Gate gates[kNVectors] = {};
 };
 

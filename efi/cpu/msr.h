@@ -4,6 +4,9 @@
 
 #include <cstdint>
 
+// In interrupt_stubs.S: false where this core has no such register.
+extern "C" [[gnu::visibility("hidden")]] bool axiom_probe_msr(uint32_t msr, uint64_t* value);
+
 namespace axiom::efi {
 
 inline uint64_t read_msr(uint32_t msr) {

@@ -113,10 +113,16 @@ uint64_t tables_needed(std::span<const MemoryRegion> regions, const CoreMemory& 
     constexpr uint64_t kGrowth = 16;  // descriptors that appear until the exit
     uint64_t n = kFixed + 4 * (regions.size() + kGrowth) + 8 * more.n;
     n += others.range().size() / kLargePageBytes + 4;  // one for each large page with guards
-    if (features.gib_pages) return n;
-    n += more.bytes / kHugePageBytes;
+    const auto tables_of = [&](uint64_t bytes) {
+        return (features.gib_pages && !features.only_small ? 0 : bytes / kHugePageBytes) +
+               (features.only_small ? bytes / kLargePageBytes : 0);
+    };
+    n += tables_of(more.bytes);
     for (const MemoryRegion& region : regions) {
-        if (is_memory(region.type)) n += (region.end - region.begin) / kHugePageBytes;
+        const bool is_firmware_mmio =
+            region.type == MemoryType::mmio && (region.attributes & kAttributeRuntime) != 0;
+        if (is_memory(region.type) || (features.only_small && is_firmware_mmio))
+            n += tables_of(region.end - region.begin);
     }
     return n;
 }

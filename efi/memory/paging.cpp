@@ -66,7 +66,8 @@ Status PageTables::map_in(PageTable* table, int level, uint64_t begin, uint64_t 
         const bool whole = at % bytes == 0 && next - at == bytes;
         const bool is_table = level > 1 && (entry & kPresent) != 0 && (entry & kLarge) == 0;
         const bool leaf_allowed =
-            level == 1 || (!is_table && (level == 2 || (level == 3 && features_.gib_pages)));
+            level == 1 || (!is_table && !features_.only_small &&
+                           (level == 2 || (level == 3 && features_.gib_pages)));
         if (whole && leaf_allowed) {
             entry = flags == 0 ? 0 : at | flags | (level > 1 ? kLarge : 0);
         } else if (!is_table && (entry & kPresent) == 0 && flags == 0) {
@@ -96,6 +97,26 @@ Status PageTables::map_in(PageTable* table, int level, uint64_t begin, uint64_t 
         at = next;
     }
     return {};
+}
+
+uint64_t* PageTables::small_entry(uint64_t address) const {
+    PageTable* table = root_;
+    for (int level = features_.five_levels ? 5 : 4; level > 1; level--) {
+        const uint64_t entry = table->entries[index_of(address, level)];
+        if ((entry & kPresent) == 0 || (entry & kLarge) != 0) return nullptr;
+        table = table_at(entry);
+    }
+    return &table->entries[index_of(address, 1)];
+}
+
+bool PageTables::swap_pages(uint64_t a, uint64_t b) {
+    uint64_t* const entry_a = small_entry(a);
+    uint64_t* const entry_b = small_entry(b);
+    if (entry_a == nullptr || entry_b == nullptr) return false;
+    const uint64_t address_a = *entry_a & kAddressMask, address_b = *entry_b & kAddressMask;
+    *entry_a = (*entry_a & ~kAddressMask) | address_b;
+    *entry_b = (*entry_b & ~kAddressMask) | address_a;
+    return true;
 }
 
 PageTables::Leaf PageTables::find(uint64_t address) const {

@@ -32,6 +32,7 @@ class PageTables {
         bool gib_pages = false;    // CPUID 0x80000001 EDX bit 26
         bool no_execute = false;   // CPUID 0x80000001 EDX bit 20
         bool five_levels = false;  // CR4.LA57 is on and cannot be turned off in long mode
+        bool only_small = false;   // by wish: nothing larger than 4 KiB (--disturb)
     };
 
     // `pool` is identity-mapped, uninitialised, 4 KiB-aligned and outlives the tables.
@@ -41,6 +42,9 @@ class PageTables {
     // Maps [begin, end), widened to whole pages, onto itself; later calls override earlier ones.
     // no_memory when the pool is used up; bad_format for an address that is not canonical-low.
     Status map(uint64_t begin, uint64_t end, Access access, Cache cache = Cache::write_back);
+
+    // Lets two pages of 4 KiB translate to each other's memory; false where one is not mapped so.
+    bool swap_pages(uint64_t a, uint64_t b);
 
     uint64_t root() const { return uint64_t(root_); }  // for CR3
     size_t n_used() const { return n_used_; }
@@ -63,6 +67,7 @@ class PageTables {
 
   private:
     PageTable* take();
+    uint64_t* small_entry(uint64_t address) const;
     Status map_in(PageTable* table, int level, uint64_t begin, uint64_t end, uint64_t flags);
 
     std::span<PageTable> pool_;

@@ -96,6 +96,13 @@ constexpr OptionSpec kTable[] = {
      "and stall took in each pass, of 4096 at most"},
     {{"--trace"}, K::path, &O::trace_file, 0, 0, false, kOnHost, "FILE",
      "write that to FILE"},
+    {{"--noise"}, K::number, &O::noise_seconds, 0, 86400, false, kEverywhere, "SECONDS",
+     "instead of a run: on every core at once, look for gaps of the time and repeat a fixed piece of work; a "
+     "record of what interrupted each core (default: off)"},
+    {{"--disturb"}, K::disturb, {}, 0, 0, false, kEverywhere, "WHAT",
+     "break law 3 on purpose, to see what it is worth: tick=HZ interrupts layers, tick=HZ,evict=KIB walks a "
+     "buffer each time; pages=4k; scatter puts 4 KiB pages of weights and state in another order; "
+     "boundary=stage, layer or token says where tasks run (default: off)"},
     {{"-q", "--quiet"}, K::flag, &O::quiet, 0, 0, false, kEverywhere, "",
      "no progress and no timing table"},
     {{"--pages"}, K::pages, {}, 0, 0, false, kOnHost, "SIZE",
@@ -364,6 +371,8 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             options->date = date;
             return {};
         }
+        case OptionKind::disturb:
+            return parse_disturb(shown, value, options);
         case OptionKind::bench:
             return parse_bench(shown, value, &options->bench);
         case OptionKind::wide:

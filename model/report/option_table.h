@@ -26,6 +26,7 @@ enum class OptionKind : uint8_t {
     reading,    // STREAMS,BYTES
     on_exit,    // shutdown, reboot, halt
     bench,      // key=numbers
+    disturb,    // key=value pairs
     pages,      // 4k, 2m
     reasoning,  // on, off
     date,       // YYYY-MM-DD
@@ -86,6 +87,9 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
 // The value of --bench: pieces separated by blanks or commas. One with = begins a key, one without
 // is a further number of that key's list: "pp=128,512 tg=32", "pp=128,512,tg=32".
 Status parse_bench(std::string_view shown, std::string_view value, BenchPlan* plan);
+
+// The value of --disturb.
+Status parse_disturb(std::string_view shown, std::string_view value, Options* options);
 
 // What -t and threads= hold while one source is parsed and they have not been met.
 inline constexpr uint32_t kThreadsNotGiven = ~uint32_t{0};

@@ -11,6 +11,7 @@
 
 #include "core/date.h"
 #include "core/kernels.h"
+#include "core/layer_loop.h"
 #include "core/status.h"
 #include "model/format/chat_section.h"
 
@@ -72,6 +73,19 @@ struct BenchPlan {
     uint32_t n_warmup = 1;      // warmup=, repetitions before them
 };
 
+// --disturb: what is put back of what an operating system does. Off, law 3 holds.
+struct DisturbPlan {
+    static constexpr uint32_t kMaxHz = 10000;
+    static constexpr uint32_t kMaxEvictKib = 65536;
+    // A handler that takes longer than its period leaves no time for layers.
+    static constexpr uint64_t kMaxEvictKibPerSecond = 1u << 20;
+    std::string_view text;            // as given; empty: off
+    uint32_t tick_hz = 0;             // tick=; 0: no ticks
+    uint32_t evict_kib = 0;           // evict=, which each tick walks
+    bool scatter = false;             // scatter: 4 KiB pages in another order
+    TaskTurn turn = TaskTurn::layer;  // boundary=
+};
+
 struct Options {
     std::string_view model;          // -m; EFI default \axiom\model.axm
     std::string_view prompt;         // -p
@@ -108,10 +122,13 @@ struct Options {
     bool quiet = false;                       // no timing table, no progress
     bool help = false;
     bool version = false;
-    BenchPlan bench;     // --bench "pp=128 tg=32"
-    bool trace = false;  // --trace, EFI: after the run, on the console
+    BenchPlan bench;          // --bench "pp=128 tg=32"
+    bool trace = false;       // --trace, EFI: after the run, on the console
+    float noise_seconds = 0;  // --noise; 0 = a run
+    DisturbPlan disturb;      // --disturb "tick=1000,evict=512"
+    // Weights and state in 4 KiB pages: --pages 4k (axiom-host only), or pages=4k or scatter of --disturb.
+    bool small_pages = false;
     // axiom-host only
-    bool small_pages = false;        // --pages 4k: weights and state in 4 KiB pages
     std::string_view json;           // --json FILE
     std::string_view trace_file;     // --trace FILE
     std::string_view logits;         // --logits FILE: f32 rows, one per hashed logits vector

@@ -116,6 +116,18 @@ void put_boot_phases(const Record& r, JsonWriter& out) {
     out.put(any ? "]" : "null");
 }
 
+void put_integer(uint64_t value, bool set, JsonWriter& out) {
+    if (set) {
+        out.number(value);
+    } else {
+        out.put("null");
+    }
+}
+
+void put_counter(const Record& r, Counter counter, JsonWriter& out) {
+    put_integer(r.counters.value(counter), r.counters.has(counter), out);
+}
+
 // Counts of --prompts, for which 0 is a value.
 void put_served(const Record& r, uint64_t n, JsonWriter& out) {
     if (r.n_parallel == 0) return out.put("null");
@@ -298,19 +310,19 @@ constexpr Field kFields[] = {
          else
              out.put("null");
      }},
+    {"disturb", &R::disturb},
+    {"n_disturb_ticks",
+     +[](const R& r, JsonWriter& out) {
+         put_integer(r.n_disturb_ticks, r.has_disturb_ticks, out);
+     }},
+    {"n_nmi", +[](const R& r, JsonWriter& out) { put_counter(r, Counter::nmi, out); }},
+    {"n_cache_misses",
+     +[](const R& r, JsonWriter& out) { put_counter(r, Counter::cache_misses, out); }},
     {"slabs", put_slabs},
     {"tasks", put_tasks},
     {"samples_ns", +[](const R& r, JsonWriter& out) { put_samples(r, false, out); }},
     {"samples_ts", +[](const R& r, JsonWriter& out) { put_samples(r, true, out); }},
 };
-
-void put_integer(uint64_t value, bool set, JsonWriter& out) {
-    if (set) {
-        out.number(value);
-    } else {
-        out.put("null");
-    }
-}
 
 void put_double(double value, int decimals, bool set, JsonWriter& out) {
     if (set) {

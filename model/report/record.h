@@ -12,6 +12,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/counters.h"
 #include "core/histogram.h"
 #include "core/slab.h"
 #include "core/status.h"
@@ -135,7 +136,11 @@ struct Record {
     double phase_exit_ns = 0;         // ExitBootServices done (since entry)
     double phase_first_token_ns = 0;  // since entry
     std::array<uint64_t, kNPhases>
-        boot_phase_ns{};  // from power-on or program start to the first token
+        boot_phase_ns{};           // from power-on or program start to the first token
+    std::string_view disturb;      // as --disturb was given
+    uint64_t n_disturb_ticks = 0;  // of all workers, in this run or test
+    bool has_disturb_ticks = false;
+    Counters counters;  // of this run or test, of all cores
     std::span<const SlabMark> slabs;
     uint64_t logits_hash = 0;  // XXH64 of every logits vector the sampler saw, in order; of a
                                // test: of the last repetition's last logits

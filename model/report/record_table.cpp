@@ -3,55 +3,10 @@
 // for what was measured.
 #include "core/fmt.h"
 #include "model/report/record.h"
+#include "model/report/text_table.h"
 
 namespace axiom {
 namespace {
-
-constexpr size_t kLabel = 12;  // width of the first column
-constexpr size_t kCell = 12;   // width of the others
-
-Text<24> duration(double ns) {
-    if (ns < 1e3) return Text<24>(Fixed{ns, 0}, " ns");
-    const double value = ns < 1e6 ? ns / 1e3 : ns < 1e9 ? ns / 1e6 : ns / 1e9;
-    const char* unit = ns < 1e6 ? " us" : ns < 1e9 ? " ms" : " s";
-    return Text<24>(Fixed{value, value < 10 ? 3 : value < 100 ? 2 : 1}, unit);
-}
-
-Text<24> rate(double value, const char* unit) {
-    return Text<24>(Fixed{value, value < 10 ? 3 : value < 100 ? 2 : 1}, unit);
-}
-
-class Table {
-  public:
-    Table(TextSink write, void* context) : write_(write), context_(context) {}
-
-    // A line of prose after a label.
-    Table& label(std::string_view name) { return put(PadRight{name, kLabel}); }
-    Table& cell(std::string_view text) { return put(PadLeft{text, kCell}); }
-    template <class T>
-    Table& put(const T& part) {
-        line_.put(part);
-        return *this;
-    }
-    // Ends the line; blanks at its end are dropped. Names come from files: what is not printable
-    // ASCII must not reach a terminal, and no name may begin a line of its own.
-    void end() {
-        std::string_view text = line_.view();
-        for (size_t i = 0; i < text.size(); i++) {
-            if (buffer_[i] < 0x20 || buffer_[i] > 0x7e) buffer_[i] = '?';
-        }
-        while (text.ends_with(' ')) text.remove_suffix(1);
-        write_(context_, text);
-        write_(context_, "\n");
-        line_.clear();
-    }
-
-  private:
-    TextSink write_;
-    void* context_;
-    char buffer_[320] = {};
-    Writer line_{buffer_, sizeof buffer_};
-};
 
 // Joins what is known with commas.
 class Phrase {
@@ -98,6 +53,19 @@ void print_facts(const Record& r, Table& t) {
         p.add(r.n_batch != 0, "batch ", r.n_batch);
         t.end();
     }
+}
+
+// What makes the figures others than those of a run left alone.
+void print_disturbance(const Record& r, Table& t) {
+    if (!r.disturb.empty()) {
+        Phrase p(t.label("disturbed"));
+        p.add(true, r.disturb);
+        p.add(r.has_disturb_ticks, r.n_disturb_ticks, " ticks");
+        t.end();
+    }
+    const uint64_t n_nmis = r.counters.value(Counter::nmi);
+    if (n_nmis != 0)
+        t.label("NMIs").put(n_nmis).put(" came from elsewhere: the machine may be failing").end();
 }
 
 void print_stages(const Record& r, Table& t) {
@@ -310,6 +278,7 @@ void print_outcome(const Record& r, Table& t) {
 void print_table(const Record& record, TextSink write, void* context) {
     Table table(write, context);
     print_facts(record, table);
+    print_disturbance(record, table);
     print_stages(record, table);
     print_served(record, table);
     print_layers(record, table);
@@ -324,6 +293,7 @@ void print_test(const Record& record, uint32_t n_threads_before, TextSink write,
     Table table(write, context);
     if (record.n_threads != n_threads_before) print_facts(record, table);
     print_repetitions(record, table);
+    print_disturbance(record, table);
     print_layers(record, table);
     print_disk(record, table);
     if (n_threads_before == 0) print_boot(record, table);

@@ -7,6 +7,7 @@
 #include "core/mathf.h"
 #include "core/round.h"
 #include "model/run/bench.h"
+#include "model/run/noise.h"
 #include "model/run/perplexity.h"
 #include "model/run/prompt.h"
 #include "model/run/serve.h"
@@ -191,6 +192,8 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
         const Result<const Kernels*> kernels = forced_kernels(options, features);
         if (!kernels.ok()) return kernels.status();
     }
+    if (options.noise_seconds > 0) return {};
+    if (Status s = check_disturb(weights, options); !s.ok()) return s;
     if (options.bench.wanted) return bench_context(weights, options).status();
     if (Status s = check_shape(weights, options); !s.ok()) return s;
     const Result<Texts> texts = open_texts(weights);
@@ -205,6 +208,10 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
 
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers,
                                  uint64_t n_text_bytes) {
+    if (options.noise_seconds > 0) {
+        const uint64_t bytes = noise_memory(n_workers);
+        return MemoryNeed{bytes, bytes};
+    }
     if (options.bench.wanted) return bench_memory(weights, options, n_workers);
     if (!options.perplexity.empty())
         return perplexity_memory(weights, options, n_workers, n_text_bytes);

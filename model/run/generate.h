@@ -11,7 +11,8 @@
 namespace axiom {
 
 // What the run needs that `options` ask for: generate(), perplexity() of model/run/perplexity.h,
-// bench() of model/run/bench.h, or serve() of model/run/serve.h. `n_text_bytes`: of the text that
+// bench() of model/run/bench.h, measure_noise() of model/run/noise.h, or serve() of
+// model/run/serve.h. `n_text_bytes`: of the text that
 // perplexity() will be given, or of the longest of --prompts.
 Result<MemoryNeed> memory_needed(const Weights& weights, const Options& options, size_t n_workers,
                                  uint64_t n_text_bytes = 0);

@@ -9,7 +9,8 @@
 
 namespace axiom {
 
-void RunMemory::plan_first(const Weights& weights, size_t n_workers, SlabPlan& plan) {
+void RunMemory::plan_first(const Weights& weights, const Options& options, size_t n_workers,
+                           SlabPlan& plan) {
     size_t most_cols = 0;
     for (const format::TensorEntry& e : weights.entries)
         if (is_quantized(e.type)) most_cols = std::max<size_t>(most_cols, e.n_cols);
@@ -17,6 +18,9 @@ void RunMemory::plan_first(const Weights& weights, size_t n_workers, SlabPlan& p
     plan.add_array("select",
                    std::max(kBalanceScratchBytes, choice_scratch_bytes(most_cols, n_workers)),
                    &trial);
+    if (options.disturb.tick_hz == 0) return;
+    plan.add_array("ticks", n_workers, &ticks);
+    plan.add_array("evicted", n_workers * (uint64_t{options.disturb.evict_kib} << 10), &evicted);
 }
 
 void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan& plan) {
@@ -56,7 +60,7 @@ PoolShape least_resident(const Weights& weights) {
 bool memory_of(const RunRequest& request, const RunNeed& need, uint64_t* bytes) {
     RunMemory memory;
     SlabPlan plan;
-    memory.plan_first(request.weights, request.n_workers, plan);
+    memory.plan_first(request.weights, request.options, request.n_workers, plan);
     memory.plan_rest(request.weights, need, plan);
     return plan.sum(bytes);
 }
@@ -139,6 +143,12 @@ Status check_shape(const Weights& weights, const Options& options) {
 
 uint64_t traced_passes(const Options& options, uint64_t n_passes) {
     return options.trace_wanted() ? std::min(n_passes, PassTrace::kMaxPasses) : 0;
+}
+
+Status check_disturb(const Weights& weights, const Options& options) {
+    if (!options.disturb.scatter || weights.has_layers()) return {};
+    return error(Code::bad_option, "option --disturb: found scatter while ", weights.file,
+                 " is streamed, allowed with all of it in memory");
 }
 
 EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx) {

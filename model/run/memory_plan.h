@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/disturbance.h"
 #include "core/layer_loop.h"
 #include "core/slab_plan.h"
 #include "core/status.h"
@@ -63,6 +64,8 @@ struct RunMemory {
     // Before anything else is known of the run: its record, and room to try kernels in.
     std::span<RecordStorage> record;
     std::span<uint8_t> trial;
+    std::span<Tick> ticks;       // of --disturb, a worker each
+    std::span<uint8_t> evicted;  // what they walk, in equal parts
     // The rest.
     KvPool pool;
     Workspace workspace;
@@ -79,7 +82,8 @@ struct RunMemory {
     std::span<uint64_t> repetitions;
     std::span<uint8_t> slots;
 
-    void plan_first(const Weights& weights, size_t n_workers, SlabPlan& plan);
+    void plan_first(const Weights& weights, const Options& options, size_t n_workers,
+                    SlabPlan& plan);
     void plan_rest(const Weights& weights, const RunNeed& need, SlabPlan& plan);
 };
 
@@ -129,6 +133,8 @@ uint64_t default_context(const Weights& weights, const Options& options);
 Status check_shape(const Weights& weights, const Options& options);
 // Passes that --trace keeps of so many; none without it.
 uint64_t traced_passes(const Options& options, uint64_t n_passes);
+// scatter of --disturb is of weights that are in memory.
+Status check_disturb(const Weights& weights, const Options& options);
 // What the forward pass works in for one sequence of n_ctx.
 EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx);
 

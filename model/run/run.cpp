@@ -2,6 +2,7 @@
 #include "model/run/run.h"
 
 #include <algorithm>
+#include <new>
 
 #include "core/clock.h"
 #include "core/kernels/balance.h"
@@ -68,12 +69,14 @@ void PassProgress::end() {
 
 Status RunBase::begin() {
     end_phase(Phase::other);
+    if (Status s = check_disturb(w_, o_); !s.ok()) return s;
     r_->memory_bytes = m_.slab->free_bytes();
     SlabPlan plan;
-    memory_.plan_first(w_, m_.team->n_started(), plan);
+    memory_.plan_first(w_, o_, m_.team->n_started(), plan);
     if (Status s = plan.create(*m_.slab); !s.ok()) return s;
     describe();
     m_.loop->stop_when(m_.interrupted);
+    m_.loop->run_tasks_at(o_.disturb.turn);
     if (!o_.quiet)
         m_.loop->add({.name = "progress", .poll = PassProgress::poll, .context = &progress_});
     return {};
@@ -102,15 +105,49 @@ Status RunBase::create(RunNeed need) {
     r_->type_k = r_->type_v = kv_type_name(need.engine.kv_type);
     r_->n_ctx = uint32_t(need.engine.n_ctx);
     r_->n_batch = uint32_t(need.engine.n_batch);
+    if (m_.counters != nullptr) counters_told_ = m_.counters->of_all_cores();
+    return prepare_ticks();
+}
+
+RunBase::~RunBase() {
+    m_.loop->remove(&progress_);
+    m_.loop->run_tasks_at(TaskTurn::layer);
+    if (has_ticks_) m_.ticks->stop(*m_.team, *m_.loop);
+}
+
+Status RunBase::prepare_ticks() {
+    r_->disturb = o_.disturb.text;
+    if (o_.disturb.tick_hz == 0) return {};
+    if (m_.ticks == nullptr)
+        return error(Code::unsupported, "option --disturb: tick: this machine has no timer for it");
+    const size_t n_bytes = memory_.evicted.size() / memory_.ticks.size();
+    for (size_t i = 0; i < memory_.ticks.size(); i++) {
+        Tick& tick = *new (&memory_.ticks[i]) Tick;
+        tick.buffer = memory_.evicted.data() + i * n_bytes;
+        tick.n_bytes = n_bytes;
+    }
+    // Memory that was never written may be one page of zeros everywhere.
+    std::fill(memory_.evicted.begin(), memory_.evicted.end(), uint8_t{1});
+    r_->has_disturb_ticks = true;
     return {};
 }
 
+uint64_t RunBase::n_ticks() const {
+    uint64_t n = 0;
+    for (const Tick& tick : memory_.ticks) n += tick.n_ticks.load(std::memory_order_relaxed);
+    return n;
+}
+
 Status RunBase::use_workers(size_t n) {
+    if (has_ticks_) m_.ticks->stop(*m_.team, *m_.loop);
+    has_ticks_ = false;
     m_.team->use(n);
     if (Status s = choose_kernels(); !s.ok()) return s;
     transformer_.emplace(w_, layers(), choice_, memory_.workspace, *m_.team, *m_.loop);
     r_->n_threads = uint32_t(n);
-    return {};
+    if (memory_.ticks.empty()) return {};
+    has_ticks_ = true;
+    return m_.ticks->start(*m_.team, *m_.loop, memory_.ticks.first(n), o_.disturb.tick_hz);
 }
 
 void RunBase::first_token(Phase phase, uint64_t now) {
@@ -233,6 +270,16 @@ void RunBase::close(const Status& outcome) {
                             m_.clock.seconds(task.max_ticks) * 1e9};
     }
     r_->tasks = {storage.tasks, n_tasks};
+    if (!memory_.ticks.empty()) {
+        const uint64_t n = n_ticks();
+        r_->n_disturb_ticks = n - n_ticks_told_;
+        n_ticks_told_ = n;
+    }
+    if (m_.counters != nullptr) {
+        const Counters now = m_.counters->of_all_cores();
+        r_->counters = now.since(counters_told_);
+        counters_told_ = now;
+    }
 }
 
 }  // namespace axiom

@@ -11,8 +11,10 @@
 #include <string_view>
 
 #include "core/clock.h"
+#include "core/counters.h"
 #include "core/cpu_features.h"
 #include "core/disk_reader.h"
+#include "core/disturbance.h"
 #include "core/kernels.h"
 #include "core/kernels/choose.h"
 #include "core/layer_loop.h"
@@ -56,6 +58,8 @@ struct Machine {
     // Optional: where --trace goes, once a run or a test is over.
     TextSink trace = nullptr;
     void* trace_context = nullptr;
+    CounterSource* counters = nullptr;  // optional
+    TickSource* ticks = nullptr;        // where there is none, --disturb has no tick
 
     uint64_t entry_ticks = 0;      // where phase_first_token_ns counts from
     BootPhases* phases = nullptr;  // optional: goes on to the first token
@@ -80,7 +84,7 @@ struct PassProgress {
 
 class RunBase {
   public:
-    ~RunBase() { m_.loop->remove(&progress_); }
+    ~RunBase();
     RunBase(const RunBase&) = delete;
     RunBase& operator=(const RunBase&) = delete;
 
@@ -142,7 +146,12 @@ class RunBase {
     WeightSource& layers();
     Status choose_kernels();
     void describe();
+    Status prepare_ticks();
+    uint64_t n_ticks() const;
 
+    bool has_ticks_ = false;
+    uint64_t n_ticks_told_ = 0;  // of tests that are over
+    Counters counters_told_;
     KernelChoice choice_;
     ResidentWeights resident_;
     std::optional<Transformer> transformer_;

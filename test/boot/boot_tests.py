@@ -13,6 +13,7 @@ import sys
 
 import badfiles
 import cores
+import disturb
 import guest
 import judge
 import launch_tests
@@ -580,6 +581,7 @@ def scenarios(suite):
     for kind in FAULTS:
         yield breaks(suite, kind)
     yield from cores.scenarios(suite)
+    yield from disturb.scenarios(suite)
     yield from stream.scenarios(suite)
     yield from matrix(suite)
 

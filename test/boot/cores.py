@@ -87,18 +87,21 @@ class Boots:
 
         return run
 
-    def emulated(self, label, efi, text, n_cpus, *patterns):
+    def emulated(self, label, efi, text, n_cpus, *patterns, options=""):
         def run(results, name):
             why = bochs.why_not()
             if why is not None:
                 results.skip(name, why)
                 return
-            image = self.image(label, efi, text, "")
+            image = self.image(label, efi, text, options)
             outcome = bochs.boot(self.suite.folder / label, image, 240, n_cpus=n_cpus)
             failure = judge.judge_run(outcome, self.hash_of(text), n_threads=n_cpus)
             kernel_set = (outcome.record or {}).get("kernel_set")
             if failure is None and kernel_set != "avx512":
                 failure = f"kernel_set in the record: found {kernel_set}, allowed avx512"
+            n_ticks = (outcome.record or {}).get("n_disturb_ticks")
+            if failure is None and bool(options) != bool(n_ticks):
+                failure = f"n_disturb_ticks in the record: found {n_ticks} with options {options!r}"
             results.result(name, failure or needs(outcome, *patterns))
 
         return run
@@ -109,8 +112,13 @@ def scenarios(suite):
     yield "in Bochs with AVX-512 VNNI the widest kernels give axiom-host's hash", boots.emulated(
         "bochs-avx512", suite.efi, TEXT, 1
     )
-    yield "in Bochs two cores start and stop by x2APIC and give axiom-host's hash", boots.emulated(
-        "bochs-x2apic", suite.fault_efi, "x2apic", 2, STARTED.format(2, 2, "x2APIC")
+    yield "in Bochs two cores start, tick and stop by x2APIC and give axiom-host's hash", boots.emulated(
+        "bochs-x2apic",
+        suite.fault_efi,
+        "x2apic",
+        2,
+        STARTED.format(2, 2, "x2APIC"),
+        options="--disturb tick=1000",
     )
     yield "8 cores on q35 give axiom-host's hash", boots.computing(8, 8)
     yield "4 cores on pc without x2APIC give axiom-host's hash", boots.computing(

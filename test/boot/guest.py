@@ -33,8 +33,8 @@ class Outcome:
 
 
 def boot(folder, image, timeout_s, reactions=(), **machine):
-    """Boots until QEMU ends by itself. reactions: (pattern to wait for, bytes to send), each once,
-    in any order. `machine` as qemu.command takes it."""
+    """Boots until QEMU ends by itself. reactions: (pattern to wait for, bytes to send or a
+    function to call), each once, in any order. `machine` as qemu.command takes it."""
     folder = pathlib.Path(folder)
     guest = qemu.Machine(folder, image, **machine)
     raw = bytearray()
@@ -55,7 +55,10 @@ def boot(folder, image, timeout_s, reactions=(), **machine):
             raw += data
             for reaction in [r for r in waiting if r[0].search(raw)]:
                 waiting.remove(reaction)
-                guest.send(reaction[1])
+                if callable(reaction[1]):
+                    reaction[1]()
+                else:
+                    guest.send(reaction[1])
         if failure is None:
             guest.process.wait(timeout=20)
     finally:

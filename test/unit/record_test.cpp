@@ -121,6 +121,11 @@ struct FullRun {
         r.phase_first_token_ns = 3.5e9;
         for (size_t i = 0; i < kNPhases; i++) r.boot_phase_ns[i] = 1000 * (i + 1);
         r.slabs = slabs;
+        r.disturb = "tick=1000";
+        r.n_disturb_ticks = 90;
+        r.has_disturb_ticks = true;
+        r.counters.set(Counter::nmi, 2);
+        r.counters.set(Counter::cache_misses, 12345);
         r.logits_hash = 0x0123456789abcdef;
     }
     FullRun(const FullRun&) = delete;
@@ -132,7 +137,9 @@ constexpr char kFacts[] =
 machine     uefi, EDK II 1.0, Some CPU, 2 of 4 CPUs
 kernels     avx2, timed, reading 2,8192, forced, 1 thread, context 2048, batch 64
 )";
-constexpr char kTable[] = R"(
+constexpr char kTable[] = R"(disturbed   tick=1000, 90 ticks
+NMIs        2 came from elsewhere: the machine may be failing
+
 stage             amount        time   per token        rate
 load            93.5 MiB     1.000 s              98.00 MB/s
 prefill        37 tokens     2.000 s    54.05 ms   18.50 t/s
@@ -172,6 +179,8 @@ run         ok, length, 4 generated, logits hash 0123456789abcdef
 constexpr char kTest[] = R"(
 test         repetitions        best        mean        rate
 tg32                   3    100.0 ms    200.0 ms   195.6 t/s  1.250 GB/s  123.5 GMAC/s
+disturbed   tick=1000, 90 ticks
+NMIs        2 came from elsewhere: the machine may be failing
 
 each                 p50         p99       p99.9         max     samples
 token           90.00 ms    98.00 ms    99.00 ms    100.0 ms          90
