@@ -14,7 +14,7 @@ TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
 # --- what a test program is made of: its own files, the engine, the packer, the pure parts of efi/
 UNIT_SOURCES := $(wildcard test/unit/*.cpp)
 UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp packer/*/*.cpp)) $(EFI_PURE) \
-                $(filter-out bench/compare/main.cpp,$(wildcard bench/compare/*.cpp))
+                $(filter-out bench/compare/main.cpp,$(wildcard bench/compare/*.cpp)) bench/memory_limit.cpp
 UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) test/kernels/avxvnni_evex.o
 UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS) $(FAMILIES) \
                 $(CHAT_TEMPLATES)
