@@ -46,8 +46,15 @@ bench-drafts: $(BUILD)/axiom-host $(BUILD)/models/default.axm ## what drafts gai
 	@$(PYTHON) -B bench/drafts.py --build $(BUILD) --models $(or $(MODELS),$(BUILD)/models/default.axm) \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
 
-bench-stream: $(BUILD)/axiom-host ## streamed weights by how much stays, beside fio, MODEL=m.axm MIB="0 250" ROUNDS=3
+# With PEER (a llama-bench, or LLAMA_BIN, its folder) and the model's GGUF, beside llama.cpp in memory cgroups.
+STREAM_PEER = $(or $(PEER),$(if $(LLAMA_BIN),$(LLAMA_BIN)/llama-bench))
+bench-stream: $(BUILD)/axiom-host ## streamed weights, MODEL=m.axm MIB="0 250" ROUNDS=3: beside fio, or PEER=llama-bench GGUF=m.gguf in small cgroups
+ifeq ($(STREAM_PEER),)
 	@$(PYTHON) -B bench/stream.py --build $(BUILD) --model $(MODEL) $(if $(MIB),--mib '$(MIB)') \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
+else
+	@$(PYTHON) -B bench/peers/limited.py --build $(BUILD) --axm $(MODEL) --gguf $(GGUF) --peer $(STREAM_PEER) \
+	    $(if $(SHARES),--shares '$(SHARES)') $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+endif
 
 .PHONY: host compare bench-kernels bench-peers bench-drafts bench-stream
