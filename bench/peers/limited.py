@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import time
 
 import workshop
 from cgroup import MemoryCgroup
-from programs import bench_records
+from programs import bench_records, checked
 from workshop import Missing, say
 
 MIB = 1 << 20
@@ -37,7 +38,12 @@ def run(command, env=None):
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         begin = time.monotonic()
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=env)
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:  # an interruption: nobody may stay in the cgroup
+            child.kill()
+            child.wait()
+            raise
         child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - begin
         if child.returncode != 0:
@@ -56,12 +62,16 @@ class Llama:
     def __init__(self, o):
         self.o, self.model = o, o.gguf
         self.env = workshop.library_path(o.peer.parent)
+        usage = checked([o.peer, "--help"], env=self.env)
+        self.words = ["-lm", "mmap"] if "--load-mode" in usage else ["-mmp", 1]
+        if "--repack" in usage:
+            self.words += ["--repack", 0]
 
     def sample(self, cgroup):
         drop(self.model)
         text, seconds, n_bytes = run(cgroup.inside(
             [self.o.peer, "-m", self.model, "-p", 0, "-n", self.o.tokens, "-t", self.o.threads, "-r", 2,
-             "-mmp", 1, "--repack", 0, "-o", "json"]), self.env)
+             *self.words, "-o", "json"]), self.env)
         record = bench_records(text)[0]
         return {"ts": self.o.tokens * 1e9 / record["samples_ns"][-1], "gb_per_s": n_bytes / seconds * 1e-9}
 
@@ -144,6 +154,7 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
     except Missing as error:
