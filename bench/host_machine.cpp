@@ -18,6 +18,7 @@
 #include <numeric>
 #include <random>
 
+#include "bench/memory_limit.h"
 #include "core/clock.h"
 #include "core/round.h"
 
@@ -37,6 +38,8 @@ constexpr size_t kHugePage = 2 << 20;
 constexpr size_t kRingBytes = 64 * 1024;
 // Left for what a run needs beside its weights, when it is decided whether they fit.
 constexpr uint64_t kBesideWeights = 512u << 20;
+// A cgroup is also charged for what Linux keeps for its programs: page tables, stacks, queues.
+constexpr uint64_t kBesideMapped = 16u << 20;
 
 std::atomic<bool> g_interrupted{false};
 
@@ -124,7 +127,12 @@ void touch_in_no_order(std::span<uint8_t> memory) {
 }  // namespace
 
 uint64_t available_bytes() {
-    return proc_bytes("/proc/meminfo", "MemAvailable: %llu", ~uint64_t{0});
+    const uint64_t of_machine = proc_bytes("/proc/meminfo", "MemAvailable: %llu", ~uint64_t{0});
+    const uint64_t of_cgroup = cgroup_available_bytes([](const std::string& path) {
+        const Result<std::string> text = read_text(path);
+        return text.ok() ? text.value() : std::string();
+    });
+    return std::min(of_machine, of_cgroup - std::min(of_cgroup, kBesideMapped));
 }
 
 Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what, PageSize pages) {

@@ -58,7 +58,8 @@ struct LoadedModel {
 Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize pages,
                                bool show_progress);
 
-// What Linux says this program can still have without swapping.
+// What Linux says this program can still have without swapping, and without being ended for what its
+// cgroups have (bench/memory_limit.h).
 uint64_t available_bytes();
 
 // Bytes of this program's anonymous memory that are in huge pages now (/proc/self/smaps_rollup);

@@ -1,9 +1,11 @@
 # axiom-host: the engine as a Linux program. axiom-bench-kernels: its kernels beside the machine's
 # peaks. axiom-compare: what measurements show. bench-peers: both beside other engines.
-BENCH_HOST    := $(patsubst %,$(BUILD)/host/bench/%.o,axiom_host host_counters host_machine host_ticks uring_reader)
+# What both of them need of Linux.
+BENCH_LINUX   := host_counters host_machine host_ticks memory_limit
+BENCH_HOST    := $(patsubst %,$(BUILD)/host/bench/%.o,axiom_host $(BENCH_LINUX) uring_reader)
 BENCH_PEAKS   := $(wildcard bench/peak_*.cpp)
 BENCH_KERNELS := $(patsubst %.cpp,$(BUILD)/host/%.o,bench/bench_kernels.cpp bench/kernel_cases.cpp \
-                 bench/peaks.cpp bench/host_machine.cpp bench/host_counters.cpp bench/host_ticks.cpp $(BENCH_PEAKS))
+                 bench/peaks.cpp $(BENCH_LINUX:%=bench/%.cpp) $(BENCH_PEAKS))
 
 BENCH_COMPARE := $(patsubst %.cpp,$(BUILD)/host/%.o,$(wildcard bench/compare/*.cpp))
 
@@ -46,9 +48,16 @@ bench-drafts: $(BUILD)/axiom-host $(BUILD)/models/default.axm ## what drafts gai
 	@$(PYTHON) -B bench/drafts.py --build $(BUILD) --models $(or $(MODELS),$(BUILD)/models/default.axm) \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
 
-bench-stream: $(BUILD)/axiom-host ## streamed weights by how much stays, beside fio, MODEL=m.axm MIB="0 250" ROUNDS=3
+# With PEER (a llama-bench, or LLAMA_BIN, its folder) and the model's GGUF, beside llama.cpp in memory cgroups.
+STREAM_PEER = $(or $(PEER),$(if $(LLAMA_BIN),$(LLAMA_BIN)/llama-bench))
+bench-stream: $(BUILD)/axiom-host ## streamed weights, MODEL=m.axm MIB="0 250" ROUNDS=3: beside fio, or PEER=llama-bench GGUF=m.gguf in small cgroups
+ifeq ($(STREAM_PEER),)
 	@$(PYTHON) -B bench/stream.py --build $(BUILD) --model $(MODEL) $(if $(MIB),--mib '$(MIB)') \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
+else
+	@$(PYTHON) -B bench/peers/limited.py --build $(BUILD) --axm $(MODEL) --gguf $(GGUF) --peer $(STREAM_PEER) \
+	    $(if $(SHARES),--shares '$(SHARES)') $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+endif
 
 bench-ablation: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-compare ## what interrupts, small and scattered pages and tasks cost, put back one at a time, ROUNDS=5 SHAPES="smollm2-135m"
 	@$(PYTHON) -B bench/ablation.py --build $(BUILD) $(if $(SHAPES),--shapes '$(SHAPES)') \

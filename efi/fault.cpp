@@ -77,10 +77,12 @@ void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores) {
 }
 
 void turn_on_iommus(std::string_view kind, const PciFacts& pci) {
-    constexpr uint32_t kGlobalCommand = 0x18, kTranslationEnable = 1u << 31;
+    // VT-d's global command, TE; AMD's control, IommuEn.
+    constexpr uint32_t kCommand = 0x18, kTranslationEnable = 1u << 31, kIommuEnable = 1;
     if (kind != "iommu") return;
     for (const PciFacts::Iommu& unit : pci.all_iommus()) {
-        mmio_write<uint32_t>(unit.registers + kGlobalCommand, kTranslationEnable);
+        mmio_write<uint32_t>(unit.registers + kCommand,
+                             unit.is_amd ? kIommuEnable : kTranslationEnable);
     }
 }
 

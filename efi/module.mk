@@ -4,7 +4,7 @@
 
 # Logic without firmware or hardware, which the unit tests link on Linux.
 EFI_PURE    := $(wildcard efi/memory/*.cpp) efi/dev/text.cpp efi/dev/acpi.cpp efi/dev/acpi_pci.cpp \
-               efi/dev/device.cpp efi/nvme/controller.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
+               efi/dev/device.cpp efi/nvme/controller.cpp efi/nvme/pci.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
                efi/cpu/smp_plan.cpp
 EFI_CPP     := $(wildcard efi/*.cpp efi/*/*.cpp)
 EFI_ASM     := $(wildcard efi/*/*.S)

@@ -15,7 +15,7 @@ TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
 UNIT_SOURCES := $(wildcard test/unit/*.cpp)
 UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp packer/*/*.cpp)) $(EFI_PURE) \
                 $(filter-out bench/compare/main.cpp,$(wildcard bench/compare/*.cpp)) \
-                bench/host_counters.cpp bench/host_ticks.cpp
+                bench/host_counters.cpp bench/host_ticks.cpp bench/memory_limit.cpp
 UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) test/kernels/avxvnni_evex.o
 UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS) $(FAMILIES) \
                 $(CHAT_TEMPLATES)

@@ -55,6 +55,7 @@ struct Trials {
     double rate(const Kernels& set, const Reading& way, size_t tokens);
     const Kernels* fastest_set(std::span<const KernelSet> sets, const Reading& way);
     Reading fastest_reading(const Kernels& set);
+    double token_cost(const Kernels& set, const Reading& way);
 };
 
 // Activations of the widest matrix; those of a narrower one begin the same.
@@ -159,6 +160,12 @@ Reading Trials::fastest_reading(const Kernels& set) {
     return kReadings[fastest];
 }
 
+double Trials::token_cost(const Kernels& set, const Reading& way) {
+    double best = 0;
+    for (int round = 0; round < kRounds; round++) keep_larger(&best, rate(set, way, kFewTokens));
+    return best > 0 ? 1 / (best * double(kFewTokens)) : 0;
+}
+
 }  // namespace
 
 std::span<const Reading> readings() {
@@ -179,7 +186,7 @@ KernelChoice choose_kernels(Team& team, std::span<const KernelSet> sets,
     const bool choose_set = given.kernels == nullptr, choose_reading = given.reading.n_streams == 0;
     if (choose_reading) choice.reading = kReadings[0];
     if (choose_set) choice.kernels = sets[0].kernels;
-    if (matrices.empty() || (!choose_set && !choose_reading)) return choice;
+    if (matrices.empty()) return choice;
 
     uint8_t* const memory = static_cast<uint8_t*>(scratch);
     Walker* const walkers = reinterpret_cast<Walker*>(memory);
@@ -198,12 +205,13 @@ KernelChoice choose_kernels(Team& team, std::span<const KernelSet> sets,
     trials.prepare();
     size_t n_usable = 0;
     for (const KernelSet& set : sets) n_usable += set.usable;
-    const size_t n_trials =
-        kRounds * ((choose_set ? 2 * n_usable : 0) + (choose_reading ? std::size(kReadings) : 0));
+    const size_t n_trials = kRounds * ((choose_set ? 2 * n_usable : 0) +
+                                       (choose_reading ? std::size(kReadings) : 0) + 1);
     trials.ticks = ticks / n_trials;
 
     if (choose_set) choice.kernels = trials.fastest_set(sets, choice.reading);
     if (choose_reading) choice.reading = trials.fastest_reading(*choice.kernels);
+    choice.token_ticks_a_byte = trials.token_cost(*choice.kernels, choice.reading);
     return choice;
 }
 

@@ -10,8 +10,7 @@
 namespace axiom::efi {
 namespace {
 
-constexpr uint8_t kMessaging = 3, kNvmeNamespace = 0x17;           // UEFI 2.10, section 10.3.4.21
-constexpr uint32_t kNvmeClass = 0x010802, kRaidSubclass = 0x0104;  // PCI Code and ID 1.11
+constexpr uint8_t kMessaging = 3, kNvmeNamespace = 0x17;  // UEFI 2.10, section 10.3.4.21
 
 class PciPath {
   public:
@@ -20,7 +19,7 @@ class PciPath {
 
     // The controller: the last function on the path of a disk, with what is left behind it.
     Status find(EFI_HANDLE disk);
-    // It is NVMe, and nothing before it on the path is RAID.
+    // It is NVMe, and nothing before it on the path hides it.
     Status check_classes() const;
     Result<uint32_t> namespace_id() const;
     Status describe(NvmePlace* out) const;
@@ -31,7 +30,6 @@ class PciPath {
         return error(Code::unsupported, name_, ": cannot be streamed: ", parts...);
     }
     EFI_PCI_IO_PROTOCOL* function_at(EFI_DEVICE_PATH_PROTOCOL** path) const;
-    Status check_not_raid(EFI_PCI_IO_PROTOCOL* function) const;
 
     const Firmware& firmware_;
     std::string_view name_;
@@ -89,34 +87,28 @@ Status PciPath::find(EFI_HANDLE disk) {
     return io_ != nullptr ? Status() : unsupported("its disk does not hang on PCI");
 }
 
-Status PciPath::check_not_raid(EFI_PCI_IO_PROTOCOL* function) const {
-    if (class_of(function) >> 8 != kRaidSubclass) return {};
-    return unsupported(
-        "its disk is behind a RAID controller (Intel VMD or RST): turn it off in the "
-        "firmware's setup");
-}
-
 Status PciPath::check_classes() const {
     // The paths to what stands before the disk are its own, cut short.
-    constexpr size_t kMaxPathBytes = 512;
+    constexpr size_t kMaxPathBytes = 512, kMaxFunctions = 16;
+    uint32_t classes[kMaxFunctions];
+    size_t n_classes = 0;
     alignas(8) uint8_t cut[kMaxPathBytes];
     const auto* const begin = reinterpret_cast<const uint8_t*>(path_);
     for (const auto* node = path_; !is_end(node) && length_of(node) >= 4; node = after(node)) {
         const size_t n = size_t(reinterpret_cast<const uint8_t*>(after(node)) - begin);
-        if (n + sizeof(EFI_DEVICE_PATH_PROTOCOL) > sizeof cut) break;
+        if (n + sizeof(EFI_DEVICE_PATH_PROTOCOL) > sizeof cut || n_classes + 1 == kMaxFunctions)
+            break;
         memcpy(cut, begin, n);
         const EFI_DEVICE_PATH_PROTOCOL end = {
             END_DEVICE_PATH_TYPE, END_ENTIRE_DEVICE_PATH_SUBTYPE, {sizeof end, 0}};
         memcpy(cut + n, &end, sizeof end);
         auto* rest = reinterpret_cast<EFI_DEVICE_PATH_PROTOCOL*>(cut);
         EFI_PCI_IO_PROTOCOL* const function = function_at(&rest);
-        if (function == nullptr) continue;
-        if (Status s = check_not_raid(function); !s.ok()) return s;
+        if (function != nullptr) classes[n_classes++] = class_of(function);
     }
-    if (Status s = check_not_raid(io_); !s.ok()) return s;
-    if (class_of(io_) == kNvmeClass) return {};
-    return unsupported("its disk is on a controller of PCI class ", Hex{class_of(io_), 6},
-                       ", allowed NVMe (", Hex{kNvmeClass, 6}, ")");
+    classes[n_classes++] = class_of(io_);
+    const Text<128> why_not = why_not_nvme({classes, n_classes});
+    return why_not.view().empty() ? Status() : unsupported(why_not.view());
 }
 
 Result<uint32_t> PciPath::namespace_id() const {
@@ -135,7 +127,7 @@ Status PciPath::describe(NvmePlace* out) const {
         return unsupported("its controller has no PCI address");
     }
     out->where = {uint16_t(segment), uint8_t(bus), uint8_t(device), uint8_t(function)};
-    // BAR0, of 64 bits or of 32 (PCI 3.0, section 6.2.5.1; NVMe over PCIe 1.0, section 3.8.1).
+    // BAR0, of 64 bits or of 32 (PCI 3.0, section 6.2.5.1).
     constexpr uint32_t kBar0 = 0x10, kIsPort = 1, kIs64Bits = 4, kFlags = 0xf;
     const uint32_t low = config(io_, kBar0);
     out->registers = low & ~kFlags;

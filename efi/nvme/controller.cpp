@@ -22,7 +22,7 @@ constexpr uint64_t kMs = 1000000;
 constexpr uint64_t kCommandTimeoutNs = 30000 * kMs;
 // How often a controller is looked at while nothing comes: reading a register takes a microsecond.
 constexpr uint64_t kWatchNs = 100 * kMs;
-constexpr uint64_t kLeastShutdownNs = 5000 * kMs;
+constexpr uint64_t kLeastShutdownNs = 5000 * kMs, kMostShutdownNs = 60000 * kMs;
 
 // Pages of the controller's memory, in this order.
 enum Page : uint32_t {
@@ -54,7 +54,7 @@ Status NvmeController::failed(const Parts&... parts) const {
     return error(Code::io, name_, ": ", parts...);
 }
 
-// Base 3.1.3.1: CAP.TO, which may be too short a field; then CRTO has the time (3.1.3).
+// Base 3.5.4: CAP.TO, which may be too short a field; then CRTO has the time.
 uint64_t NvmeController::ready_timeout_ns() {
     uint32_t units = std::max(1u, cap_.timeout_500ms());
     if (cap_.has_ready_timeout()) units = std::max(units, registers_.read(nvme::kCrto) & 0xffff);
@@ -145,7 +145,7 @@ void NvmeController::put(Queue& queue, const Submission& submission) {
     registers_.write(queue.tail_doorbell, queue.tail);
 }
 
-// The next completion, if there is one (Base 3.3.3.2: its phase differs from the last round's).
+// The next completion, if there is one (Base 4.2.4: its phase differs from the last round's).
 bool NvmeController::take(Queue& queue, uint32_t* id_and_status) {
     const uint32_t word =
         __atomic_load_n(&queue.completions[queue.head].id_and_status, __ATOMIC_ACQUIRE);
@@ -202,8 +202,8 @@ Status NvmeController::read_controller_data() {
     if (mdts != 0 && mdts + cap_.min_page_shift() < 32) {
         max_read_bytes_ = std::min(max_read_bytes_, size_t{1} << (mdts + cap_.min_page_shift()));
     }
-    shutdown_ns_ =
-        std::max(kLeastShutdownNs, uint64_t{load<uint32_t>(data, field::kShutdownTime)} * 1000);
+    shutdown_ns_ = std::clamp(uint64_t{load<uint32_t>(data, field::kShutdownTime)} * 1000,
+                              kLeastShutdownNs, kMostShutdownNs);
     const bool has_transitions = (data[field::kPowerTransitions] & 1) != 0;
     if (!has_transitions) return {};
     // A disk that falls asleep between two layers would be waited for.
@@ -243,7 +243,7 @@ Status NvmeController::read_namespace_data() {
     return {};
 }
 
-// Base 5.4 and 5.5, without interrupts.
+// Base 5.2.1 and 5.2.2, without interrupts.
 Status NvmeController::create_read_queue() {
     constexpr uint32_t kId = 1, kContiguous = 1;
     // One of each kind; numbers are 0-based.
@@ -262,12 +262,13 @@ Status NvmeController::create_read_queue() {
                                                .cdw11 = kId << 16 | kContiguous});
 }
 
-// Base 3.6.1.
+// Base 3.6.1. It is told even after it has failed, if it still answers: a shutdown needs none of our
+// memory.
 void NvmeController::stop() {
     if (!started_) return;
     started_ = false;
-    if (!dead_.ok()) return;
     const uint32_t config = registers_.read(nvme::kCc);
+    if (config == nvme::kGone) return;
     registers_.write(nvme::kCc, (config & ~nvme::kShutdownMask) | nvme::kShutdownNormal);
     const uint64_t begin = registers_.now_ns();
     while (registers_.now_ns() - begin < shutdown_ns_) {
@@ -306,7 +307,7 @@ void NvmeController::submit(uint32_t slot) {
     s.cdw10 = uint32_t(r.lba);
     s.cdw11 = uint32_t(r.lba >> 32);
     s.cdw12 = r.n_bytes / range_.block_bytes - 1;
-    // Where the data go, page by page (Base 4.1.1): the first may begin inside its page; the second
+    // Where the data go, page by page (Base 4.3.1): the first may begin inside its page; the second
     // is a page, or a list of all that follow.
     const uint64_t page = page_bytes(), begin = uint64_t(r.to), end = begin + r.n_bytes;
     const uint64_t second = begin / page * page + page;
@@ -392,7 +393,7 @@ size_t NvmeController::give_up_reads(std::span<Done> done) {
     return n;
 }
 
-// Base 3.3.3.2.1 and NVM 3.1.2; those that a read may end with.
+// Base 4.2.3, with those of NVM; those that a read may end with.
 Text<96> status_text(CommandStatus status) {
     const struct {
         uint32_t type, code;

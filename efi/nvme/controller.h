@@ -56,8 +56,8 @@ class NvmeController final : public DiskReader {
     Status reset();
     // Then, with `memory` as above: makes it ready for reads. Waits. After an error only stop().
     Status start(uint8_t* memory);
-    // A normal shutdown, if it was started. Reads under way are lost. Waits, at most as long as the
-    // controller says it needs.
+    // A normal shutdown, if it was started, after failures too. Reads under way are lost. Waits, at most
+    // as long as the controller says it needs, or a minute.
     void stop();
 
     // Reads are of the range: offset 0 is its first block.
@@ -113,7 +113,7 @@ class NvmeController final : public DiskReader {
     Queue admin_, reads_;
     uint32_t depth_ = 0;
     size_t max_read_bytes_ = 0;
-    uint64_t shutdown_ns_ = 0;
+    uint64_t shutdown_ns_ = 5000000000;  // until it says what it needs
     bool started_ = false;
 
     Read slots_[kMaxDepth];

@@ -26,7 +26,9 @@ Status NvmeDisk::start() {
         return status;
     }
     function_.set_command(true);
-    return controller_.start(reinterpret_cast<uint8_t*>(memory.address));
+    status = controller_.start(reinterpret_cast<uint8_t*>(memory.address));
+    if (!status.ok()) controller_.stop();
+    return status;
 }
 
 uint32_t NvmeDisk::read(uint32_t offset) {

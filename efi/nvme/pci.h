@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "core/status.h"
 #include "efi/dev/acpi_pci.h"
@@ -31,6 +32,11 @@ class PciFunction {
     PciAddress where_;
     uint64_t config_page_ = 0;
 };
+
+// Whether the last of these functions, on the path from the root to a disk, is an NVMe controller that its
+// own driver would find: class codes of three bytes (PCI Code and ID Assignment Specification 1.11). What
+// is in the way, else nothing.
+Text<128> why_not_nvme(std::span<const uint32_t> classes);
 
 // unsupported, by name, if a unit is in force: a table alone is on nearly every PC, and firmware that
 // used one mostly turns it off at the exit. Their registers are mapped.

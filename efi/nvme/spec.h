@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 // What AXIOM uses of NVMe, as the specifications have it. "Base" is the NVM Express Base
-// Specification 2.0, "NVM" the NVM Command Set Specification 1.0, "PCIe" the NVMe over PCIe Transport
-// Specification 1.0. Must not know: what is done with it.
+// Specification 2.2, "NVM" the NVM Command Set Specification, "PCIe" the NVMe over PCIe Transport
+// Specification. Must not know: what is done with it.
 #pragma once
 
 #include <cstdint>
 
 namespace axiom::efi::nvme {
 
-// Properties (Base 3.1.3): offsets into BAR0. Wide ones are two words, the low one first.
+// Properties (Base 3.1.4): offsets into BAR0. Wide ones are two words, the low one first.
 inline constexpr uint32_t kCap = 0x00, kVersion = 0x08, kCc = 0x14, kCsts = 0x1c, kAqa = 0x24,
                           kAsq = 0x28, kAcq = 0x30, kCrto = 0x68;
-inline constexpr uint32_t kDoorbells = 0x1000;  // PCIe 3.1.2
+inline constexpr uint32_t kDoorbells = 0x1000;  // PCIe: SQyTDBL, CQyHDBL
 
-// Controller capabilities (Base 3.1.3.1).
+// Controller capabilities, CAP.
 struct Capabilities {
     uint64_t value = 0;
 
@@ -25,15 +25,15 @@ struct Capabilities {
     bool has_ready_timeout() const { return (value >> 59 & 1) != 0; }  // CRMS.CRWMS
 };
 
-// Controller configuration (Base 3.1.3.5): what a host sets.
+// Controller configuration, CC: what a host sets.
 inline constexpr uint32_t kEnable = 1, kShutdownNormal = 1 << 14, kShutdownMask = 3 << 14;
 inline constexpr uint32_t kEntrySizes = 6 << 16 | 4 << 20;  // log2 of a submission, a completion
-// Controller status (Base 3.1.3.6).
+// Controller status, CSTS.
 inline constexpr uint32_t kReady = 1, kFatal = 1 << 1, kShutdownStateMask = 3 << 2,
                           kShutdownComplete = 2 << 2;
 inline constexpr uint32_t kGone = 0xffffffff;  // what a device that is not there reads as
 
-// Base 3.3.3.1, common format.
+// Base 4.1.1, common format.
 struct Submission {
     uint8_t opcode = 0, flags = 0;
     uint16_t id = 0;
@@ -45,7 +45,7 @@ struct Submission {
 };
 static_assert(sizeof(Submission) == 64);
 
-// Base 3.3.3.2.
+// Base 4.2.1.
 struct Completion {
     uint32_t result, reserved;
     uint16_t sq_head, sq_id;
@@ -54,7 +54,7 @@ struct Completion {
 };
 static_assert(sizeof(Completion) == 16);
 
-// The status field without its phase bit (Base 3.3.3.2.1).
+// The status field without its phase bit (Base 4.2.3).
 struct CommandStatus {
     uint16_t value = 0;
 
@@ -65,7 +65,7 @@ struct CommandStatus {
     bool do_not_retry() const { return (value >> 14 & 1) != 0; }
 };
 
-// Base 5: admin commands, and NVM 3.2.4: read.
+// Base 5: admin commands, and NVM: read.
 enum class Opcode : uint8_t {
     create_submission_queue = 0x01,
     create_completion_queue = 0x05,
@@ -73,17 +73,17 @@ enum class Opcode : uint8_t {
     set_features = 0x09,
     read = 0x02,  // of I/O queues
 };
-inline constexpr uint32_t kIdentifyNamespace = 0, kIdentifyController = 1;  // Base 5.17, CNS
-inline constexpr uint32_t kFeaturePowerTransitions = 0x0c;                  // Base 5.27.1
-inline constexpr uint32_t kFeatureQueues = 0x07;                            // Base 5.27.1
+inline constexpr uint32_t kIdentifyNamespace = 0, kIdentifyController = 1;  // Base 5.1.13, CNS
+inline constexpr uint32_t kFeaturePowerTransitions = 0x0c;                  // Base 5.1.25
+inline constexpr uint32_t kFeatureQueues = 0x07;                            // Base 5.1.25
 inline constexpr uint32_t kIdentifyBytes = 4096;
 
-// Of the Identify Controller data structure (Base 5.17.2.1): where fields stand.
+// Of the Identify Controller data structure (Base 5.1.13): where fields stand.
 namespace controller_field {
 inline constexpr uint32_t kMdts = 77, kShutdownTime = 88, kType = 111, kPowerTransitions = 265,
                           kSqes = 512, kCqes = 513;
 }
-// Of the Identify Namespace data structure (NVM 4.1.5.1).
+// Of the Identify Namespace data structure (NVM).
 namespace namespace_field {
 inline constexpr uint32_t kSize = 0, kNFormats = 25, kFormat = 26, kProtection = 29, kFormats = 128;
 }

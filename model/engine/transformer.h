@@ -53,6 +53,8 @@ class Transformer {
                 const ForwardTimes& times = {});
 
     const Workspace& workspace() const { return ws_; }
+    // How long passes have waited for weights, in all (WeightSource).
+    uint64_t wait_ticks() const { return source_.wait_ticks(); }
 
   private:
     struct Rows {  // half open; whole groups

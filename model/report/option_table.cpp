@@ -44,8 +44,9 @@ constexpr OptionSpec kTable[] = {
      "context in tokens, of each sequence; 0 = the model's, at most 4096, as memory allows (default {})"},
     {{"-t", "--threads"}, K::count, &O::n_threads, 0, Team::kMaxWorkers, false, kEverywhere, "N",
      "cores to compute on; 0 = all (default {})"},
-    {{"-b", "--batch-size"}, K::count, &O::n_batch, 1, kMaxBatch, false, kEverywhere, "N",
-     "prompt tokens per pass, of all sequences (default {})"},
+    {{"-b", "--batch-size"}, K::count, &O::n_batch, 0, kMaxBatch, false, kEverywhere, "N",
+     "prompt tokens per pass, of all sequences; 0 = 128, or as many as cover the reading of a streamed model, at "
+     "most 512 (default {})"},
     {{"-ctk", "--cache-type-k"}, K::kv_type, &O::cache_type_k, 0, 0, false, kEverywhere, "TYPE",
      "what keys are cached as: f16, or q8_0, which takes half the memory; like -ctv (default f16)"},
     {{"-ctv", "--cache-type-v"}, K::kv_type, &O::cache_type_v, 0, 0, false, kEverywhere, "TYPE",

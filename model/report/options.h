@@ -40,6 +40,9 @@ constexpr bool is_streamed(Stream stream, uint64_t file_bytes, uint64_t free_byt
 
 inline constexpr uint32_t kMaxResidentMib = 1u << 30;  // a PiB
 
+// Prompt tokens a pass: of weights in memory, and the most that are chosen where layers are streamed.
+inline constexpr uint32_t kDefaultBatch = 128, kMaxStreamedBatch = 512;
+
 enum class OnExit : uint32_t { shutdown, reboot, halt };
 
 // A number of --bench, or several, each of which is tested.
@@ -98,7 +101,7 @@ struct Options {
     uint32_t n_predict = 128;  // -n
     uint32_t n_ctx = 0;        // -c; 0 = the model's, at most 4096, and what memory holds
     uint32_t n_threads = 0;    // -t; 0 = all
-    uint32_t n_batch = 128;    // -b, prompt tokens per pass
+    uint32_t n_batch = 0;  // -b, prompt tokens per pass; 0 = kDefaultBatch, or what streaming needs
     KvType cache_type_k = KvType::f16;  // -ctk; a run wants both alike (check_shape)
     KvType cache_type_v = KvType::f16;  // -ctv
     float temperature =

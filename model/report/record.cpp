@@ -295,6 +295,7 @@ constexpr Field kFields[] = {
          if (r.n_streamed_layers == 0 && r.disk_bytes == 0) return out.put("null");
          out.number(r.disk_retries);
      }},
+    {"stream_m", &R::stream_m},
     {"layers", put_layers},
     {"sample_ns", &R::sample_ns},
     {"phase_entry_ns", &R::phase_entry_ns},

@@ -106,6 +106,7 @@ struct Record {
     double disk_hidden = 0;          // of the time with reads under way, without waiting
     double disk_check_ns = 0;        // of all workers, for checksums
     uint64_t disk_retries = 0;
+    uint32_t stream_m = 0;  // tokens of a pass that computes as long as its reading takes
     std::span<const LayerCost> layer_costs;
     double sample_ns = 0;  // sampler, per token
     std::span<const TaskCost> tasks;

@@ -184,6 +184,7 @@ void print_disk(const Record& r, Table& t) {
     where.add(true, Bytes{r.resident_bytes}, " stay in memory");
     where.add(true, r.n_streamed_layers, " of ", uint64_t(r.layer_costs.size()),
               " layers streamed");
+    where.add(r.stream_m != 0, "covered by ", r.stream_m, " tokens a pass");
     t.end();
     if (r.disk_bytes == 0) return;
     Phrase disk(t.label("disk"));

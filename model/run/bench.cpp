@@ -57,6 +57,7 @@ RunNeed bench_need(const RunRequest& request, uint64_t n_ctx) {
         traced_passes(request.options, plan.n_reps * most_passes(plan, engine.n_batch));
     engine.n_sequences = engine.n_logit_rows = std::max<size_t>(1, generation.n_sequences);
     engine.n_batch = std::max(engine.n_batch, engine.n_sequences);
+    need.n_streamed_batch = most_batch(request, n_ctx);
     engine.n_return = generation.n_tokens;
     need.n_prompt_tokens = std::max<uint64_t>(
         plan.n_prompt.most(), uint64_t{generation.n_sequences} * generation.n_positions());
@@ -87,14 +88,16 @@ class Bench : public RunBase {
     // `logits`: of the last token.
     Status read(Sequence& sequence, std::span<const TokenId> tokens, bool logits, PassStats* stats);
     Status generate(const Test& test, PassStats* stats);
-    // One pass; `stats` may be null.
+    // One pass of n rows; `stats` may be null.
     template <class F>
-    static Status timed(PassStats* stats, size_t n_rows, uint64_t* took_ticks, F forward) {
-        const uint64_t begin = ticks_now();
+    Status timed(PassStats* stats, size_t n_rows, uint64_t* took_ticks, F forward) {
+        const uint64_t begin = ticks_now(), waited = transformer().wait_ticks();
         const Status status = forward(stats != nullptr ? stats->begin() : ForwardTimes{});
         *took_ticks = ticks_now() - begin;
-        if (status.ok() && stats != nullptr) stats->end(*took_ticks, n_rows);
-        return status;
+        if (!status.ok()) return status;
+        pass_size().took(n_rows, *took_ticks, transformer().wait_ticks() - waited);
+        if (stats != nullptr) stats->end(*took_ticks, n_rows);
+        return {};
     }
     std::span<Sequence> sequences() {
         return std::span(sequences_).first(memory_.workspace.shape().n_sequences);
@@ -229,9 +232,8 @@ Status Bench::go_to_depth(const Test& test, size_t i) {
 
 Status Bench::read(Sequence& sequence, std::span<const TokenId> tokens, bool logits,
                    PassStats* stats) {
-    const size_t n_batch = std::min<size_t>(o_.n_batch, memory_.workspace.shape().n_batch);
-    for (size_t at = 0; at < tokens.size(); at += n_batch) {
-        const size_t n = std::min(n_batch, tokens.size() - at);
+    for (size_t at = 0, n; at < tokens.size(); at += n) {
+        n = pass_size().next(tokens.size() - at);
         const bool wanted = logits && at + n == tokens.size();
         uint64_t took = 0;
         const Status status = timed(stats, n, &took, [&](const ForwardTimes& times) {
@@ -272,6 +274,7 @@ void Bench::fill_record(const Test& test, size_t n_done, const Status& outcome) 
     r.layer_costs = {};
     r.disk_bytes = 0;
     r.disk_gb_per_s = r.disk_share = r.disk_hidden = r.disk_check_ns = 0;
+    r.stream_m = 0;
 
     const std::span<uint64_t> samples = memory_.repetitions.first(n_done);
     double seconds = 0;

@@ -25,6 +25,7 @@ RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
     need.n_history_tokens = n_ctx + 1;
     need.n_candidates = request.weights.config.n_vocab;
     need.n_passes = std::min<uint64_t>(request.options.n_predict, n_ctx);
+    need.n_streamed_batch = most_batch(request, n_ctx);
     need.n_samples = need.n_passes;
     need.n_traced_passes =
         traced_passes(request.options, n_ctx / need.engine.n_batch + 1 + need.n_passes);
@@ -81,6 +82,7 @@ Status Generation::run() {
                      .candidates = memory_.candidates,
                      .draft_table = memory_.drafts,
                      .n_draft_max = o_.n_draft_max,
+                     .pass_size = &pass_size(),
                      .write = m_.write,
                      .write_context = m_.write_context});
     if (Status s = session.open(); !s.ok()) return s;

@@ -47,6 +47,9 @@ void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan&
 
 namespace {
 
+// Of memory, that more rows of a pass may take from layers that could stay.
+constexpr uint64_t kBatchPart = 16;
+
 RunNeed with(RunNeed need, const PoolShape& streamed) {
     need.streamed = streamed;
     return need;
@@ -72,7 +75,9 @@ Result<MemoryNeed> memory_between(const RunRequest& request, NeedOf need_of, uin
     MemoryNeed need;
     const Weights& w = request.weights;
     const RunNeed least = with(need_of(request, least_ctx), least_resident(w));
-    const RunNeed wanted = with(need_of(request, wanted_ctx), most_resident(w, request.options));
+    RunNeed wanted = with(need_of(request, wanted_ctx), most_resident(w, request.options));
+    if (!w.has_layers() && wanted.n_streamed_batch > wanted.engine.n_batch)
+        wanted.engine.n_batch = size_t(wanted.n_streamed_batch);
     if (memory_of(request, least, &need.least) && memory_of(request, wanted, &need.wanted)) {
         return need;
     }
@@ -110,6 +115,21 @@ PoolShape fitting_residency(const RunRequest& request, RunNeed need, const Slab&
     }));
 }
 
+size_t fitting_batch(const RunRequest& request, RunNeed need, const Slab& slab) {
+    const size_t n_batch = need.engine.n_batch;
+    need.streamed = least_resident(request.weights);
+    uint64_t least_bytes = 0;
+    if (!memory_of(request, need, &least_bytes)) return n_batch;
+    const uint64_t most_bytes = least_bytes + slab.free_bytes() / kBatchPart;
+    return size_t(
+        largest_that(n_batch, std::max<uint64_t>(n_batch, need.n_streamed_batch), [&](uint64_t n) {
+            need.engine.n_batch = size_t(n);
+            uint64_t bytes = 0;
+            return n == n_batch || (memory_of(request, need, &bytes) && bytes <= most_bytes &&
+                                    fits(request, need, slab));
+        }));
+}
+
 Result<uint64_t> fitting_context(const RunRequest& request, NeedOf need_of, const Slab& slab,
                                  uint64_t n_ctx, bool less_will_do) {
     const auto holds = [&](uint64_t n) { return fits(request, need_of(request, n), slab); };
@@ -122,6 +142,15 @@ Result<uint64_t> fitting_context(const RunRequest& request, NeedOf need_of, cons
     return error(Code::no_memory, "a context of ", n_ctx, " positions needs ",
                  countable ? Text<24>(Bytes{need}).view() : "more than 2^62 bytes", ", ",
                  Bytes{slab.free_bytes()}, " are free: use -c ", low, " or less");
+}
+
+size_t default_batch(const Options& options) {
+    return options.n_batch != 0 ? options.n_batch : kDefaultBatch;
+}
+
+size_t most_batch(const RunRequest& request, uint64_t n_ctx) {
+    const size_t n = request.options.n_batch;
+    return size_t(std::min<uint64_t>(n != 0 ? n : kMaxStreamedBatch, n_ctx));
 }
 
 uint64_t default_context(const Weights& weights, const Options& options) {
@@ -154,7 +183,7 @@ Status check_disturb(const Weights& weights, const Options& options) {
 EngineShape engine_shape(const RunRequest& request, uint64_t n_ctx) {
     EngineShape shape;
     shape.n_ctx = size_t(n_ctx);
-    shape.n_batch = std::max<size_t>(1, std::min<size_t>(request.options.n_batch, shape.n_ctx));
+    shape.n_batch = std::max<size_t>(1, std::min(default_batch(request.options), shape.n_ctx));
     shape.n_workers = request.n_workers;
     shape.kv_type = request.options.cache_type_k;
     return shape;

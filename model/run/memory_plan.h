@@ -57,6 +57,8 @@ struct RunNeed {
     uint64_t n_repetitions = 0;     // of a test
     uint64_t n_slot_bytes = 0;      // of Scheduler's slots
     PoolShape streamed;             // where layers are not in memory
+    // Rows that a pass over streamed weights may have, as memory holds; 0: engine.n_batch.
+    uint64_t n_streamed_batch = 0;
 };
 
 // What a run has. It stays where it is from plan() on.
@@ -127,6 +129,13 @@ bool fits(const RunRequest& request, const RunNeed& need, const Slab& slab);
 PoolShape most_resident(const Weights& weights, const Options& options);
 PoolShape fitting_residency(const RunRequest& request, RunNeed need, const Slab& slab);
 
+// The rows of a pass over streamed weights that the slab holds without giving up much for them.
+size_t fitting_batch(const RunRequest& request, RunNeed need, const Slab& slab);
+
+// -b, or what it is without, for weights in memory.
+size_t default_batch(const Options& options);
+// -b, or the most that is chosen without it, for contexts of n_ctx: RunNeed::n_streamed_batch.
+size_t most_batch(const RunRequest& request, uint64_t n_ctx);
 // -c, or the model's context, at most kDefaultContext.
 uint64_t default_context(const Weights& weights, const Options& options);
 // -c is no longer than the model was trained for, and -ctk and -ctv are one type.

@@ -84,7 +84,10 @@ Status RunBase::begin() {
 
 Status RunBase::create(RunNeed need) {
     const bool streamed = !w_.has_layers();
-    if (streamed) need.streamed = fitting_residency(request(0), need, *m_.slab);
+    if (streamed) {
+        need.engine.n_batch = fitting_batch(request(0), need, *m_.slab);
+        need.streamed = fitting_residency(request(0), need, *m_.slab);
+    }
     SlabPlan plan;
     memory_.plan_rest(w_, need, plan);
     if (Status s = plan.create(*m_.slab); !s.ok()) return s;
@@ -144,6 +147,7 @@ Status RunBase::use_workers(size_t n) {
     m_.team->use(n);
     if (Status s = choose_kernels(); !s.ok()) return s;
     transformer_.emplace(w_, layers(), choice_, memory_.workspace, *m_.team, *m_.loop);
+    pass_size_ = size_of_passes(memory_.workspace.shape());
     r_->n_threads = uint32_t(n);
     if (memory_.ticks.empty()) return {};
     has_ticks_ = true;
@@ -160,6 +164,18 @@ void RunBase::end_start(Phase phase, uint64_t now) {
     if (m_.phases == nullptr || m_.phases->is_closed()) return;
     m_.phases->close(phase, now);
     for (size_t i = 0; i < kNPhases; i++) r_->boot_phase_ns[i] = m_.clock.ns(m_.phases->ticks(i));
+}
+
+PassSize RunBase::size_of_passes(const EngineShape& shape) {
+    const size_t given = default_batch(o_), most = shape.n_batch;
+    if (o_.n_batch != 0 || r_->n_streamed_layers == 0) return PassSize(std::min(given, most));
+    // What is read may be a little less in a mixture of experts, which reads those that were chosen.
+    const DiskTraffic t = memory_.streamed.traffic();
+    const double n_bytes = double(w_.layout.header.file_bytes - r_->resident_bytes);
+    const double read_ticks =
+        t.start_bytes != 0 ? n_bytes * double(t.start_ticks) / double(t.start_bytes) : 0;
+    return PassSize(given, most, choice_.token_ticks_a_byte * double(w_.bytes_per_token()),
+                    read_ticks);
 }
 
 WeightSource& RunBase::layers() {
@@ -249,6 +265,7 @@ void RunBase::fill_layers(const PassStats& stats) {
             t.busy_ticks > t.wait_ticks ? 1 - double(t.wait_ticks) / double(t.busy_ticks) : 0;
         r_->disk_check_ns = m_.clock.seconds(t.check_ticks) * 1e9;
         r_->disk_retries = t.n_retries;
+        r_->stream_m = uint32_t(pass_size_.covering());
     }
     stats.fill_layers(r_);
 }

@@ -25,6 +25,7 @@
 #include "model/report/options.h"
 #include "model/report/record.h"
 #include "model/run/memory_plan.h"
+#include "model/run/pass_size.h"
 #include "model/run/pass_stats.h"
 #include "model/weights/weight_source.h"
 #include "model/weights/weights.h"
@@ -133,6 +134,8 @@ class RunBase {
     }
     void write(std::string_view text) const { m_.write(m_.write_context, text); }
     Transformer& transformer() { return *transformer_; }
+    // How many tokens of prompts a pass takes.
+    PassSize& pass_size() { return pass_size_; }
 
     const Machine& m_;
     const Weights& w_;
@@ -145,6 +148,7 @@ class RunBase {
   private:
     WeightSource& layers();
     Status choose_kernels();
+    PassSize size_of_passes(const EngineShape& shape);
     void describe();
     Status prepare_ticks();
     uint64_t n_ticks() const;
@@ -155,6 +159,7 @@ class RunBase {
     KernelChoice choice_;
     ResidentWeights resident_;
     std::optional<Transformer> transformer_;
+    PassSize pass_size_;
 };
 
 }  // namespace axiom

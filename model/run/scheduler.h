@@ -52,9 +52,9 @@ struct Slot {
 
 class Scheduler {
   public:
-    // `slots`: at most kMaxParallel, opened, all free. n_batch as -b says; passes are of at most
-    // max(n_batch, slots) rows.
+    // `slots`: at most kMaxParallel, opened, all free. Passes are of at most max(n_batch, slots) rows.
     Scheduler(std::span<Slot> slots, KvPool& pool, size_t n_batch);
+    void set_batch(size_t n_batch) { n_batch_ = n_batch; }
 
     bool has_free_slot() const { return n_live_ < slots_.size(); }
     // The free slot that has most in common with these tokens.

@@ -22,6 +22,7 @@ RunNeed serve_need(const RunRequest& request, uint64_t n_ctx) {
     need.engine = engine_shape(request, n_ctx);
     need.engine.n_ctx_asked = size_t(default_context(request.weights, request.options));
     need.engine.n_batch = std::max<size_t>(need.engine.n_batch, size_t(n_slots));
+    need.n_streamed_batch = most_batch(request, n_ctx);
     need.engine.n_logit_rows = need.engine.n_sequences = size_t(n_slots);
     need.engine.n_positions = size_t(std::max(request.n_positions, n_ctx));
     need.n_prompt_tokens = max_tokens(request.n_text_bytes);
@@ -135,7 +136,7 @@ Status Serving::prepare(uint64_t n_text_bytes) {
     const ChatTemplate& chat = texts_.value().chat;
     if (!o_.raw && !chat.present() && !chat.source().empty())
         note("the model's chat template is not understood: prompts go on as they are\n");
-    scheduler_.emplace(slots_, memory_.pool, o_.n_batch);
+    scheduler_.emplace(slots_, memory_.pool, pass_size().rows());
     stats_ = pass_stats();
     begin_layers();
     r_->n_parallel = uint32_t(n_slots);
@@ -209,11 +210,13 @@ Status Serving::start(Request& request) {
 
 Status Serving::pass() {
     const Workspace& ws = memory_.workspace;
+    scheduler_->set_batch(pass_size().rows());
     const std::span<const Row> rows = scheduler_->compose({ws.rows, ws.shape().n_batch});
-    const uint64_t begin = ticks_now();
+    const uint64_t begin = ticks_now(), waited = transformer().wait_ticks();
     const Status status = transformer().forward(rows, stats_.begin());
     const uint64_t took = ticks_now() - begin;
     if (!status.ok()) return status;
+    pass_size().took(rows.size(), took, transformer().wait_ticks() - waited);
     r_->n_passes++;
 
     // Slots leave while they go on, so those that have logits are noted first.

@@ -111,19 +111,26 @@ size_t Session::add_drafts(std::span<Row> rows, size_t n) {
     return drafts.size();
 }
 
+size_t Session::pass_rows(size_t most) const {
+    if (setup_.pass_size == nullptr) return most;
+    return std::min(most, setup_.pass_size->next(pending().size()));
+}
+
 Status Session::read(PassStats* stats, bool drafts) {
     const Workspace& workspace = setup_.transformer.workspace();
     const std::span<Row> rows(workspace.rows, workspace.shape().n_batch);
     while (!pending().empty()) {
         if (cancelled_) return error(Code::interrupted, "cancelled");
-        const size_t n = add_rows(rows);
+        const size_t n = add_rows(rows.first(pass_rows(rows.size())));
         const size_t n_drafts = drafts && n == pending().size() ? add_drafts(rows, n) : 0;
-        const uint64_t begin = ticks_now();
+        const uint64_t begin = ticks_now(), waited = setup_.transformer.wait_ticks();
         const ForwardTimes times = stats != nullptr ? stats->begin() : ForwardTimes{};
         const Status status = setup_.transformer.forward(rows.first(n + n_drafts), times);
         if (!status.ok()) return status;
         const uint64_t took = ticks_now() - begin;
         if (stats != nullptr) stats->end(took, n + n_drafts);
+        if (setup_.pass_size != nullptr)
+            setup_.pass_size->took(n + n_drafts, took, setup_.transformer.wait_ticks() - waited);
         if (drafts && n == 1) gate_.took(n_drafts, took);
         n_drafted_ += n_drafts;
         i_logits_ = 0;

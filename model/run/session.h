@@ -19,6 +19,7 @@
 #include "model/engine/transformer.h"
 #include "model/report/options.h"
 #include "model/report/record.h"
+#include "model/run/pass_size.h"
 #include "model/run/pass_stats.h"
 #include "model/run/stop_strings.h"
 #include "model/text/tokenizer.h"
@@ -45,6 +46,9 @@ class Session {
         // decides, unless Options::draft says `lookup`.
         std::span<uint32_t> draft_table = {};
         size_t n_draft_max = 0;
+        // How many tokens a pass of prefill() takes, and what is learned from it; nullptr: all that the
+        // workspace holds.
+        PassSize* pass_size = nullptr;
 
         // Text as soon as it is certain, in whole characters.
         TextSink write = nullptr;
@@ -91,7 +95,7 @@ class Session {
 
     // --- alone. Status: what forward() says, and interrupted after cancel(). Neither harms the
     // session: what is pending can be read again.
-    // Reads what is pending, n_batch a pass. Then logits() are of what comes next.
+    // Reads what is pending, in passes of Setup::pass_size. Then logits() are of what comes next.
     Status prefill(PassStats* stats = nullptr) { return read(stats, false); }
     // Reads the token that was accepted last, and drafts of what may follow. While accepted tokens are
     // those that were drafted they have been read, and a step has nothing to do: logits() are there. What
@@ -136,6 +140,7 @@ class Session {
     std::string_view bytes_of(TokenId id, std::span<char> buffer) const;
     bool ends_text(TokenId id) const;
     Status read(PassStats* stats, bool drafts);
+    size_t pass_rows(size_t most) const;
     // Appends rows of drafts to the n of a batch; how many.
     size_t add_drafts(std::span<Row> rows, size_t n);
 

@@ -159,7 +159,8 @@ void WeightPool::stop() {
 }
 
 void WeightPool::count_anew() {
-    traffic_.n_layers = traffic_.n_bytes = traffic_.busy_ticks = traffic_.wait_ticks = 0;
+    traffic_.n_layers = traffic_.n_bytes = traffic_.busy_ticks = 0;
+    waited_before_ = wait_ticks_;
     check_ticks_.store(0, std::memory_order_relaxed);
     std::fill(traffic_of_.begin(), traffic_of_.end(), DiskTraffic::Layer());
     begin_ticks_ = busy_since_ = ticks_now();
@@ -169,6 +170,7 @@ DiskTraffic WeightPool::traffic() const {
     DiskTraffic t = traffic_;
     const uint64_t now = ticks_now();
     t.ticks = now - begin_ticks_;
+    t.wait_ticks = wait_ticks_ - waited_before_;
     if (n_under_way_ != 0) t.busy_ticks += now - busy_since_;
     t.check_ticks = check_ticks_.load(std::memory_order_relaxed);
     t.layers = traffic_of_;
@@ -201,7 +203,7 @@ Status WeightPool::acquire(size_t i_layer, const LayerWeights** layer) {
         ask_ahead(kAll);
         check_one();
     }
-    traffic_.wait_ticks += ticks_now() - begin;
+    wait_ticks_ += ticks_now() - begin;
     if (!is_fine()) return failure();
     check_to_ = slot.arrived_by;
     *layer = &views_[i_slot];
@@ -256,7 +258,7 @@ Status WeightPool::acquire_experts(size_t i_layer, std::span<const uint32_t> exp
         check_to_ = std::max(check_to_, slot.arrived_by);
         out[j] = weights_->expert(i_layer, experts[j], slot.data);
     }
-    traffic_.wait_ticks += ticks_now() - begin;
+    wait_ticks_ += ticks_now() - begin;
     return {};
 }
 

@@ -85,6 +85,7 @@ class WeightPool final : public WeightSource {
     Status acquire_experts(size_t i_layer, std::span<const uint32_t> experts,
                            ExpertWeights* out) override;
     bool works() const override { return !has_all_; }
+    uint64_t wait_ticks() const override { return wait_ticks_; }
     bool to_check() const override;
     void check(const Worker& worker) override;
     Status checked() override;
@@ -164,6 +165,7 @@ class WeightPool final : public WeightSource {
     DiskTraffic traffic_;                       // but for what is counted elsewhere
     std::span<DiskTraffic::Layer> traffic_of_;  // [n_layers]
     uint64_t begin_ticks_ = 0, busy_since_ = 0, last_arrival_ = 0;
+    uint64_t wait_ticks_ = 0, waited_before_ = 0;  // before it was counted anew
     std::atomic<uint64_t> check_ticks_{0};
 };
 

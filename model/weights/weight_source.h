@@ -33,6 +33,8 @@ class WeightSource {
 
     // The rest is for sources whose bytes arrive while others are computed with: those that work().
     virtual bool works() const { return false; }
+    // How long calls have waited for bytes, in all.
+    virtual uint64_t wait_ticks() const { return 0; }
     // Whether something of what was acquired last is still to be checked. Then check(), on every
     // worker, does its part, and nobody reads it before all workers are done and checked(), on worker
     // 0, has found it right.

@@ -230,3 +230,10 @@ def scenarios(suite):
         "iommu", r"IOMMU at 0x[0-9a-f]+: found in force \(GSTS.TES = 1\), allowed off",
         lambda axm: ["-device", "intel-iommu", *disk("iommu", axm)], text="iommu", efi=suite.fault_efi,
     )
+    yield "streamed with AMD's IOMMU that is off, layers give axiom-host's hash", s.good(
+        "amd-iommu", before=["-device", "amd-iommu"]
+    )
+    yield "AMD's IOMMU in force is refused by name", s.refused(
+        "amd-iommu-on", r"IOMMU at 0x[0-9a-f]+: found in force \(IommuEn = 1\), allowed off",
+        lambda axm: ["-device", "amd-iommu", *disk("amd-iommu-on", axm)], text="iommu", efi=suite.fault_efi,
+    )

@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import subprocess
+import uuid
 
 ARGUMENTS = [
     ["-m", "a.axm", "-p", "Hello", "-n", "4"],
@@ -159,6 +160,25 @@ def experts_gguf():
     return head + bytes(-len(head) % 32) + data
 
 
+def gpt_seeds():
+    """Disks as test/fuzz/gpt_fuzz.cpp takes them: flags, number of blocks, both headers, entries."""
+    kind = uuid.UUID("dddc369f-9090-4995-90cb-c03c27034f7d").bytes_le  # model/format/format.h
+
+    def header(own, other, n_blocks, entries):
+        return struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, 0, 0, own, other, 3, n_blocks - 2,
+                           bytes(16), entries, 4, 128, 0)
+
+    def entry(number, first, last, kind=kind):
+        return kind + bytes([number] * 16) + struct.pack("<QQQ", first, last, 0) + bytes(72)
+
+    n = 100
+    headers = header(1, n - 1, n, 2) + header(n - 1, 1, n, n - 4)
+    table = entry(1, 10, 20) + entry(2, 30, 40, bytes(16)) + entry(3, 41, 50) + bytes(128)
+    for flags in (0xfc, 0xbd, 0xfe, 0xc0):
+        yield bytes([flags, n, 0]) + headers + table
+    yield bytes([0xfc, n, 0]) + headers + entry(1, 20, 10) + bytes(384)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pack", required=True, help="axiom-pack")
@@ -179,6 +199,7 @@ def main():
         "options_fuzz": list(options_seeds()),
         "prompts_fuzz": PROMPTS,
         "gguf_fuzz": [*gguf_seeds(), experts_gguf()],
+        "gpt_fuzz": list(gpt_seeds()),
         "axm_fuzz": [tiny, tiny[:4096], tiny[:-4096], *small],
         "chat_fuzz": [b"\1" + bytes(range(9)), *[b"\2" + t.encode() for t in CHAT_TEMPLATES]],
         "tokenizer_fuzz": [extent(tiny, 1), extent(tiny, 1) + b" Hello world 123", b"Hello \xe4\xbd\xa0 <|im_end|>"],

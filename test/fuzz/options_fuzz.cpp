@@ -20,7 +20,7 @@ void require(bool condition) {
 
 void check_ranges(const Options& o) {
     require(o.n_predict <= format::kMaxCtx && o.n_ctx <= format::kMaxCtx);
-    require(o.n_threads <= Team::kMaxWorkers && o.n_batch >= 1 && o.n_batch <= 4096);
+    require(o.n_threads <= Team::kMaxWorkers && o.n_batch <= 4096);
     require(o.temperature >= 0 && o.temperature <= 100);
     require(o.top_k <= format::kMaxVocab && o.repeat_last_n <= format::kMaxCtx);
     require(o.top_p >= 0 && o.top_p <= 1 && o.min_p >= 0 && o.min_p <= 1);

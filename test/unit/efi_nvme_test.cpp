@@ -4,6 +4,7 @@
 #include <random>
 #include <string>
 
+#include "efi/nvme/pci.h"
 #include "test/unit/catch.h"
 #include "test/unit/fake_nvme.h"
 
@@ -300,6 +301,74 @@ TEST_CASE("NVMe: power-state transitions are turned off where there are any", "[
         REQUIRE(disk.start().ok());
         CHECK(fake.transitions_off == has);
     }
+}
+
+TEST_CASE("NVMe: a controller that failed but answers is shut down, one that is gone is left alone",
+          "[nvme]") {
+    Aligned to(4096);
+    for (const bool gone : {false, true}) {
+        FakeNvme fake;
+        Disk disk(fake);
+        REQUIRE(disk.start().ok());
+        fake.held = true;
+        REQUIRE(disk.driver.read(1, 0, 512, to.data));
+        fake.complete_command(31);
+        CHECK_FALSE(disk.wait(1)[0].status.ok());
+        fake.gone = gone;
+        const uint64_t begin = fake.now;
+        disk.driver.stop();
+        CHECK(fake.shut_down != gone);
+        CHECK(fake.now - begin < 2000000000);
+    }
+    // One that is no disk of ours, but was enabled.
+    FakeNvme fake;
+    Disk disk(fake);
+    fake.nsid = 3;
+    REQUIRE_FALSE(disk.start().ok());
+    disk.driver.stop();
+    CHECK(fake.shut_down);
+}
+
+TEST_CASE("NVMe: a controller behind RAID, or of another kind, is named", "[nvme]") {
+    constexpr uint32_t kBridge = 0x060400, kNvme = 0x010802, kVmd = 0x010400, kAhci = 0x010601;
+    const auto why_not = [](std::initializer_list<uint32_t> classes) {
+        return std::string(why_not_nvme({classes.begin(), classes.size()}).view());
+    };
+    CHECK(why_not({kNvme}).empty());
+    CHECK(why_not({kBridge, kBridge, kNvme}).empty());
+    CHECK(why_not({kBridge, kVmd, kNvme}).find("RAID controller (Intel VMD") != std::string::npos);
+    CHECK(why_not({kVmd}).find("RAID controller") != std::string::npos);
+    CHECK(why_not({kBridge, kAhci}) ==
+          "its disk is on a controller of PCI class 0x010601, allowed NVMe (0x010802)");
+    CHECK_FALSE(why_not({}).empty());
+    CHECK_FALSE(why_not({kNvme, kBridge}).empty());
+}
+
+TEST_CASE("an IOMMU is refused while it is in force, not for being there") {
+    const Aligned pages(3 * 4096);
+    memset(pages.data, 0, 3 * 4096);
+    PciFacts facts;
+    for (size_t i = 0; i < 3; i++)
+        facts.iommus[facts.n_iommus++] = {uint64_t(pages.data) + i * 4096, i == 1};
+    CHECK(check_iommus(facts).ok());
+    const auto set = [&](size_t i_unit, size_t offset, uint32_t value) {
+        memcpy(pages.data + i_unit * 4096 + offset, &value, sizeof value);
+    };
+    // All other bits, and those of the other maker's unit.
+    for (const size_t i : {0u, 2u}) {
+        set(i, 0x18, ~0u);
+        set(i, 0x1c, ~0u >> 1);
+    }
+    set(1, 0x18, ~1u);
+    set(1, 0x1c, ~0u);
+    CHECK(check_iommus(facts).ok());
+    set(1, 0x18, 1);
+    CHECK(says(check_iommus(facts), "(IommuEn = 1), allowed off"));
+    CHECK(says(check_iommus(facts), "AMD IOMMU"));
+    set(1, 0x18, 0);
+    set(2, 0x1c, 1u << 31);
+    CHECK(check_iommus(facts).code() == Code::unsupported);
+    CHECK(says(check_iommus(facts), "(GSTS.TES = 1), allowed off"));
 }
 
 TEST_CASE("NVMe: a shutdown is waited for, but not for ever", "[nvme]") {

@@ -198,7 +198,8 @@ TEST_CASE("a value outside its range is refused with the range") {
           "option --top-p: found \"-0.1\", allowed a number from 0 to 1");
     CHECK(failure({"--repeat-penalty", "0"}) ==
           "option --repeat-penalty: found \"0\", allowed a number from 0.01 to 100");
-    CHECK(failure({"-b", "0"}) == "option -b: found \"0\", allowed a whole number from 1 to 4096");
+    CHECK(failure({"-b", "4097"}) ==
+          "option -b: found \"4097\", allowed a whole number from 0 to 4096");
     CHECK(failure({"-t", "257"}) ==
           "option -t: found \"257\", allowed a whole number from 0 to 256");
     CHECK(failure({"-n", "-2"}) ==
@@ -227,7 +228,7 @@ TEST_CASE("the bounds of a range are inside it") {
     CHECK(parse({"--temp", "0"}).status.ok());
     CHECK(parse({"--temp", "100"}).status.ok());
     CHECK(parse({"--top-p", "1"}).status.ok());
-    CHECK(parse({"-b", "1"}).status.ok());
+    CHECK(parse({"-b", "0"}).status.ok());
     CHECK(parse({"-b", "4096"}).status.ok());
     CHECK(parse({"-s", "18446744073709551615"}).status.ok());
 }

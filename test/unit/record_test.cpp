@@ -111,6 +111,7 @@ struct FullRun {
         r.disk_share = 0.75;
         r.disk_hidden = 0.25;
         r.disk_check_ns = 4e6;
+        r.stream_m = 60;
         r.layer_costs = layers;
         r.sample_ns = 150000;
         r.tasks = tasks;
@@ -153,7 +154,7 @@ layer           6.000 ms    7.000 ms    7.500 ms    8.000 ms          90
 boundary          600 ns    2.500 us    2.750 us    3.000 us          90  0.010 % of decode
 stall              40 ns      900 ns           -    5.000 us          90  0.020 % of decode
 
-weights     60.0 MiB stay in memory, 1 of 2 layers streamed
+weights     60.0 MiB stay in memory, 1 of 2 layers streamed, covered by 60 tokens a pass
 disk        30.0 MiB read, 1.500 GB/s, 75.0 % of its rate at the start, 25.0 % of reading hidden
 layer            compute       stall       bytes        GB/s
 0               6.000 ms       40 ns
@@ -188,7 +189,7 @@ layer           6.000 ms    7.000 ms    7.500 ms    8.000 ms          90
 boundary          600 ns    2.500 us    2.750 us    3.000 us          90  0.010 % of the test
 stall              40 ns      900 ns           -    5.000 us          90  0.020 % of the test
 
-weights     60.0 MiB stay in memory, 1 of 2 layers streamed
+weights     60.0 MiB stay in memory, 1 of 2 layers streamed, covered by 60 tokens a pass
 disk        30.0 MiB read, 1.500 GB/s, 75.0 % of its rate at the start, 25.0 % of reading hidden
 layer            compute       stall       bytes        GB/s
 0               6.000 ms       40 ns

@@ -383,6 +383,57 @@ TEST_CASE("a streamed run says what a resident one says, by --resident-mib and b
     REQUIRE(none.status.code() == Code::no_memory);
 }
 
+TEST_CASE("a prompt is read in passes of a chosen size, with the same bits and a word of it") {
+    const Model model(kLayers);
+    std::string prompt;
+    for (int i = 0; i < 60; i++) prompt += char('a' + i % 7);
+    const std::vector<std::string_view> words = {"-p",      prompt, "-n",     "4",
+                                                 "--draft", "off",  "--quiet"};
+    const Run resident(Weights::open("test.axm", model.file.span()).value(), nullptr, words);
+    REQUIRE(resident.j["stream_m"].is_null());
+    REQUIRE(resident.j["n_batch"] == 128);
+    for (const char* n_batch : {"0", "1", "17", "128"}) {
+        FakeDisk disk(model.file.span());
+        std::vector<std::string_view> asked = words;
+        asked.insert(asked.end(), {"-b", n_batch, "--resident-mib", "0"});
+        const Run run(model.frame.weights, &disk, asked);
+        INFO("-b " << n_batch << ": " << run.status.text());
+        REQUIRE(run.status.ok());
+        REQUIRE(run.text == resident.text);
+        REQUIRE(run.record.logits_hash == resident.record.logits_hash);
+        const bool is_chosen = std::string_view(n_batch) == "0";
+        REQUIRE(run.j["stream_m"].is_null() != is_chosen);
+        if (!is_chosen) REQUIRE(run.j["n_batch"] == std::stoi(n_batch));
+    }
+}
+
+TEST_CASE("more rows a pass than without streaming are possible where they cost little memory") {
+    const Model model(kLayers);
+    const Options options = options_of({"-c", "1024"});
+    const RunRequest request{model.frame.weights, options, 1};
+    RunNeed need;
+    need.engine = axiom::engine_shape(request, 1024);
+    REQUIRE(need.engine.n_batch == kDefaultBatch);
+    need.n_streamed_batch = most_batch(request, 1024);
+    REQUIRE(need.n_streamed_batch == kMaxStreamedBatch);
+    size_t last = kDefaultBatch;
+    for (const uint64_t mib : {8, 16, 24, 32, 64, 128, 256}) {
+        TestMachine m(mib << 20);
+        const size_t n = fitting_batch(request, need, m.slab);
+        REQUIRE(n >= last);
+        last = n;
+        if (mib == 8) REQUIRE(n < kMaxStreamedBatch / 2);
+    }
+    REQUIRE(last == kMaxStreamedBatch);
+    // As -b says, it is neither more nor less.
+    const Options fixed = options_of({"-c", "1024", "-b", "40"});
+    const RunRequest asked{model.frame.weights, fixed, 1};
+    need.engine = axiom::engine_shape(asked, 1024);
+    need.n_streamed_batch = most_batch(asked, 1024);
+    TestMachine m(256 << 20);
+    REQUIRE(fitting_batch(asked, need, m.slab) == 40);
+}
+
 TEST_CASE("a run that is stopped or fails keeps its text so far and leaves no read under way") {
     const Model model(kLayers);
     for (const size_t stop_at : {2u, 9u, 40u}) {
