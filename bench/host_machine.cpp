@@ -249,6 +249,19 @@ Result<std::string> read_text(const std::string& path) {
     return text;
 }
 
+Status use_cpus(CpuRange cpus) {
+    cpu_set_t wanted, got;
+    CPU_ZERO(&wanted);
+    for (uint32_t i = 0; i < cpus.count; i++) CPU_SET(cpus.first + i, &wanted);
+    // Linux takes a set of which some are there.
+    if (sched_setaffinity(0, sizeof wanted, &wanted) != 0 ||
+        sched_getaffinity(0, sizeof got, &got) != 0 || !CPU_EQUAL(&wanted, &got)) {
+        return error(Code::bad_option, "option --cpu-range: found ", cpus.first, "-",
+                     cpus.first + cpus.count - 1, ", allowed CPUs that this program may run on");
+    }
+    return {};
+}
+
 size_t HostMachine::n_cores() {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
@@ -294,6 +307,23 @@ HostMachine::~HostMachine() {
     team_.stop();
     for (std::thread& thread : threads_) thread.join();
     flush();
+}
+
+void HostMachine::pin_workers() {
+    cpu_set_t all;
+    if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+    team_.run(
+        [](const Worker& worker, void* context) {
+            const cpu_set_t& cores = *static_cast<const cpu_set_t*>(context);
+            size_t n_before = worker.rank % size_t(CPU_COUNT(&cores));
+            size_t core = 0;
+            while (!CPU_ISSET(core, &cores) || n_before-- != 0) core++;
+            cpu_set_t one;
+            CPU_ZERO(&one);
+            CPU_SET(core, &one);
+            sched_setaffinity(0, sizeof one, &one);
+        },
+        &all);
 }
 
 void HostMachine::flush() {

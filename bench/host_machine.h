@@ -64,6 +64,9 @@ uint64_t huge_page_bytes();
 // Reads a whole text file.
 Result<std::string> read_text(const std::string& path);
 
+// From now on this program and the threads that it starts run on these CPUs alone.
+Status use_cpus(CpuRange cpus);
+
 class HostMachine {
   public:
     // Starts n_workers - 1 threads (0 = one per available core) and maps slab_bytes.
@@ -74,6 +77,8 @@ class HostMachine {
     void flush();     // writes what the ring holds to stdout
 
     static size_t n_cores();
+    // Each worker to a core of its own, as far as there are so many; for good.
+    void pin_workers();
 
   private:
     static void drain_task(void* self, uint64_t now_ticks);

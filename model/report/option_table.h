@@ -27,6 +27,7 @@ enum class OptionKind : uint8_t {
     on_exit,    // shutdown, reboot, halt
     bench,      // key=numbers
     pages,      // 4k, 2m
+    cpu_range,  // FIRST-LAST
     reasoning,  // on, off
     date,       // YYYY-MM-DD
 };
