@@ -204,6 +204,7 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     }
     host.machine.note = to_file;
     host.machine.note_context = stderr;
+    if (options.cpu_range.count != 0) host.pin_workers();
 
     OutputFile json, logits, trace;
     if (!options.trace_file.empty()) {
@@ -277,6 +278,9 @@ Status main_status(int argc, char** argv) {
     Options options;
     if (Status s = parse_arguments(arguments, Source::host_command_line, &options); !s.ok())
         return s;
+    if (options.cpu_range.count != 0) {
+        if (Status s = host::use_cpus(options.cpu_range); !s.ok()) return s;
+    }
     if (!options.date.known()) options.date = parse_date(time_utc());
     if (options.help) {
         print_help("axiom-host", Source::host_command_line, to_file, stdout);

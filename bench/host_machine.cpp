@@ -270,6 +270,19 @@ Result<std::string> read_text(const std::string& path) {
     return text;
 }
 
+Status use_cpus(CpuRange cpus) {
+    cpu_set_t wanted, got;
+    CPU_ZERO(&wanted);
+    for (uint32_t i = 0; i < cpus.count; i++) CPU_SET(cpus.first + i, &wanted);
+    // Linux takes a set of which some are there.
+    if (sched_setaffinity(0, sizeof wanted, &wanted) != 0 ||
+        sched_getaffinity(0, sizeof got, &got) != 0 || !CPU_EQUAL(&wanted, &got)) {
+        return error(Code::bad_option, "option --cpu-range: found ", cpus.first, "-",
+                     cpus.first + cpus.count - 1, ", allowed CPUs that this program may run on");
+    }
+    return {};
+}
+
 size_t HostMachine::n_cores() {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;

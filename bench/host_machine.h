@@ -69,6 +69,9 @@ uint64_t huge_page_bytes();
 // Reads a whole text file.
 Result<std::string> read_text(const std::string& path);
 
+// From now on this program and the threads that it starts run on these CPUs alone.
+Status use_cpus(CpuRange cpus);
+
 class HostMachine {
   public:
     // Starts n_workers - 1 threads (0 = one per available core) and maps slab_bytes.

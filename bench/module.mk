@@ -14,6 +14,8 @@ ISA_bench/peak_avx2    := -mavx2
 ISA_bench/peak_avxvnni := -mavx2
 ISA_bench/peak_avx512  := $(ISA_core/kernels/avx512)
 
+include bench/suite/suite.mk
+
 host: $(BUILD)/axiom-host ## build/axiom-host, the same engine as a Linux program
 
 $(BUILD)/axiom-host: $(BENCH_HOST) $(HOST_ENGINE)

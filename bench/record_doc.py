@@ -6,7 +6,8 @@ import json
 import pathlib
 
 SCHEMA = pathlib.Path(__file__).with_name("record.schema.json")
-KINDS = {"record": "", "result": '`"kind":"result"`', "trace": '`"kind":"trace"`', "noise": '`"kind":"noise"`'}
+KINDS = {"record": "", "result": '`"kind":"result"`', "trace": '`"kind":"trace"`', "noise": '`"kind":"noise"`',
+         "linux": '`"kind":"linux"`'}
 
 
 def type_of(prop):

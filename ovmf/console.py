@@ -77,6 +77,9 @@ class Console:
         line = bytes(self.line).split(b"\r")[-1]
         if not self.started and BANNER.match(line):
             self.started = True
+        elif not self.started and line.startswith(RECORD_START):
+            self.started = True
+            self.show_quiet_run()
         if not self.started or self.returned:
             self.firmware.append(line)
         elif not self.records and RETURNED.match(line):
@@ -89,6 +92,12 @@ class Console:
             self.write(bytes(self.line[self.shown :]) + b"\n")
         self.line.clear()
         self.shown = 0
+
+    def show_quiet_run(self):
+        """With --quiet there is no banner: what came since firmware started us was ours."""
+        starts = [i for i, line in enumerate(self.firmware) if line.startswith(b"BdsDxe: starting ")]
+        begin = starts[-1] + 1 if starts else len(self.firmware)
+        self.write(b"".join(line + b"\n" for line in self.firmware[begin:]))
 
     def finish(self):
         if self.line:

@@ -82,6 +82,14 @@ def why_no_kvm():
     return None
 
 
+def choose_accelerator(asked):
+    """Its name, and why: as asked, or KVM where it works."""
+    if asked:
+        return asked, "as asked"
+    reason = why_no_kvm()
+    return ("tcg", f"no KVM: {reason}") if reason else ("kvm", "it works here")
+
+
 def command(
     image,
     variables,

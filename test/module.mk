@@ -121,7 +121,7 @@ fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) $(BUILD)/axiom-pack ## libFuzzer targets
 	@sh test/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # --- style
-TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp packer/*/*.cpp bench/*.cpp bench/compare/*.cpp) $(EFI_CPP)
+TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp packer/*/*.cpp bench/*.cpp bench/compare/*.cpp bench/suite/*.cpp) $(EFI_CPP)
 FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi efi/* packer packer/* bench bench/* test/unit test/fuzz,$d/*.cpp $d/*.h))
 
 format: ## clang-format every source in place

@@ -164,8 +164,9 @@ class Reader {
     }
 
     void take_record(const Json& object) {
-        if (text_of(object, "kind") == "result")
-            return;  // an answer of --prompts, not a measurement
+        // An answer of --prompts; what a Linux guest did beside the run (bench/suite/init.cpp).
+        const std::string kind = text_of(object, "kind");
+        if (kind == "result" || kind == "linux") return;
         const std::string status = text_of(object, "status");
         if (status == "error") return note(line_, "a run that failed: " + text_of(object, "error"));
         if (is_null(object, "avg_ts") && is_null(object, "serve_ts"))

@@ -82,12 +82,18 @@ class Workshop:
                 self.logs / "pip-cmake.log")
         return own
 
+    def tree(self):
+        return self.folder / f"{PACKAGE}-{VERSION}" / "vendor" / "llama.cpp" / "build"
+
+    def built_llama_bin(self):
+        """The folder of llama-bench, llama-batched-bench and llama-quantize; None: not built here yet."""
+        folder = self.tree() / "bin"
+        return folder if (folder / "built").exists() and (folder / "llama-batched-bench").exists() else None
+
     def llama_bin(self):
-        """The folder of llama-bench, llama-batched-bench and llama-quantize, built if need be."""
-        source = self.folder / f"{PACKAGE}-{VERSION}"
-        folder = source / "vendor" / "llama.cpp" / "build" / "bin"
-        if (folder / "built").exists() and (folder / "llama-batched-bench").exists():
-            return folder
+        """The same, built if need be."""
+        if found := self.built_llama_bin():
+            return found
         archive = self.folder / f"{PACKAGE}-{VERSION}.tar.gz"
         if not archive.exists():
             say(f"peers: downloading the source of {PACKAGE} {VERSION} from PyPI (77 MB, once)")
@@ -100,9 +106,10 @@ class Workshop:
         if found != SHA256:
             raise Missing(f"{archive}: SHA-256: found {found}, allowed {SHA256}")
         say("peers: building llama.cpp (once, some minutes; log in build/peers/logs)")
-        shutil.rmtree(source, ignore_errors=True)
+        tree = self.tree()
+        folder = tree / "bin"
+        shutil.rmtree(self.folder / f"{PACKAGE}-{VERSION}", ignore_errors=True)
         run(["tar", "-xzf", archive, "-C", self.folder], "tar", self.logs / "tar.log")
-        tree = folder.parent
         fix = pathlib.Path(__file__).with_name("amx_config.h").resolve()
         run([self.cmake(), "-S", tree.parent, "-B", tree, "-DCMAKE_BUILD_TYPE=Release",
              f"-DCMAKE_CXX_FLAGS=-include {fix}", "-DGGML_NATIVE=ON", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_BUILD_TESTS=OFF",

@@ -108,6 +108,8 @@ constexpr OptionSpec kTable[] = {
      "no progress and no timing table"},
     {{"--pages"}, K::pages, {}, 0, 0, false, kOnHost, "SIZE",
      "of the pages that weights and state are in: 4k, or 2m where Linux has them (default 2m)"},
+    {{"-Cr", "--cpu-range"}, K::cpu_range, {}, 0, 0, false, kOnHost, "FIRST-LAST",
+     "one worker on each of these CPUs, and no moving (default: wherever Linux puts them)"},
     {{"--json"}, K::path, &O::json, 0, 0, false, kOnHost, "FILE",
      "write the benchmark record to FILE"},
     {{"--logits"}, K::path, &O::logits, 0, 0, false, kOnHost, "FILE",
@@ -227,6 +229,20 @@ Status set_reading(std::string_view shown, std::string_view value, Options* o) {
         return value_error(shown, value, "1, 2 or 4, a comma, and 0..65536");
     }
     o->reading = {uint32_t(n_streams), uint32_t(ahead_bytes)};
+    return {};
+}
+
+Status set_cpu_range(std::string_view shown, std::string_view value, Options* o) {
+    const size_t dash = value.find('-');
+    uint64_t first = 0, last = 0;
+    if (dash == value.npos || !parse_u64(value.substr(0, dash), &first) ||
+        !parse_u64(value.substr(dash + 1), &last) || first > last || last >= CpuRange::kMaxCpus ||
+        last - first >= Team::kMaxWorkers) {
+        return value_error(shown, value,
+                           Text<96>("FIRST-LAST, at most ", uint64_t{Team::kMaxWorkers},
+                                    " CPUs below ", uint64_t{CpuRange::kMaxCpus}));
+    }
+    o->cpu_range = {uint32_t(first), uint32_t(last - first + 1)};
     return {};
 }
 
@@ -360,6 +376,8 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             if (value != "4k" && value != "2m") return value_error(shown, value, "4k or 2m");
             options->small_pages = value == "4k";
             return {};
+        case OptionKind::cpu_range:
+            return set_cpu_range(shown, value, options);
         case OptionKind::reasoning:
             if (value != "on" && value != "off") return value_error(shown, value, "on or off");
             options->reasoning = value == "on" ? format::Reasoning::on : format::Reasoning::off;

@@ -28,6 +28,7 @@ enum class OptionKind : uint8_t {
     bench,      // key=numbers
     disturb,    // key=value pairs
     pages,      // 4k, 2m
+    cpu_range,  // FIRST-LAST
     reasoning,  // on, off
     date,       // YYYY-MM-DD
 };

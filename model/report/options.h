@@ -24,6 +24,12 @@ std::string_view draft_name(Draft draft);  // as --draft takes it
 // Sequences that are computed side by side.
 inline constexpr uint32_t kMaxParallel = 64, kDefaultParallel = 8;
 
+// CPUs first, first + 1, ...; none: wherever Linux puts the workers.
+struct CpuRange {
+    static constexpr uint32_t kMaxCpus = 1024;  // of a cpu_set_t
+    uint32_t first = 0, count = 0;
+};
+
 // Of a text that ends a generation.
 inline constexpr size_t kMaxStopBytes = 128;
 
@@ -139,6 +145,7 @@ struct Options {
     bool has_tokenize = false;       // TEXT may be empty
     std::string_view tokenize_file;  // --tokenize-file FILE: ids of the file's bytes
     std::string_view perplexity;     // --perplexity FILE
+    CpuRange cpu_range;              // --cpu-range FIRST-LAST: a worker on each of these
 
     bool trace_wanted() const { return trace || !trace_file.empty(); }
 };

@@ -3,7 +3,7 @@
 # for the bad files through axiom-host. Serial logs and images are in build/boot-tests/.
 
 export FILTER
-boot-tests: $(BUILD)/axiom.efi $(BUILD)/axiom-fault.efi $(BUILD)/axiom-two.efi $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/models/default.axm ## boot in QEMU from every disk, by shell and firmware, with good and bad input
+boot-tests: $(BUILD)/axiom.efi $(BUILD)/axiom-fault.efi $(BUILD)/axiom-two.efi $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/models/default.axm $(BUILD)/bench/guest/init $(BUILD)/bench/guest/axiom-host ## boot in QEMU from every disk, by shell and firmware, with good and bad input
 	@$(PYTHON) -B test/boot/boot_tests.py --build $(BUILD)
 
 .PHONY: boot-tests

@@ -19,6 +19,7 @@ import judge
 import launch_tests
 import messages
 import stream
+import suite_tests
 import tally
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
@@ -577,6 +578,9 @@ def scenarios(suite):
     yield "Ctrl-C on the serial port ends generation with a record that says so", interrupted(suite)
     yield "--bench gives a record a test with axiom-host's hashes, without a vocabulary", benches(suite)
     yield "--prompts answers many prompts from a file of the volume as axiom-host does", serves(suite)
+    yield "a tuned Linux boots from the same ESP and answers with axiom-host's hash", suite_tests.linux_answers(
+        suite
+    )
     yield "a refused model gives control back to the next boot option", returns_to_firmware(suite)
     for kind in FAULTS:
         yield breaks(suite, kind)
@@ -595,6 +599,7 @@ def main():
         return re.search(arguments.filter, name) is not None
 
     launch_tests.run(results, suite.folder / "launch", wanted)
+    suite_tests.run(results, suite.folder / "suite", wanted)
     suite.prepare()
 
     def guarded(name, run):

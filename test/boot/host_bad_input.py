@@ -2,6 +2,7 @@
 # Runs every bad packed file and bad options through axiom-host: an error that names file, field,
 # offset, found and allowed, exit status 1 (2 for options), nothing on standard output, never a signal.
 import json
+import os
 import re
 import signal
 import subprocess
@@ -71,6 +72,9 @@ def too_large_problem(host, valid, path):
     return f"exit status {done.returncode}, message: {text}"
 
 
+# One that this program may use, as a range.
+CPU = "{0}-{0}".format(min(os.sched_getaffinity(0)))
+
 # Options, what the message must hold.
 BAD_OPTIONS = [
     (["--tmep", "1"], ["--tmep", "--temp"]),
@@ -81,6 +85,8 @@ BAD_OPTIONS = [
     (["--isa", "avx9"], ["--isa", "avx9", "allowed"]),
     (["--on-exit", "halt"], ["--on-exit"]),
     (["--pages", "1g"], ["--pages", '"1g"', "4k or 2m"]),
+    (["--cpu-range", "1-0"], ["--cpu-range", '"1-0"', "allowed FIRST-LAST"]),
+    (["--cpu-range", "1023-1023"], ["--cpu-range", "1023-1023", "may run on"]),
     (["--bench", "pp=x"], ["--bench", "pp", '"x"', "allowed"]),
     (["--bench", "ngl=1"], ["--bench", "ngl=1", "allowed pp, tg, reps"]),
     (["--bench", "threads=2"], ["--bench", "threads=2", "allowed 1 as -t says"]),
@@ -94,6 +100,7 @@ BENCHES = [
     (["--bench", "pp=8 tg=4 reps=2"], 0, ["pp8", "tg4"]),
     (["--bench", "pp=0 tg=4 d=6 reps=1 warmup=0"], 0, ["tg4 @ d6"]),
     (["--bench=tg=0,pp=70,reps=1", "-b", "7", "--pages", "4k"], 0, ["pp70"]),
+    (["--bench", "pp=8 tg=0 reps=1", "--cpu-range", CPU], 0, ["pp8"]),
 ]
 
 

@@ -2,7 +2,7 @@
 # Whether a boot that should have given a record gave the right one.
 
 
-def judge_run(outcome, expected_hash, status="ok", n_threads=None, n_cpus=None):
+def judge_run(outcome, expected_hash, status="ok", n_threads=None, n_cpus=None, backend="uefi"):
     """None, or what was wrong with a run that should have given a record. What is None may be
     anything."""
     if outcome.failure is not None:
@@ -11,7 +11,7 @@ def judge_run(outcome, expected_hash, status="ok", n_threads=None, n_cpus=None):
         return f"no record; {outcome.log} ends with\n{outcome.tail()}"
     for field, found, allowed in (
         ("status", outcome.record.get("status"), status),
-        ("backend", outcome.record.get("backend"), "uefi"),
+        ("backend", outcome.record.get("backend"), backend),
         ("logits_hash", outcome.record.get("logits_hash"), expected_hash),
         ("n_threads", outcome.record.get("n_threads"), n_threads),
         ("n_cpus", outcome.record.get("n_cpus"), n_cpus),

@@ -61,6 +61,13 @@ def returned_to_firmware():
     )
 
 
+def quiet_run():
+    record = b'{"axiom":1,"status":"ok"}'
+    starting = b'BdsDxe: starting Boot0001 "disk" from PciRoot(0x0)\r\n'
+    out, filtered = shown([b"old text\r\n" + starting + b"\x1b[0mParis.\r\n" + record + b"\r\n"])
+    return equal((out, filtered.records, filtered.returned), (b"Paris.\n", [record], False))
+
+
 def image_problem(folder):
     """Two images of the same files: equal bytes, and a partition table that sgdisk finds right."""
     small = folder / "small.txt"
@@ -120,6 +127,7 @@ def tests(folder):
     )
     yield "the console shows AXIOM's text alone, however the bytes are cut", same_when_split
     yield "the console notices when AXIOM gives control back to the firmware", returned_to_firmware
+    yield "the console shows the text and finds the record of a run with --quiet, which has no banner", quiet_run
     yield "an image is reproducible and its partition table valid", lambda: image_problem(folder)
     yield "a model above FAT32's limit is refused with both sizes", lambda: too_large(folder)
     yield "an ESP that is no directory is refused", lambda: fails_with(

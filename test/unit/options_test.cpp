@@ -446,6 +446,18 @@ TEST_CASE("--pages is 4k or 2m") {
     CHECK(contains(failure({"--pages", "4K"}), "allowed 4k or 2m"));
 }
 
+TEST_CASE("--cpu-range is a first and a last CPU") {
+    CHECK(parse({}).options.cpu_range.count == 0);
+    const CpuRange range = parse({"--cpu-range", "2-5"}).options.cpu_range;
+    CHECK(range.first == 2);
+    CHECK(range.count == 4);
+    CHECK(parse({"-Cr", "1023-1023"}).options.cpu_range.count == 1);
+    for (const char* wrong : {"", "3", "2-1", "0-1024", "0-256", "-1-2", "0-1-2", "a-b"}) {
+        CAPTURE(wrong);
+        CHECK(contains(failure({"--cpu-range", wrong}), "allowed FIRST-LAST"));
+    }
+}
+
 TEST_CASE("threads= and -t are one setting") {
     CHECK(parse({"--bench", "pp=1", "-t", "2"}).options.bench.n_threads == 2);
     CHECK(parse({"-t", "2", "--bench", "threads=2"}).options.n_threads == 2);
