@@ -25,7 +25,7 @@ $(BUILD)/axiom-host: $(BENCH_HOST) $(HOST_ENGINE)
 	$(CXX) -pthread $^ -luring -o $@
 # The same with every pass 5 % longer, to see whether comparing finds it (bench/slowed.cpp).
 $(BUILD)/axiom-host-slowed: $(BENCH_HOST) $(BUILD)/host/bench/slowed.o $(HOST_ENGINE)
-	$(CXX) -pthread -Wl,--wrap=$(shell sed -n 's/^#define AXIOM_FORWARD "\(.*\)"/\1/p' bench/slowed.cpp) $^ -luring -o $@
+	$(CXX) -pthread -Wl,--wrap=$$(nm $(BUILD)/host/bench/slowed.o | sed -n 's/.* T __wrap_//p') $^ -luring -o $@
 $(BUILD)/axiom-bench-kernels: $(BENCH_KERNELS) $(HOST_ENGINE)
 	$(CXX) -pthread $^ -o $@
 
