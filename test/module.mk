@@ -7,6 +7,7 @@
 -include test/golden/chat/chat.mk
 -include test/boot/boot.mk
 -include test/models/models.mk
+-include test/page/page.mk
 
 PYTHON     ?= python3
 TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
@@ -14,7 +15,7 @@ TEST_MAKE   = $(MAKE) --no-print-directory $(MAKEOVERRIDES)
 # --- what a test program is made of: its own files, the engine, the packer, the pure parts of efi/
 UNIT_SOURCES := $(wildcard test/unit/*.cpp)
 UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp packer/*/*.cpp)) $(EFI_PURE) \
-                $(filter-out bench/compare/main.cpp,$(wildcard bench/compare/*.cpp)) \
+                $(filter-out bench/compare/main.cpp,$(COMPARE_SOURCES)) \
                 bench/host_counters.cpp bench/host_ticks.cpp bench/memory_limit.cpp
 UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) test/kernels/avxvnni_evex.o
 UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS) $(FAMILIES) \
@@ -27,7 +28,7 @@ CATCH_LIB    := $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
 $(BUILD)/host/test/%.o: test/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(filter-out -O2,$(COMMON)) -O0 -pthread -c $< -o $@
-$(BUILD)/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/host/%)
+$(BUILD)/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/host/%) $(BUILD)/page/assets.o
 	$(CXX) -pthread $^ $(CATCH_LIB) -o $@
 
 # The AVX-VNNI kernels in AVX-512VL's encoding: the same text on CPUs without AVX-VNNI.
@@ -56,7 +57,7 @@ $(BUILD)/asan/test/%.o: test/%.cpp
 $(BUILD)/asan/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(ASAN_FLAGS) -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@
-$(BUILD)/asan/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/asan/%)
+$(BUILD)/asan/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/asan/%) $(BUILD)/page/assets.o
 	$(CXX) $(ASAN) -pthread $^ $(CATCH_LIB) -o $@
 
 unit: $(BUILD)/unit-tests $(UNIT_DATA) ## unit tests
@@ -121,8 +122,8 @@ fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%) $(BUILD)/axiom-pack ## libFuzzer targets
 	@sh test/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # --- style
-TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp packer/*/*.cpp bench/*.cpp bench/compare/*.cpp bench/suite/*.cpp) $(EFI_CPP)
-FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi efi/* packer packer/* bench bench/* test/unit test/fuzz,$d/*.cpp $d/*.h))
+TIDY_SOURCES := $(ENGINE) $(wildcard packer/*.cpp packer/*/*.cpp bench/*.cpp bench/suite/*.cpp) $(COMPARE_SOURCES) $(EFI_CPP)
+FORMAT_FILES := $(wildcard $(foreach d,core core/kernels model/* efi efi/* packer packer/* bench bench/* bench/compare/page test/unit test/fuzz,$d/*.cpp $d/*.h))
 
 format: ## clang-format every source in place
 	clang-format -i $(FORMAT_FILES)
@@ -145,7 +146,7 @@ mutants: $(BUILD)/unit-tests $(UNIT_DATA) ## one-token mutants the unit tests sh
 
 # --- everything. What does not build is found again, and counted, by the part that needs it.
 TEST_JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
-test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends with a tally
+test: deps deps-test ## everything: units, bad input, checks, sanitizers, boot tests; ends with a tally
 	-+@$(TEST_MAKE) -k $(TEST_JOBS) test-built
 	+@$(PYTHON) -B test/checks/run_parts.py \
 	    "unit tests=$(TEST_MAKE) unit" \
@@ -155,10 +156,12 @@ test: deps ## everything: units, bad input, checks, sanitizers, boot tests; ends
 	    "check-isa=$(TEST_MAKE) check-isa" \
 	    "quick lint=$(TEST_MAKE) lint-quick" \
 	    "checks fail when violated=$(TEST_MAKE) check-self-test" \
+	    "page in a browser=$(TEST_MAKE) page-tests" \
 	    "unit tests, sanitizers=$(TEST_MAKE) asan" \
 	    "boot tests=$(TEST_MAKE) boot-tests"
 
 test-built: $(BUILD)/unit-tests $(BUILD)/asan/unit-tests $(UNIT_DATA) \
-            $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels $(BUILD)/axiom.efi
+            $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels $(BUILD)/axiom.efi \
+            $(BUILD)/axiom-compare
 
 .PHONY: test test-built unit asan bad-input check-records check-layers check-isa check-self-test fuzz format lint lint-quick mutants

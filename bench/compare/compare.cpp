@@ -153,18 +153,10 @@ class Comparer {
             result_.refused.push_back(std::move(pair));
             return;
         }
-        measure(&pair);
+        static_cast<Difference&>(pair) =
+            difference(pair.base.speeds(), pair.other.speeds(), rules_.confidence);
         Group shown = pair.other;
         rows_[i].push_back({std::move(shown), std::move(pair)});
-    }
-
-    void measure(Pair* pair) const {
-        const Values x = pair->base.speeds(), y = pair->other.speeds();
-        pair->ratio = ratio_estimate(x, y);
-        pair->interval = ratio_interval(x, y, rules_.confidence);
-        pair->test = mann_whitney(x, y);
-        pair->differs = rejects(pair->test.p, rules_.confidence) && !pair->interval.contains(1);
-        pair->too_few = !pair->interval.low;
     }
 
     // The same work has to give the same logits, whatever computed them.

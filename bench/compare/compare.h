@@ -23,13 +23,9 @@ struct Group {
     Values speeds() const;  // of each run
 };
 
-struct Pair {
+// The difference is of other's speed to base's.
+struct Pair : Difference {
     Group base, other;
-    double ratio = 1;      // of other's speed to base's (ratio_estimate)
-    Interval interval;     // of the ratio
-    UTest test;            // whether the speeds differ
-    bool differs = false;  // shown: the test rejects, and the interval is on one side of 1
-    bool too_few = false;  // no numbers could have shown anything
     std::vector<std::string> unfair;  // why it is none: "threads (1 and 2)"
 };
 

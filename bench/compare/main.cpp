@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/compare/compare.h"
+#include "bench/compare/page/page.h"
 #include "bench/compare/print.h"
 #include "bench/compare/read.h"
 
@@ -21,9 +22,10 @@ constexpr int kOk = 0, kSlower = 1, kUsage = 2, kIncomplete = 3;
 constexpr const char* kHelp =
     "usage: axiom-compare [options] A.json B.json ...\n"
     "\n"
-    "Compares measurements: AXIOM's records, alone or in what a serial line caught, llama-bench's "
-    "json,\n"
-    "jsonl and csv, bench-peers' samples and reports; \"-\" is the standard input. The first is "
+    "Compares measurements: AXIOM's records, alone or in what a serial line caught, its traces, "
+    "llama-bench's\n"
+    "json, jsonl and csv, bench-peers' samples and reports; \"-\" is the standard input. The first "
+    "is "
     "the\n"
     "baseline. A record is one run, whatever its repetitions: measure each side several times, "
     "taking\n"
@@ -36,7 +38,7 @@ constexpr const char* kHelp =
     "                      logits\n"
     "  --fail-below R      exit status 1 if a ratio below R is shown\n"
     "  --md, --csv, --json Markdown, CSV or JSON instead of the table\n"
-    "  --html FILE         also a page with a plot of every run\n"
+    "  --html FILE         also a page with charts, tables and every figure\n"
     "  -o FILE             into a file\n"
     "  --help, --version\n"
     "\n"
@@ -137,8 +139,12 @@ int unwritten(const std::string& path) {
 
 int report(const Arguments& arguments, const Results& results) {
     if (!write(arguments.output, arguments.print(results))) return unwritten(arguments.output);
-    if (!arguments.page.empty() && !write(arguments.page, html_page(results)))
-        return unwritten(arguments.page);
+    if (!arguments.page.empty()) {
+        if (!write(arguments.page, html_page(results))) return unwritten(arguments.page);
+        if (!why_no_charts().empty())
+            std::fprintf(stderr, "axiom-compare: %s has no charts: %s\n", arguments.page.c_str(),
+                         why_no_charts().c_str());
+    }
     const Comparison& c = results.comparison;
     for (const Pair* pair : slower_than(c, arguments.fail_below)) {
         std::fprintf(stderr, "axiom-compare: %s, %s: %.3f times the baseline, allowed %g\n",
@@ -146,7 +152,10 @@ int report(const Arguments& arguments, const Results& results) {
                      pair->ratio, arguments.fail_below);
     }
     if (!slower_than(c, arguments.fail_below).empty()) return kSlower;
-    const bool any = std::any_of(c.rows.begin(), c.rows.end(),
+    // A page of one side is a report, too.
+    const bool any = !results.layers.empty() ||
+                     (!arguments.page.empty() && results.input.sides.size() == 1) ||
+                     std::any_of(c.rows.begin(), c.rows.end(),
                                  [](const Row& row) { return row.pair.has_value(); });
     if (!any && c.refused.empty() && results.input.sides.size() > 1)
         std::fprintf(stderr, "axiom-compare: found no test that two sides have\n");
@@ -175,5 +184,6 @@ int main(int argc, char** argv) {
         return usage("--baseline: found \"" + arguments.baseline + "\", allowed one of" + names);
     }
     const Comparison comparison = compare(input.sides, *baseline, arguments.rules);
-    return report(arguments, {input, comparison});
+    return report(arguments, {input, comparison,
+                              compare_layers(input.sides, *baseline, arguments.rules.confidence)});
 }

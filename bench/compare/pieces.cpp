@@ -35,7 +35,8 @@ size_t object_length(std::string_view text, bool in_one_line) {
 bool began_as_record(std::string_view text) {
     size_t i = 1;  // after the brace
     while (i < text.size() && (text[i] == ' ' || text[i] == '\r' || text[i] == '\n')) i++;
-    for (const std::string_view name : {"\"build_commit\"", "\"axiom_", "\"program\""}) {
+    for (const std::string_view name :
+         {"\"build_commit\"", "\"axiom_", "\"program\"", "\"pass\""}) {
         if (text.substr(i, name.size()) == name) return true;
     }
     return false;

@@ -12,33 +12,7 @@ namespace {
 using Cells = std::vector<std::string>;
 
 constexpr size_t kFirstNumber = 4;  // of table_of()'s columns
-
-// Texts come from files: no control characters reach a terminal.
-std::string plain(std::string text) {
-    for (char& c : text) {
-        if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
-    }
-    return text;
-}
-
-std::string format(const char* how, double v) {
-    char text[64];
-    std::snprintf(text, sizeof text, how, v);
-    return text;
-}
-
-std::string rate(double v) {
-    return format(v >= 1000 ? "%.0f" : v >= 100 ? "%.1f" : v >= 1 ? "%.2f" : "%.3g", v);
-}
-
-std::string range(const Interval& interval) {
-    return (interval.low ? format("%.3f", *interval.low) : "?") + ".." +
-           (interval.high ? format("%.3f", *interval.high) : "?");
-}
-
-std::string probability(double p) {
-    return p < 1e-4 ? "<0.0001" : format("%.4f", p);
-}
+constexpr size_t kMostLayers = 8;   // for people; JSON and the page have all
 
 std::string verdict(const Pair& pair) {
     if (!pair.differs) return "~";
@@ -61,12 +35,9 @@ std::string where_from(const Side& side) {
     std::string out = side.name + ": " + side.file + ", " + side.program;
     if (!side.backend.empty()) out += " " + side.backend;
     if (!side.build.empty()) out += ", build " + side.build;
+    if (!side.disturb.empty()) out += ", disturbed: " + side.disturb;
     if (!side.runs.empty()) out += ", " + side.runs.front().machine;
     return plain(out);
-}
-
-Json number_or_null(const std::optional<double>& v) {
-    return v ? Json(*v) : Json();
 }
 
 Json to_json(const Pair& pair) {
@@ -117,7 +88,77 @@ std::string csv_cell(const std::string& text) {
     return out + "\"";
 }
 
+std::string text_of_table(const Table& table) {
+    std::vector<Cells> lines = table.lines;
+    lines.insert(lines.begin(), table.headings);
+    std::vector<size_t> widths(lines[0].size());
+    for (const Cells& cells : lines) {
+        for (size_t i = 0; i < cells.size(); i++) widths[i] = std::max(widths[i], cells[i].size());
+    }
+    std::string out;
+    for (const Cells& cells : lines) {
+        std::string line;
+        for (size_t i = 0; i < cells.size(); i++) {
+            const std::string blanks(widths[i] - cells[i].size(), ' ');
+            const bool right = table.is_number(i);
+            line += (i == 0 ? "" : "  ") + (right ? blanks + cells[i] : cells[i] + blanks);
+        }
+        out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+    }
+    return out;
+}
+
+std::string markdown_of_table(const Table& table) {
+    const auto line = [](const Cells& cells) {
+        std::string out = "|";
+        for (const std::string& cell : cells) {
+            out += ' ';
+            for (const char c : cell) {
+                if (c == '|' || c == '\\') out += '\\';
+                out += c;
+            }
+            out += " |";
+        }
+        return out + "\n";
+    };
+    std::string out = line(table.headings) + "|";
+    for (size_t i = 0; i < table.headings.size(); i++) out += table.is_number(i) ? "---:|" : "---|";
+    out += "\n";
+    for (const Cells& cells : table.lines) out += line(cells);
+    return out;
+}
+
 }  // namespace
+
+std::string plain(std::string text) {
+    for (char& c : text) {
+        if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
+    }
+    return text;
+}
+
+std::string format(const char* how, double v) {
+    char text[64];
+    std::snprintf(text, sizeof text, how, v);
+    return text;
+}
+
+std::string rate(double v) {
+    return format(v >= 1000 ? "%.0f" : v >= 100 ? "%.1f" : v >= 1 ? "%.2f" : "%.3g", v);
+}
+
+std::string range(const Interval& interval) {
+    return (interval.low ? format("%.3f", *interval.low) : "?") + ".." +
+           (interval.high ? format("%.3f", *interval.high) : "?");
+}
+
+std::string probability(double p) {
+    return p < 1e-4 ? "<0.0001" : format("%.4f", p);
+}
+
+Json number_or_null(const std::optional<double>& v) {
+    return v ? Json(*v) : Json();
+}
 
 Table table_of(const Comparison& c) {
     Table out{headings(c), {}, kFirstNumber};
@@ -179,6 +220,14 @@ std::vector<std::string> remarks(const Results& r) {
                       " pairs could show no difference, whatever it is; " + least +
                       " runs of each side can (repetitions inside a run do not count)");
     }
+    for (const Side& side : r.input.sides) {
+        const bool compared = std::any_of(
+            r.layers.begin(), r.layers.end(),
+            [&](const LayerPair& p) { return p.base.side == &side || p.other.side == &side; });
+        if (!side.traces.empty() && r.input.sides.size() > 1 && !compared)
+            out.push_back("traces of " + side.name +
+                          ": no other has passes of the same weights, test, threads and rows");
+    }
     for (const std::string& text : r.input.notes) out.push_back(text);
     for (std::string& text : out) text = plain(text);
     return out;
@@ -193,49 +242,26 @@ std::string legend(const Comparison& c) {
 }
 
 std::string text_table(const Results& r) {
-    const Table table = table_of(r.comparison);
-    std::vector<Cells> lines = table.lines;
-    lines.insert(lines.begin(), table.headings);
-    std::vector<size_t> widths(lines[0].size());
-    for (const Cells& cells : lines) {
-        for (size_t i = 0; i < cells.size(); i++) widths[i] = std::max(widths[i], cells[i].size());
-    }
     std::string out;
     for (const std::string& text : sources(r)) out += text + "\n";
-    out += "\n";
-    for (const Cells& cells : lines) {
-        std::string line;
-        for (size_t i = 0; i < cells.size(); i++) {
-            const std::string blanks(widths[i] - cells[i].size(), ' ');
-            const bool right = table.is_number(i);
-            line += (i == 0 ? "" : "  ") + (right ? blanks + cells[i] : cells[i] + blanks);
-        }
-        out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-    }
-    out += "\n" + legend(r.comparison) + "\n";
+    if (!r.comparison.rows.empty())
+        out += "\n" + text_of_table(table_of(r.comparison)) + "\n" + legend(r.comparison) + "\n";
+    for (const LayerPair& pair : r.layers)
+        out += "\n" + plain(title_of(pair)) + "\n" +
+               text_of_table(table_of(pair, r.comparison.confidence, kMostLayers)) + legend(pair) +
+               "\n";
     for (const std::string& text : remarks(r)) out += text + "\n";
     return out;
 }
 
 std::string markdown_table(const Results& r) {
-    const auto line = [](const Cells& cells) {
-        std::string out = "|";
-        for (const std::string& cell : cells) {
-            out += ' ';
-            for (const char c : cell) {
-                if (c == '|' || c == '\\') out += '\\';
-                out += c;
-            }
-            out += " |";
-        }
-        return out + "\n";
-    };
-    const Table table = table_of(r.comparison);
-    std::string out = line(table.headings) + "|";
-    for (size_t i = 0; i < table.headings.size(); i++) out += table.is_number(i) ? "---:|" : "---|";
-    out += "\n";
-    for (const Cells& cells : table.lines) out += line(cells);
-    out += "\n" + legend(r.comparison) + "\n\n";
+    std::string out;
+    if (!r.comparison.rows.empty())
+        out += markdown_of_table(table_of(r.comparison)) + "\n" + legend(r.comparison) + "\n\n";
+    for (const LayerPair& pair : r.layers)
+        out += plain(title_of(pair)) + "\n\n" +
+               markdown_of_table(table_of(pair, r.comparison.confidence, kMostLayers)) + "\n" +
+               legend(pair) + "\n\n";
     for (const std::string& text : sources(r)) out += "- " + text + "\n";
     for (const std::string& text : remarks(r)) out += "- " + text + "\n";
     return out;
@@ -296,6 +322,8 @@ std::string json_text(const Results& r) {
         line["pair"] = row.pair ? to_json(*row.pair) : Json();
         out["rows"].push_back(std::move(line));
     }
+    out["layers"] = Json::array();
+    for (const LayerPair& pair : r.layers) out["layers"].push_back(to_json(pair));
     for (const Pair& pair : c.refused)
         out["refused"].push_back({{"baseline_side", pair.base.side->name},
                                   {"side", pair.other.side->name},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A comparison as a table for people (terminal, Markdown or HTML), as CSV, and as JSON.
+// A comparison as tables for people (terminal, Markdown or HTML), as CSV, and as JSON.
 // Must not know: how it was computed.
 #pragma once
 
@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "bench/compare/compare.h"
+#include "bench/compare/fields.h"
+#include "bench/compare/layers.h"
 #include "bench/compare/read.h"
 
 namespace axiom::compare {
@@ -15,6 +17,7 @@ namespace axiom::compare {
 struct Results {
     const Input& input;
     const Comparison& comparison;
+    std::vector<LayerPair> layers = {};
 };
 
 // What all forms for people are made of; its texts have no control characters.
@@ -25,6 +28,12 @@ struct Table {
     bool is_number(size_t i) const { return i >= first_number && i + 1 < headings.size(); }
 };
 Table table_of(const Comparison& comparison);
+// At most so many layers: those that changed most.
+Table table_of(const LayerPair& pair, double confidence, size_t most_layers);
+std::string title_of(const LayerPair& pair);
+std::string legend(const LayerPair& pair);
+std::string what_chance_gives(const LayerPair& pair);  // or that there are too few runs
+Json to_json(const LayerPair& pair);
 std::vector<std::string> sources(const Results& results);  // of each side
 std::vector<std::string> remarks(const Results& results);  // what limits or damages the result
 std::string legend(const Comparison& comparison);
@@ -35,10 +44,15 @@ std::string markdown_table(const Results& results);
 // n_runs, median_ts, min_ts, max_ts, ratio, ratio_low, ratio_high, p, verdict, unfair.
 std::string csv_text(const Results& results);
 // {"axiom_compare": 1, "confidence", "baseline", "sides": [...], "rows": [...], "refused": [...],
-//  "notes": [...]}; rows carry every run's speed.
+//  "layers": [...], "notes": [...]}; rows carry every run's speed.
 std::string json_text(const Results& results);
 
-// One page of HTML that fetches nothing and runs nothing.
-std::string html_page(const Results& results);
+// How figures look in all of them.
+std::string plain(std::string text);  // control characters of files reach no terminal
+std::string format(const char* how, double v);
+std::string rate(double ts);
+std::string range(const Interval& interval);
+std::string probability(double p);
+Json number_or_null(const std::optional<double>& v);
 
 }  // namespace axiom::compare

@@ -39,35 +39,6 @@ std::string cache_of(const Json& object) {
     return keys == values ? keys : keys + "/" + values;
 }
 
-// "tg32 x8 @ d2000", "tg4@pp8" of ik_llama.cpp, "pp512"; false: something else.
-bool parse_test(const std::string& name, Test* test) {
-    std::string letters;  // without blanks
-    std::vector<uint64_t> numbers;
-    for (size_t i = 0; i < name.size();) {
-        if (std::isdigit(static_cast<unsigned char>(name[i]))) {
-            uint64_t n = 0;
-            for (; i < name.size() && std::isdigit(static_cast<unsigned char>(name[i])); i++)
-                n = std::min<uint64_t>(n * 10 + uint64_t(name[i] - '0'), uint64_t{1} << 32);
-            numbers.push_back(n);
-            letters += '#';
-        } else {
-            if (name[i] != ' ') letters += name[i];
-            i++;
-        }
-    }
-    *test = {};
-    test->kind = letters[0] == 't' ? Test::Kind::generation : Test::Kind::prompt;
-    (test->kind == Test::Kind::prompt ? test->n_prompt : test->n_gen) =
-        numbers.empty() ? 0 : numbers[0];
-    if (letters == "pp#" || letters == "tg#") return true;
-    if (letters == "tg#x#") test->n_sequences = numbers[1];
-    if (letters == "tg#@d#" || letters == "pp#@d#" || letters == "tg#@pp#")
-        test->n_depth = numbers[1];
-    if (letters == "tg#x#@d#") test->n_sequences = numbers[1], test->n_depth = numbers[2];
-    if (letters == "pp#+tg#") test->kind = Test::Kind::both, test->n_gen = numbers[1];
-    return test->n_depth != 0 || test->n_sequences > 1 || test->n_gen != 0;
-}
-
 class Reader {
   public:
     Reader(const std::string& file, Input* input)
@@ -79,7 +50,7 @@ class Reader {
             input_.notes.push_back(file_ + ": and " + std::to_string(n_notes_ - kMostNotes) +
                                    " more of these");
         name_sides();
-        if (input_.sides.size() == first_side_) damage(0, "found no measurement in it");
+        if (!used_) damage(0, "found no measurement in it");
     }
 
   private:
@@ -131,13 +102,23 @@ class Reader {
 
     void take_object(const Json& object, bool looks_like_one) {
         if (object.contains("axiom_bench_peers")) return take_report(object);
+        if (object.contains("axiom_bench_kernels")) return take_peaks(object);
         if (object.contains("axiom_peer_samples")) {
             machine_ = text_of(object, "cpu");
         } else if (object.contains("ts") && object.contains("record") &&
                    object.contains("program")) {
             take_peer_sample(object);
         } else if (object.contains("axiom")) {
-            take_record(object);
+            const std::string kind = text_of(object, "kind");
+            if (kind == "noise") {
+                take_noise(object);
+            } else if (kind == "trace") {
+                take_trace(object);
+            } else {
+                take_record(object);
+            }
+        } else if (object.contains("pass") && object.contains("layers")) {
+            take_pass(object);
         } else if (looks_like_one) {
             take_llama(object);
         }
@@ -197,7 +178,69 @@ class Reader {
             }
         }
         run.logits_hash = text_of(object, "logits_hash");
+        run.disturb = text_of(object, "disturb");
+        run.details = details_of(object);
         add(std::move(run));
+    }
+
+    void take_noise(const Json& object) {
+        Run about;
+        about.program = "axiom";
+        about.backend = text_of(object, "backend");
+        about.build = text_of(object, "build_commit");
+        about.disturb = text_of(object, "disturb");
+        Noise noise = noise_of(object);
+        if (!noise.gap.has_distribution() && std::isnan(noise.n_gaps) &&
+            !noise.quantum.has_distribution())
+            return damage(line_, "noise: found neither gaps nor quanta of work");
+        noise.where = where(line_);
+        side_of(about, true).noise.push_back(std::move(noise));
+    }
+
+    void take_trace(const Json& object) {
+        Trace trace;
+        trace.where = where(line_);
+        trace.test = text_of(object, "test");
+        trace.model = {stem(text_of(object, "model_filename")), "", 0,
+                       text_of(object, "axm_checksum")};
+        trace.n_threads = count_of(object, "n_threads");
+        trace.n_layer = count_of(object, "n_layer");
+        Run about;
+        about.program = "axiom";
+        about.backend = text_of(object, "backend");
+        about.build = text_of(object, "build_commit");
+        about.disturb = text_of(object, "disturb");
+        Side& side = side_of(about, true);
+        side.traces.push_back(std::move(trace));
+        trace_side_ = size_t(&side - input_.sides.data());
+    }
+    void take_pass(const Json& object) {
+        Pass pass;
+        if (trace_side_ == kNoSide)
+            return damage(line_, "a pass of a trace, found no line before it that says of which");
+        Trace& trace = input_.sides[trace_side_].traces.back();
+        if (!pass_of(object, &pass) || pass.layers.size() != trace.n_layer)
+            return damage(line_, "a pass of a trace: found other than four times for each of " +
+                                     std::to_string(trace.n_layer) + " layers");
+        trace.passes.push_back(std::move(pass));
+    }
+
+    // The better of both page sizes.
+    void take_peaks(const Json& object) {
+        for (const Json& read : array_of(object, "read"))
+            add_peak({text_of(object, "cpu_info"), count_of(read, "n_threads"),
+                      number_of(read, "gb_per_s")});
+    }
+    void add_peak(const ReadPeak& peak) {
+        if (!(peak.gb_per_s > 0)) return;
+        used_ = true;
+        for (ReadPeak& known : input_.peaks) {
+            if (known.machine == peak.machine && known.n_threads == peak.n_threads) {
+                known.gb_per_s = std::max(known.gb_per_s, peak.gb_per_s);
+                return;
+            }
+        }
+        input_.peaks.push_back(peak);
     }
 
     void take_llama(const Json& object) {
@@ -238,6 +281,7 @@ class Reader {
             run.backend = text_of(record, "backend");
             run.build = text_of(record, "build_commit");
             run.logits_hash = text_of(record, "logits_hash");
+            run.details = details_of(record);
         }
         add(std::move(run));
     }
@@ -245,6 +289,11 @@ class Reader {
     // Every sample of a report was a process of its own: a run.
     void take_report(const Json& report) {
         const std::string machine = text_of(report, "cpu");
+        for (const Json& peak : array_of(report, "peaks")) {
+            const Json* read = object_of(peak, "read_gb_per_s");
+            if (read != nullptr)
+                add_peak({machine, count_of(peak, "n_threads"), number_of(*read, "median")});
+        }
         for (const Json& row : array_of(report, "rows")) {
             Run run;
             run.machine = machine;
@@ -263,6 +312,7 @@ class Reader {
                 if (program == "axiom") run.build = text_of(figures, "build_commit");
                 run.backend = program == "axiom" ? "linux" : "";
                 const Json& hashes = array_of(figures, "logits_hashes");
+                run.details.gb_per_s = number_of(figures, "gb_per_s");
                 run.logits_hash = hashes.size() == 1 && hashes[0].is_string()
                                       ? hashes[0].get<std::string>()
                                       : std::string();
@@ -276,27 +326,45 @@ class Reader {
 
     void add(Run run) {
         run.where = where(line_);
-        for (size_t i = first_side_; i < input_.sides.size(); i++) {
+        Side& side = side_of(run, false);
+        side.runs.push_back(std::move(run));
+    }
+
+    // The side that such a run belongs to, perhaps a new one. Noise and traces may say less than a run
+    // does: what one does not say is no difference. A trace often lies beside the file of its run.
+    Side& side_of(const Run& run, bool says_little) {
+        used_ = true;
+        for (size_t i = 0; i < input_.sides.size(); i++) {
             Side& side = input_.sides[i];
-            if (side.program == run.program && side.backend == run.backend &&
-                side.build == run.build)
-                return side.runs.push_back(std::move(run));
+            const bool little = says_little || side.runs.empty();
+            const auto same = [&](const std::string& a, const std::string& b) {
+                return a == b || (little && (a.empty() || b.empty()));
+            };
+            const bool near = i >= first_side_ || (little && stem(side.file) == stem(file_));
+            if (!near || side.program != run.program || !same(side.backend, run.backend) ||
+                !same(side.build, run.build) || side.disturb != run.disturb)
+                continue;
+            if (side.backend.empty()) side.backend = run.backend;
+            if (side.build.empty()) side.build = run.build;
+            return side;
         }
         Side side;
         side.file = file_;
         side.program = run.program;
         side.backend = run.backend;
         side.build = run.build;
-        side.runs.push_back(std::move(run));
+        side.disturb = run.disturb;
         input_.sides.push_back(std::move(side));
+        return input_.sides.back();
     }
 
-    // The file's name, and of program, backend and build what is not the same for all its sides.
+    // The file's name, and of program, backend, build and disturbance what is not the same for all its sides.
     void name_sides() {
         const std::span<Side> mine = std::span(input_.sides).subspan(first_side_);
         for (Side& side : mine) {
             side.name = stem(file_);
-            for (std::string Side::*part : {&Side::program, &Side::backend, &Side::build}) {
+            for (std::string Side::*part :
+                 {&Side::program, &Side::backend, &Side::build, &Side::disturb}) {
                 const bool differs = std::any_of(mine.begin(), mine.end(), [&](const Side& other) {
                     return other.*part != mine.front().*part;
                 });
@@ -311,6 +379,9 @@ class Reader {
     size_t line_ = 0, n_notes_ = 0;
     std::vector<std::string> columns_;
     std::string machine_;  // of the samples of bench-peers that follow
+    static constexpr size_t kNoSide = ~size_t{0};
+    size_t trace_side_ = kNoSide;  // that passes belong to
+    bool used_ = false;            // something of the file
 };
 
 }  // namespace

@@ -42,6 +42,34 @@ std::string Test::name() const {
     return {};
 }
 
+bool parse_test(const std::string& name, Test* test) {
+    std::string letters;  // without blanks
+    std::vector<uint64_t> numbers;
+    for (size_t i = 0; i < name.size();) {
+        if (std::isdigit(static_cast<unsigned char>(name[i]))) {
+            uint64_t n = 0;
+            for (; i < name.size() && std::isdigit(static_cast<unsigned char>(name[i])); i++)
+                n = std::min<uint64_t>(n * 10 + uint64_t(name[i] - '0'), uint64_t{1} << 32);
+            numbers.push_back(n);
+            letters += '#';
+        } else {
+            if (name[i] != ' ') letters += name[i];
+            i++;
+        }
+    }
+    *test = {};
+    test->kind = letters[0] == 't' ? Test::Kind::generation : Test::Kind::prompt;
+    (test->kind == Test::Kind::prompt ? test->n_prompt : test->n_gen) =
+        numbers.empty() ? 0 : numbers[0];
+    if (letters == "pp#" || letters == "tg#") return true;
+    if (letters == "tg#x#") test->n_sequences = numbers[1];
+    if (letters == "tg#@d#" || letters == "pp#@d#" || letters == "tg#@pp#")
+        test->n_depth = numbers[1];
+    if (letters == "tg#x#@d#") test->n_sequences = numbers[1], test->n_depth = numbers[2];
+    if (letters == "pp#+tg#") test->kind = Test::Kind::both, test->n_gen = numbers[1];
+    return test->n_depth != 0 || test->n_sequences > 1 || test->n_gen != 0;
+}
+
 std::string Model::name() const {
     const std::string stored = short_format(format);
     return file.find(stored) != std::string::npos || stored.empty() ? file : file + " " + stored;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/compare/details.h"
+
 namespace axiom::compare {
 
 // What was timed. Equal tests do the same work.
@@ -25,6 +27,9 @@ struct Test {
     // "pp128", "tg32 x8 @ d2000", "pp512+tg128", "answer 32+24", "200 prompts"
     std::string name() const;
 };
+
+// What name() says, and "tg4@pp8" of ik_llama.cpp; false: something else.
+bool parse_test(const std::string& name, Test* test);
 
 // The weights: known by the file's name without folders and ending, or by the number of parameters,
 // and by how they are stored. Programs name families differently and count some parameters twice.
@@ -49,13 +54,32 @@ struct Run {
     double ts = 0;                    // tokens per second, of all repetitions
     std::vector<double> repetitions;  // the same of each, if the program says it
     std::string logits_hash;          // empty: not known
+    std::string disturb;              // what was put in its way on purpose; empty: nothing
+    Details details;
 };
 
-// All runs of one program, build and backend in one file.
+// Every pass of one run, layer by layer.
+struct Trace {
+    std::string where, test;
+    Model model;
+    uint64_t n_threads = 0, n_layer = 0;
+    std::vector<Pass> passes;
+};
+
+// All runs of one program, build and backend in one file, disturbed alike.
 struct Side {
     std::string name;  // the file's, and what tells sides of one file apart
-    std::string file, program, backend, build;
+    std::string file, program, backend, build, disturb;
     std::vector<Run> runs;
+    std::vector<Noise> noise;
+    std::vector<Trace> traces;
+};
+
+// How fast the machine reads memory.
+struct ReadPeak {
+    std::string machine;
+    uint64_t n_threads = 0;
+    double gb_per_s = 0;
 };
 
 }  // namespace axiom::compare

@@ -74,6 +74,14 @@ class UDistribution {
     Values at_least_;  // P(U >= u)
 };
 
+double quantile_in_order(const Values& in_order, double q) {
+    const double at = q * double(in_order.size() - 1);
+    const size_t below = size_t(at);
+    if (below + 1 >= in_order.size()) return in_order.back();
+    return in_order[below] + (in_order[below + 1] - in_order[below]) * (at - double(below));
+}
+
+// In order.
 Values ratios(const Values& x, const Values& y) {
     Values all;
     all.reserve(x.size() * y.size());
@@ -94,11 +102,7 @@ double binomial(size_t n, size_t k, double q) {
 }  // namespace
 
 double quantile(const Values& values, double q) {
-    const Values in_order = sorted(values);
-    const double at = q * double(in_order.size() - 1);
-    const size_t below = size_t(at);
-    if (below + 1 >= in_order.size()) return in_order.back();
-    return in_order[below] + (in_order[below + 1] - in_order[below]) * (at - double(below));
+    return quantile_in_order(sorted(values), q);
 }
 
 UTest mann_whitney(const Values& x, const Values& y) {
@@ -124,18 +128,19 @@ UTest mann_whitney(const Values& x, const Values& y) {
     return test;
 }
 
-double ratio_estimate(const Values& x, const Values& y) {
-    return median(ratios(x, y));
-}
-
-Interval ratio_interval(const Values& x, const Values& y, double confidence) {
+Difference difference(const Values& x, const Values& y, double confidence) {
     const Values all = ratios(x, y);
+    Difference out;
+    out.ratio = quantile_in_order(all, 0.5);
     const UDistribution distribution(x.size(), y.size(), 0);
     // With r between the k-th and the next ratio, k pairs are reversed.
     size_t n_cut = 0;
     while (n_cut <= all.size() / 2 && rejects(distribution.p(double(n_cut)), confidence)) n_cut++;
-    if (n_cut == 0) return {};
-    return {all[n_cut - 1], all[all.size() - n_cut]};
+    if (n_cut != 0) out.interval = {all[n_cut - 1], all[all.size() - n_cut]};
+    out.test = mann_whitney(x, y);
+    out.differs = rejects(out.test.p, confidence) && !out.interval.contains(1);
+    out.too_few = n_cut == 0;
+    return out;
 }
 
 Interval quantile_interval(const Values& values, double q, double confidence) {

@@ -39,12 +39,20 @@ struct Interval {
     bool contains(double v) const { return (!low || *low <= v) && (!high || v <= *high); }
 };
 
-// How many times x's level is y's, values positive: the median of all ratios of a y to an x, which is
-// Hodges and Lehmann's estimate on the scale of logarithms.
-double ratio_estimate(const Values& x, const Values& y);
-// The ratios r for which mann_whitney(r x, y) would not reject at 1 - confidence: its ends are two of
-// the ratios. The count of pairs is taken as without ties.
-Interval ratio_interval(const Values& x, const Values& y, double confidence);
+// What two samples say of their levels.
+struct Difference {
+    // How many times x's level is y's: the median of all ratios of a y to an x, which is Hodges and
+    // Lehmann's estimate on the scale of logarithms.
+    double ratio = 1;
+    // The ratios r for which mann_whitney(r x, y) would not reject at 1 - confidence: its ends are two
+    // of the ratios. The count of pairs is taken as without ties.
+    Interval interval;
+    UTest test;
+    bool differs = false;  // shown: the test rejects, and the interval is on one side of 1
+    bool too_few = false;  // no numbers could have shown anything
+};
+// All values are positive.
+Difference difference(const Values& x, const Values& y, double confidence);
 
 // Order statistics between which the q-quantile is: exact, by the binomial distribution (Conover,
 // Practical Nonparametric Statistics, 3.2).
