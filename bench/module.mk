@@ -1,6 +1,6 @@
 # axiom-host: the engine as a Linux program. axiom-bench-kernels: its kernels beside the machine's
 # peaks. axiom-compare: what measurements show. bench-peers: both beside other engines.
-BENCH_HOST    := $(patsubst %,$(BUILD)/host/bench/%.o,axiom_host host_machine uring_reader)
+BENCH_HOST    := $(patsubst %,$(BUILD)/host/bench/%.o,axiom_host host_machine host_terminal uring_reader)
 BENCH_PEAKS   := $(wildcard bench/peak_*.cpp)
 BENCH_KERNELS := $(patsubst %.cpp,$(BUILD)/host/%.o,bench/bench_kernels.cpp bench/kernel_cases.cpp \
                  bench/peaks.cpp bench/host_machine.cpp $(BENCH_PEAKS))

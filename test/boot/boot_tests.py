@@ -17,7 +17,9 @@ import guest
 import judge
 import launch_tests
 import messages
+import records
 import stream
+import talk
 import tally
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
@@ -581,6 +583,8 @@ def scenarios(suite):
         yield breaks(suite, kind)
     yield from cores.scenarios(suite)
     yield from stream.scenarios(suite)
+    yield from talk.scenarios(suite)
+    yield from records.scenarios(suite)
     yield from matrix(suite)
 
 
