@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bench/host_machine.h"
+#include "bench/host_terminal.h"
 #include "bench/uring_reader.h"
 #include "core/clock.h"
 #include "model/report/options.h"
@@ -247,6 +248,9 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     } else if (is_serving) {
         PromptFile source(options.prompts, text.value(), options);
         status = serve(host.machine, weights, options, source, n_text_bytes, &record);
+    } else if (options.chat && options.perplexity.empty()) {
+        host::HostTerminal terminal(host, options.model, json.get(), options.json);
+        status = chat(host.machine, weights, options, terminal, &record);
     } else if (options.perplexity.empty()) {
         status = generate(host.machine, weights, options, &record);
     } else {

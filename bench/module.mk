@@ -2,7 +2,7 @@
 # peaks. axiom-compare: what measurements show. bench-peers: both beside other engines.
 # What both of them need of Linux.
 BENCH_LINUX   := host_counters host_machine host_ticks memory_limit
-BENCH_HOST    := $(patsubst %,$(BUILD)/host/bench/%.o,axiom_host $(BENCH_LINUX) uring_reader)
+BENCH_HOST    := $(patsubst %,$(BUILD)/host/bench/%.o,axiom_host $(BENCH_LINUX) host_terminal uring_reader)
 BENCH_PEAKS   := $(wildcard bench/peak_*.cpp)
 BENCH_KERNELS := $(patsubst %.cpp,$(BUILD)/host/%.o,bench/bench_kernels.cpp bench/kernel_cases.cpp \
                  bench/peaks.cpp $(BENCH_LINUX:%=bench/%.cpp) $(BENCH_PEAKS))

@@ -30,7 +30,7 @@ struct SlabClassStats {
 
 class Slab {
   public:
-    static constexpr size_t kMaxClasses = 32;
+    static constexpr size_t kMaxClasses = 48;
     static constexpr size_t kMaxRanges = 64;
     static constexpr size_t kMaxSpans = kMaxRanges;  // a class may straddle them all
     static constexpr size_t kAlignment = 64;

@@ -13,6 +13,7 @@
 #include "efi/boot/memory_plan.h"
 #include "efi/boot/options.h"
 #include "efi/boot/pages.h"
+#include "efi/boot/record_file.h"
 #include "efi/cpu/apic.h"
 #include "efi/cpu/counters.h"
 #include "efi/cpu/cpu.h"
@@ -22,7 +23,9 @@
 #include "efi/dev/device.h"
 #include "efi/dev/keys.h"
 #include "efi/dev/power.h"
+#include "efi/dev/record_variable.h"
 #include "efi/dev/serial.h"
+#include "efi/dev/terminal.h"
 #include "efi/fault.h"
 #include "efi/load/find_model.h"
 #include "efi/load/hand_over.h"
@@ -43,7 +46,8 @@ namespace {
 struct Entry {
     Firmware firmware;
     uint64_t ticks = 0;
-    CoreStacks stacks;  // the boot processor's, which boot() runs on
+    bool* keeps_records = nullptr;  // what the options say of it, for errors that end the start
+    CoreStacks stacks;              // the boot processor's, which boot() runs on
 };
 
 struct CoreSetup {
@@ -69,7 +73,7 @@ struct Prompts {
     uint64_t longest_line = 0;
 };
 
-Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks);
+Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks, bool* keeps_records);
 Status boot(const Entry& entry);
 
 // With the firmware.
@@ -98,8 +102,10 @@ FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages);
 Record describe_machine(const Entry& entry, const Options& options, const Facts& facts,
                         const CorePlan& plan, const StartedCores& started, const LoadedModel& model,
                         const FreeMemory& free, uint64_t exit_ticks);
+Text<1536> list_models(const ModelFiles& files, std::string_view current);
 void run(const Machine& machine, const Weights& weights, const Options& options,
-         const Prompts& prompts, Record* record);
+         const Prompts& prompts, ChatTerminal& terminal, Record* record);
+void keep_record(const Record& record, bool quiet, RecordVariable* variable);
 [[noreturn]] void fail(const Status& status);
 void require(const Status& status);
 
@@ -118,11 +124,15 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE* system) {
         return to_efi_status(status);
     }
     firmware.boot->SetWatchdogTimer(0, 0, 0, nullptr);
-    status = boot_on_own_stack(firmware, entry_ticks);
+    bool keeps_records = true;
+    status = boot_on_own_stack(firmware, entry_ticks, &keeps_records);
     if (status.ok()) return EFI_SUCCESS;
     say("axiom: error: ", status.text());
-    // A boot manager clears the screen, so the message stays for a moment.
-    if (!firmware.from_shell) firmware.boot->Stall(3000000);
+    if (!firmware.from_shell) {
+        // A boot manager clears the screen, so the message is recorded, and stays for a moment.
+        if (keeps_records) record_error(firmware, status);
+        firmware.boot->Stall(3000000);
+    }
     return to_efi_status(status);
 }
 
@@ -131,7 +141,7 @@ namespace {
 
 // The firmware's stack is no one's after the exit. On our own, what boot() gathers in its variables
 // stays for as long as the machine runs.
-Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks) {
+Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks, bool* keeps_records) {
     struct Call {
         Entry entry;
         Status outcome;
@@ -139,7 +149,7 @@ Status boot_on_own_stack(const Firmware& firmware, uint64_t entry_ticks) {
     OwnedPages pages(firmware);
     const Result<CoreStacks> stacks = take_stacks(&pages);
     if (!stacks.ok()) return stacks.status();
-    Call call{{firmware, entry_ticks, stacks.value()}, {}};
+    Call call{{firmware, entry_ticks, keeps_records, stacks.value()}, {}};
     const auto function = [](void* context) {
         Call& c = *static_cast<Call*>(context);
         const Entry entry = c.entry;
@@ -160,9 +170,11 @@ Status boot(const Entry& entry) {
     pages.keep(entry.stacks.range());
 
     const Result<Options> asked = read_options(firmware, &pages);
+    Options options = asked.value();  // without an answer, what they are by default
+    if (asked.ok() && answer_at_once(options)) return {};
+    *entry.keeps_records = options.keep_record;
+    if (options.keep_record) take_record_home(firmware, options.quiet);
     if (!asked.ok()) return asked.status();
-    Options options = asked.value();
-    if (answer_at_once(options)) return {};
 
     MemoryMap map;
     Status status = map.allocate(&pages);
@@ -177,7 +189,9 @@ Status boot(const Entry& entry) {
     if (!options.quiet) say_start(facts, cores.plan);
     phases.end(Phase::console);
 
-    const Result<ModelPlace> place = find_model(firmware, options.model);
+    const ModelFiles files = find_model_files(firmware, firmware.loaded->DeviceHandle);
+    const Result<ModelPlace> place =
+        find_model(firmware, options.model, files, options.menu_seconds);
     if (!place.ok()) return place.status();
     options.model = place.value().name.view();
     phases.end(Phase::find);
@@ -273,7 +287,15 @@ Status boot(const Entry& entry) {
                           .phases = &phases};
     Record record =
         describe_machine(entry, options, facts, cores.plan, started, model, free, exit_ticks);
-    run(machine, weights, options, prompts.value(), &record);
+    EFI_RUNTIME_SERVICES* runtime = firmware.runtime;
+#ifdef AXIOM_TEST_FAULT
+    runtime = distort_runtime(options.prompt, runtime);
+#endif
+    RecordVariable kept(runtime);
+    const Text<1536> models = list_models(files, options.model);
+    Terminal terminal(&keys, &crash.console, options.keep_record ? &kept : nullptr, models);
+    run(machine, weights, options, prompts.value(), terminal, &record);
+    if (options.keep_record) keep_record(record, options.quiet, &kept);
     disk.stop();
     crash.leave();
 }
@@ -494,10 +516,21 @@ Status run_noise(const Machine& machine, const Options& options, const Record& r
     return {};
 }
 
-// The tests of --bench, all of --prompts, or one prompt, whichever the options ask for. Each ends with a
+// What /models says: the next start can take another one.
+Text<1536> list_models(const ModelFiles& files, std::string_view current) {
+    char lines[1400];
+    Writer w(lines, sizeof lines);
+    for (const ModelFile& file : files.all()) {
+        if (file.path.view() == current) continue;
+        w.put("\n").put(file.path.view()).put(", ").put(Bytes{file.bytes}).put(", at the next start");
+    }
+    return Text<1536>(current, ", in use", w.view());
+}
+
+// The tests of --bench, all of --prompts, a conversation, or one prompt, whichever the options ask for. Each ends with a
 // table and a record.
 void run(const Machine& machine, const Weights& weights, const Options& options,
-         const Prompts& prompts, Record* record) {
+         const Prompts& prompts, ChatTerminal& terminal, Record* record) {
     struct Tests {
         const Options& options;
         uint32_t n_threads = 0;  // of the last test
@@ -521,7 +554,8 @@ void run(const Machine& machine, const Weights& weights, const Options& options,
     };
     const Status status = is_bench ? bench(machine, weights, options, record, print_one, &tests)
                           : !options.prompts.empty() ? serve_file()
-                                                     : generate(machine, weights, options, record);
+                          : options.chat ? chat(machine, weights, options, terminal, record)
+                                         : generate(machine, weights, options, record);
     const bool failed = !status.ok() && status.code() != Code::interrupted;
     if (failed) say("\naxiom: error: ", status.text());
     record->outcome = status;
@@ -529,6 +563,17 @@ void run(const Machine& machine, const Weights& weights, const Options& options,
     crash.console.write("\n");
     if (!options.quiet) print_table(*record, Console::sink, &crash.console);
     print_json(*record, Console::sink, &crash.console);
+}
+
+// For who has no serial port. The record has been said by now: nothing here is worth a run.
+void keep_record(const Record& record, bool quiet, RecordVariable* variable) {
+    crash.console.flush();
+    const Status status = variable->write(record);
+    if (!status.ok()) {
+        say("note      the record is not kept: ", status.text());
+    } else if (!quiet) {
+        say("record    kept by the firmware, for the next start");
+    }
 }
 
 void fail(const Status& status) {

@@ -50,8 +50,9 @@ EFI_EXTRA_efi/libc := -fno-builtin -fno-tree-loop-distribute-patterns
 EFI_EXTRA_efi/main := -DAXIOM_COMMIT='"$(COMMIT)"'
 # Interrupts that return leave vector registers alone.
 EFI_EXTRA_efi/cpu/resume := -mgeneral-regs-only
-# A new commit is a new main.o, as the image carries its name.
-$(patsubst %,$(BUILD)/%/efi/main.o,efi efi-fault efi-two): $(BUILD)/commit
+EFI_EXTRA_efi/boot/record_file := $(EFI_EXTRA_efi/main)
+# A new commit is a new name in the objects that carry it.
+$(foreach d,efi efi-fault efi-two,$(BUILD)/$d/efi/main.o $(BUILD)/$d/efi/boot/record_file.o): $(BUILD)/commit
 
 $(BUILD)/axiom.so: $(EFI_OBJECTS)
 $(BUILD)/axiom-fault.so: $(FAULT_OBJECTS)

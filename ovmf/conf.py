@@ -43,11 +43,12 @@ def from_arguments(arguments):
 PROMPTS = "axiom/prompts.jsonl"
 
 
-def text(prompt, n_predict, arguments="", has_prompts=False, partition_id=None):
+def text(prompt, n_predict, arguments="", has_prompts=False, partition_id=None, chat=False):
     """The whole file, UTF-8 bytes. Environment text that is not UTF-8 passes through as bytes.
-    `partition_id`: of the packed file where it has its own partition."""
+    `partition_id`: of the packed file where it has its own partition. `chat`: a conversation, so neither
+    prompt nor length."""
     lines = ["# Options of axiom.efi, one `key value` a line. \\n is a newline, \\\\ a backslash."]
-    pairs = [("prompt", prompt), ("n-predict", n_predict)]
+    pairs = [("chat", None)] if chat else [("prompt", prompt), ("n-predict", n_predict)]
     if partition_id is not None:
         pairs.append(("model", "partition:" + partition_id))
     pairs += from_arguments(arguments)

@@ -11,10 +11,10 @@ import image
 import model
 
 
-def stream(value):
-    """Whether STREAM= asks for a partition of weights."""
+def switch(name, value, meaning):
+    """Whether NAME=1 was given."""
     if value not in ("", "0", "1"):
-        raise image.ImageError(f'STREAM: found "{value}", allowed 1: weights in their own partition')
+        raise image.ImageError(f'{name}: found "{value}", allowed 1: {meaning}')
     return value == "1"
 
 
@@ -28,11 +28,11 @@ def main():
     build = arguments.build
     env = {
         name: os.environ.get("AXIOM_" + name, "")
-        for name in ("PROMPT", "PROMPTS", "N", "ARGS", "MODEL", "STREAM", "DEST")
+        for name in ("PROMPT", "PROMPTS", "N", "ARGS", "MODEL", "STREAM", "CHAT", "DEST")
     }
     try:
         axm = model.packed(env["MODEL"], build, str(build / "axiom-pack"))
-        weights = axm if stream(env["STREAM"]) else None
+        weights = axm if switch("STREAM", env["STREAM"], "weights in their own partition") else None
         conf_path = build / "axiom.conf"
         conf_path.write_bytes(
             conf.text(
@@ -41,6 +41,7 @@ def main():
                 env["ARGS"],
                 has_prompts=bool(env["PROMPTS"]),
                 partition_id=model.file_id(weights) if weights else None,
+                chat=switch("CHAT", env["CHAT"], "a conversation"),
             )
         )
         files = {

@@ -14,6 +14,7 @@ MEM     = 1024
 CPU     = max
 MACHINE = q35
 STREAM  =
+CHAT    =
 DISK    = $(if $(filter 1,$(STREAM)),nvme,virtio)
 ACCEL   =
 TIMEOUT =
@@ -22,12 +23,13 @@ FILTER  =
 
 # Text that may hold any character goes to the programs by environment and is never expanded by
 # make or a shell.
-unexport PROMPT PROMPTS MODEL ARGS STREAM DEST
+unexport PROMPT PROMPTS MODEL ARGS STREAM CHAT DEST
 export AXIOM_PROMPT := $(value PROMPT)
 export AXIOM_PROMPTS := $(value PROMPTS)
 export AXIOM_MODEL  := $(value MODEL)
 export AXIOM_ARGS   := $(value ARGS)
 export AXIOM_STREAM := $(value STREAM)
+export AXIOM_CHAT   := $(value CHAT)
 export AXIOM_DEST   := $(value DEST)
 export AXIOM_N      := $(value N)
 
@@ -42,11 +44,11 @@ deps: ## install the Debian/Ubuntu packages that are missing
 deps-test: ## the same of what only `make test` needs: a browser, npm
 	@sh ovmf/deps.sh $(APT_TEST_PACKAGES:%='%')
 
-run: deps ## boot in QEMU and answer: PROMPT="..." N=64 [MODEL=x.gguf SMP=1 MEM=1024 CPU=max STREAM=1 ARGS="--temp 0.7"]
+run: deps ## boot in QEMU and answer: PROMPT="..." N=64 [CHAT=1 MODEL=x.gguf SMP=1 MEM=1024 CPU=max STREAM=1 ARGS="--temp 0.7"]
 	@$(NEXT_MAKE) image-made
 	@$(PYTHON) -B ovmf/run.py --image $(BUILD)/axiom.img --folder $(BUILD)/run --machine '$(MACHINE)' \
 	    --cpu '$(CPU)' --disk '$(DISK)' --smp '$(SMP)' --mem '$(MEM)' --accel '$(ACCEL)' \
-	    --timeout '$(TIMEOUT)'
+	    --timeout '$(TIMEOUT)' $(if $(filter 1,$(value CHAT)),--chat)
 image: deps ## build/axiom.img, a GPT disk for a USB stick; PROMPT, PROMPTS, N, MODEL, STREAM, ARGS as in run
 	@$(NEXT_MAKE) image-made
 esp: deps ## copy the same files onto a mounted ESP: DEST=/mnt/esp

@@ -101,9 +101,11 @@ def command(
     cpu="max",
     disk="virtio",
     serial="stdio",
+    snapshot=True,
     extra=(),
 ):
-    """`variables`: this machine's own copy of the firmware's variable store; `disk` None: none."""
+    """`variables`: this machine's own copy of the firmware's variable store; `disk` None: none;
+    `snapshot`: the image stays as built whatever the firmware writes to it."""
     if machine not in MACHINES:
         raise MachineError(f'MACHINE: found "{machine}", allowed {", ".join(MACHINES)}')
     if disk is not None and disk not in DISKS:
@@ -140,10 +142,9 @@ def command(
         f"if=pflash,unit=1,format=raw,file={quote(variables)}",
     ]
     if disk is not None:
-        # snapshot: the image stays as built whatever the firmware writes to it.
         line += [
             "-drive",
-            f"if=none,id=disk,format=raw,snapshot=on,file={quote(image)}",
+            f"if=none,id=disk,format=raw,snapshot={'on' if snapshot else 'off'},file={quote(image)}",
             *DISKS[disk],
         ]
     return line + list(extra)
@@ -161,15 +162,17 @@ def die_with_parent():
 
 
 class Machine:
-    """A running QEMU; serial_in/serial_out are the file descriptors of the guest's serial port."""
+    """A running QEMU; serial_in/serial_out are the file descriptors of the guest's serial port. Its
+    variable store is variables.fd of the folder, without `fresh_variables` as it is there."""
 
-    def __init__(self, folder, image, **options):
+    def __init__(self, folder, image, fresh_variables=True, **options):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         if shutil.which(EMULATOR) is None:
             raise MachineError(f"{EMULATOR}: found none; `make deps` installs it")
         variables = self.folder / "variables.fd"
-        shutil.copyfile(find_firmware()[1], variables)
+        if fresh_variables:
+            shutil.copyfile(find_firmware()[1], variables)
         self.log_path = self.folder / "qemu.log"
         self.command = command(image, variables, **options)
         with open(self.log_path, "wb") as log:

@@ -16,6 +16,7 @@ import time
 import console
 import qemu
 
+END_KEY = b"\x1d"  # Ctrl-], as telnet has it
 POWER_OFF_SECONDS = 30  # from the record to the end of QEMU
 
 
@@ -42,11 +43,13 @@ def keys_as_bytes():
 
 
 class Run:
-    def __init__(self, machine, folder, timeout_s):
+    def __init__(self, machine, folder, timeout_s, chat):
         self.machine = machine
+        self.chat = chat
         self.timeout_s = timeout_s
         self.log = open(folder / "serial.log", "wb", buffering=0)
-        self.console = console.Console(self.show)
+        # A line that is edited needs the escape sequences: then bytes are shown as they are.
+        self.console = console.Console((lambda data: None) if chat else self.show)
         self.n_interrupts = 0
         self.failure = None
 
@@ -66,6 +69,10 @@ class Run:
         ready, _, _ = select.select(sources, [], [], 0.25)
         if keyboard in ready:
             keys = os.read(keyboard, 64)
+            if self.chat:
+                self.machine.send(keys.replace(END_KEY, b""))
+                self.failure = "ended by Ctrl-]" if END_KEY in keys else None
+                return self.failure is None
             for _ in range(keys.count(b"\x03")):
                 self.interrupt()
         if self.n_interrupts >= 2:
@@ -77,6 +84,8 @@ class Run:
             if not data:
                 return False
             self.log.write(data)
+            if self.chat and self.console.started:
+                self.show(data)
             self.console.feed(data)
             self.last_output = now
             if self.console.returned:
@@ -85,7 +94,8 @@ class Run:
         # After a test of --bench another one may come.
         ended = bool(self.console.records) and b'"test":null' in self.console.records[-1]
         limit = POWER_OFF_SECONDS if ended else self.timeout_s
-        if now - self.last_output > limit:
+        is_silent = now - self.last_output > limit
+        if is_silent and (ended or not self.chat):  # a person may think for as long as they like
             self.failure = (
                 f"the record came but the machine did not power off within {limit} s"
                 if ended
@@ -124,7 +134,8 @@ def judge(run, folder):
             (folder / "record.json").write_bytes(lines)
         except ValueError as error:
             run.failure = run.failure or f"the record is not JSON: {error}"
-        run.show(lines)
+        if not run.chat:
+            run.show(lines)
     if run.failure is None and run.status != 0:
         run.failure = f"QEMU ended with status {run.status}: {run.machine.errors()}"
     if run.failure is None and record is None:
@@ -153,6 +164,7 @@ def main():
     parser.add_argument("--folder", required=True, type=pathlib.Path)
     for name in ("machine", "cpu", "disk", "smp", "mem", "accel", "timeout"):
         parser.add_argument("--" + name, default="")
+    parser.add_argument("--chat", action="store_true")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "record.json").unlink(missing_ok=True)
@@ -180,7 +192,7 @@ def main():
         print(f"make run: error: {error}", file=sys.stderr)
         return 1
     try:
-        run = Run(machine, options.folder, int(timeout))
+        run = Run(machine, options.folder, int(timeout), options.chat)
         run.loop()
     finally:
         machine.end()

@@ -20,7 +20,8 @@ File::~File() {
     if (root_ != nullptr) root_->Close(root_);
 }
 
-Status File::open(const Firmware& firmware, EFI_HANDLE volume_handle, std::string_view path) {
+Status File::open(const Firmware& firmware, EFI_HANDLE volume_handle, std::string_view path,
+                  Mode mode) {
     path_ = path;
     if (path.find(':') != path.npos) {
         return error(Code::bad_option, path,
@@ -51,7 +52,10 @@ Status File::open(const Firmware& firmware, EFI_HANDLE volume_handle, std::strin
         root_ = nullptr;
         return error(Code::io, path, ": opening the volume: ", status_name(status).view());
     }
-    status = root_->Open(root_, &file_, reinterpret_cast<CHAR16*>(name), EFI_FILE_MODE_READ, 0);
+    const UINT64 wanted =
+        mode == Mode::append ? EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE | EFI_FILE_MODE_CREATE
+                             : EFI_FILE_MODE_READ;
+    status = root_->Open(root_, &file_, reinterpret_cast<CHAR16*>(name), wanted, 0);
     if (EFI_ERROR(status)) {
         file_ = nullptr;
         return error(status == EFI_NOT_FOUND ? Code::not_found : Code::io, path,
@@ -74,15 +78,19 @@ Status File::open(const Firmware& firmware, EFI_HANDLE volume_handle, std::strin
     return {};
 }
 
+Status File::move_to(uint64_t offset) {
+    if (offset == position_) return {};
+    if (const EFI_STATUS moved = file_->SetPosition(file_, offset); EFI_ERROR(moved)) {
+        return error(Code::io, path_, ": going to offset ", Hex{offset}, ": ",
+                     status_name(moved).view());
+    }
+    position_ = offset;
+    return {};
+}
+
 Status File::read(uint64_t offset, std::span<uint8_t> bytes) {
     AXIOM_CHECK(file_ != nullptr);
-    if (offset != position_) {
-        if (const EFI_STATUS moved = file_->SetPosition(file_, offset); EFI_ERROR(moved)) {
-            return error(Code::io, path_, ": going to offset ", Hex{offset}, ": ",
-                         status_name(moved).view());
-        }
-        position_ = offset;
-    }
+    if (Status s = move_to(offset); !s.ok()) return s;
     UINTN n = bytes.size();
     const EFI_STATUS status = file_->Read(file_, &n, bytes.data());
     if (EFI_ERROR(status)) {
@@ -95,6 +103,22 @@ Status File::read(uint64_t offset, std::span<uint8_t> bytes) {
     }
     position_ += n;
     return {};
+}
+
+Status File::append(std::string_view text) {
+    if (Status s = move_to(size_); !s.ok()) return s;
+    UINTN n = text.size();
+    const EFI_STATUS status = file_->Write(file_, &n, const_cast<char*>(text.data()));
+    if (EFI_ERROR(status) || n != text.size())
+        return error(Code::io, path_, ": writing: ", status_name(status).view());
+    position_ = size_ += n;
+    return {};
+}
+
+Status File::flush() {
+    const EFI_STATUS status = file_->Flush(file_);
+    if (!EFI_ERROR(status)) return {};
+    return error(Code::io, path_, ": writing: ", status_name(status).view());
 }
 
 Result<std::span<char>> read_text_file(const Firmware& firmware, std::string_view path,

@@ -14,9 +14,12 @@
 
 namespace axiom::efi {
 
-// A file open for reading; closed with the object.
+// An open file; closed with the object.
 class File final : public ByteSource {
   public:
+    // append: it may be written to, at its end, and is created where there is none.
+    enum class Mode : uint8_t { read, append };
+
     File() = default;
     File(const File&) = delete;
     File& operator=(const File&) = delete;
@@ -24,11 +27,16 @@ class File final : public ByteSource {
 
     // `path`: UTF-8, which outlives the file; either slash separates. `volume`: a handle with a file
     // system. not_found when there is no such file.
-    Status open(const Firmware& firmware, EFI_HANDLE volume, std::string_view path);
+    Status open(const Firmware& firmware, EFI_HANDLE volume, std::string_view path,
+                Mode mode = Mode::read);
     uint64_t size() const { return size_; }
     Status read(uint64_t offset, std::span<uint8_t> bytes) override;
+    Status append(std::string_view text);
+    Status flush();  // to the disk
 
   private:
+    Status move_to(uint64_t offset);
+
     std::string_view path_;
     EFI_FILE_PROTOCOL* root_ = nullptr;
     EFI_FILE_PROTOCOL* file_ = nullptr;

@@ -17,6 +17,7 @@ constexpr int kMaxPerPoll = 16;    // a poll ends, even with a device that never
 
 Keys::Keys(Serial* serial) : serial_(serial) {
     name = "keys";
+    queue_.init(queued_, sizeof queued_);
     poll = [](Device& self, uint64_t) {
         Keys& keys = static_cast<Keys&>(self);
         keys.read_serial();
@@ -31,7 +32,13 @@ void Keys::start() {
 void Keys::read_serial() {
     char c;
     for (int i = 0; i < kMaxPerPoll && serial_->try_get(&c); i++) {
-        if (c == kEndOfText) interrupted.store(true, std::memory_order_relaxed);
+        if (c != kEndOfText) {
+            queue_.write({&c, 1});
+            continue;
+        }
+        while (queue_.pop(&c)) {
+        }
+        interrupted.store(true, std::memory_order_relaxed);
     }
 }
 

@@ -106,7 +106,7 @@ void Search::volumes(Found* found) {
         ModelPlace place;
         place.name = Text<200>(kModelPath, " of ", device_name(firmware_, handle).view());
         place.volume = handle;
-        place.path = kModelPath;
+        place.found_path = Text<128>(kModelPath);
         found->add(place, "");
     }
 }
@@ -140,19 +140,27 @@ Status not_one(std::string_view what, const Found& found, const Found& others) {
                  " partitions of AXIOM's type without a packed file");
 }
 
+size_t choose(const Firmware& firmware, std::span<const ModelFile> files, uint32_t menu_seconds) {
+    size_t preset = 0;
+    for (size_t i = 0; i < files.size(); i++)
+        if (files[i].path.view() == kModelPath) preset = i;
+    if (files.size() == 1 || menu_seconds == 0) return preset;
+    return choose_model_file(firmware, files, preset, menu_seconds);
+}
+
 }  // namespace
 
-Result<ModelPlace> find_model(const Firmware& firmware, std::string_view asked) {
+Result<ModelPlace> find_model(const Firmware& firmware, std::string_view asked,
+                              const ModelFiles& files, uint32_t menu_seconds) {
     const bool by_id = asked.starts_with(kPartitionPrefix);
     ModelPlace place;
-    if (!by_id) {
-        place.path = asked.empty() ? kModelPath : asked;
-        place.name = Text<200>(place.path);
+    if (!by_id && (!asked.empty() || files.n != 0)) {
+        place.asked_path = asked;
+        if (asked.empty())
+            place.found_path = files.all()[choose(firmware, files.all(), menu_seconds)].path;
+        place.name = Text<200>(place.path());
         place.volume = firmware.loaded->DeviceHandle;
-        File file;
-        if (!asked.empty() ||
-            file.open(firmware, place.volume, place.path).code() != Code::not_found)
-            return place;
+        return place;
     }
     const std::string_view id =
         by_id ? asked.substr(sizeof kPartitionPrefix - 1) : std::string_view();

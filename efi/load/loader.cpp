@@ -116,7 +116,7 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
     const std::string_view name = place.name.view();
     if (!place.in_partition()) {
         File file;
-        Status status = file.open(firmware, place.volume, place.path);
+        Status status = file.open(firmware, place.volume, place.path());
         if (!status.ok()) return status;
         return load_from(name, file.size(), file,
                          is_streamed(stream, file.size(), free_bytes, kBesideWeights),

@@ -27,6 +27,9 @@ constexpr OptionSpec kTable[] = {
     {{"--prompts"}, K::path, &O::prompts, 0, 0, false, kEverywhere, "FILE",
      "answer many prompts side by side, one on each line: text, or a JSON object with prompt and, if they "
      "differ from the options, n, seed, temp, id, stop, system; each answer is a line of JSON"},
+    {{"--chat"}, K::flag, &O::chat, 0, 0, false, kEverywhere, "",
+     "a conversation: each line typed is answered; /help there lists what else can be typed. -p is the first "
+     "line, and without -n an answer may be as long as the context"},
     {{"-np", "--parallel"}, K::count, &O::n_parallel, 0, kMaxParallel, false, kEverywhere, "N",
      "how many of --prompts at a time; 0 = what memory holds, at most 8 (default {})"},
     {{"-sys", "--system-prompt"}, K::text, &O::system_prompt, 0, 0, false, kEverywhere, "TEXT",
@@ -88,6 +91,12 @@ constexpr OptionSpec kTable[] = {
      "prefetch, 0 = not at all (default: the fastest, by timing)"},
     {{"--on-exit"}, K::on_exit, {}, 0, 0, false, kOnEfi | kInConfig, "WHAT",
      "shutdown, reboot or halt when the run has ended (default shutdown)"},
+    {{"--menu"}, K::count, &O::menu_seconds, 0, 3600, false, kOnEfi | kInConfig, "N",
+     "seconds in which a model can be chosen where \\axiom has several and -m names none; 0 = no choice "
+     "(default {})"},
+    {{"--keep-record"}, K::flag, &O::keep_record, 0, 0, false, kOnEfi | kInConfig, "",
+     "keep the record in a variable of the firmware's until the next start, which moves it into "
+     "\\axiom\\records.jsonl; =false: don't (default: do)"},
     {{"--bench"}, K::bench, {}, 0, 0, false, kEverywhere, "TESTS",
      "time forward passes as llama-bench does, and end: pp=512 tg=128 reps=5 warmup=1 d=0 npl=1 "
      "threads=0 are the defaults; pp=0 or tg=0 leaves that test out, d is tokens in the cache "
@@ -181,6 +190,7 @@ Status set_count(const OptionSpec& spec, std::string_view shown, std::string_vie
                                     plain_number(spec.max), spec.minus_one ? ", or -1" : ""));
     }
     o->*spec.target.count = uint32_t(n);
+    if (spec.target.count == &Options::n_predict) o->has_predict = true;
     return {};
 }
 
@@ -399,7 +409,8 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             return value_error(shown, value, "a whole number from 0 to 18446744073709551615");
         case OptionKind::text:
             options->*spec.target.text = value;
-            // The only option whose empty value differs from its absence.
+            // Where an empty value differs from its absence.
+            if (spec.target.text == &Options::prompt) options->has_prompt = true;
             if (spec.target.text == &Options::tokenize) options->has_tokenize = true;
             return {};
     }

@@ -98,13 +98,16 @@ struct DisturbPlan {
 struct Options {
     std::string_view model;          // -m; EFI default \axiom\model.axm
     std::string_view prompt;         // -p
+    bool has_prompt = false;         // it was given, if empty
     std::string_view prompts;        // --prompts FILE: many of them
+    bool chat = false;               // --chat: a conversation; -p is its first message, if there is one
     uint32_t n_parallel = 0;         // --parallel; 0 = what memory holds, at most kDefaultParallel
     std::string_view system_prompt;  // -sys
     bool default_system = false;     // --default-system: without -sys, the chat template's own
     format::Reasoning reasoning = format::Reasoning::by_template;  // --reasoning
     CalendarDate date;         // --date; where none is given, the platform fills in the clock's
     uint32_t n_predict = 128;  // -n
+    bool has_predict = false;  // it was given; without it an answer of --chat may take the context
     uint32_t n_ctx = 0;        // -c; 0 = the model's, at most 4096, and what memory holds
     uint32_t n_threads = 0;    // -t; 0 = all
     uint32_t n_batch = 0;  // -b, prompt tokens per pass; 0 = kDefaultBatch, or what streaming needs
@@ -128,6 +131,8 @@ struct Options {
     std::string_view isa;                     // empty = chosen by timing
     Reading reading{.n_streams = 0};          // --reading; no streams = chosen by timing
     OnExit on_exit = OnExit::shutdown;        // EFI: also what happens after a panic
+    uint32_t menu_seconds = 5;                // EFI: for a choice among several models; 0 = none
+    bool keep_record = true;                  // EFI: in a variable of the firmware's, then in a file
     bool quiet = false;                       // no timing table, no progress
     bool help = false;
     bool version = false;

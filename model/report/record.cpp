@@ -13,6 +13,7 @@ namespace axiom {
 namespace {
 
 void put_samples(const Record& r, bool per_second, JsonWriter& out) {
+    if (!r.has_samples) return out.put("null");
     const Samples samples(r);
     out.open("[");
     for (size_t i = 0; i < samples.size(); i++) {
@@ -76,6 +77,24 @@ void put_tasks(const Record& r, JsonWriter& out) {
         out.number(t.total_ns, 0);
         out.name("max_ns");
         out.number(t.max_ns, 0);
+    });
+}
+
+void put_turns(const Record& r, JsonWriter& out) {
+    if (r.turns.empty()) return out.put("null");
+    put_objects<TurnCost>(r.turns, out, [&](const TurnCost& t) {
+        out.name("n_prompt");
+        out.number(uint64_t{t.n_prompt});
+        out.name("n_reused");
+        out.number(uint64_t{t.n_reused});
+        out.name("n_gen");
+        out.number(uint64_t{t.n_gen});
+        out.name("prefill_ns");
+        out.number(t.prefill_ns, 0);
+        out.name("decode_ns");
+        out.number(t.decode_ns, 0);
+        out.name("stop_reason");
+        out.string(t.stop_reason);
     });
 }
 
@@ -203,6 +222,13 @@ constexpr Field kFields[] = {
     {"type_v", &R::type_v},
     {"n_prompt", &R::n_prompt, 0, true},
     {"n_gen", &R::n_gen, 0, true},
+    {"n_turns", &R::n_turns},
+    {"n_reused",
+     +[](const R& r, JsonWriter& out) {
+         if (r.n_turns == 0) return out.put("null");
+         out.number(r.n_reused);
+     }},
+    {"turns", put_turns},
     {"n_parallel", &R::n_parallel},
     {"n_prompts", +[](const R& r, JsonWriter& out) { put_served(r, r.n_prompts, out); }},
     {"n_ok", +[](const R& r, JsonWriter& out) { put_served(r, r.n_ok, out); }},

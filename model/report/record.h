@@ -49,6 +49,14 @@ struct TaskCost {
     double total_ns = 0, max_ns = 0;
 };
 
+// Of a conversation: what one answer took.
+struct TurnCost {
+    uint32_t n_prompt = 0, n_reused = 0;  // tokens of the conversation so far: read, and not read again
+    uint32_t n_gen = 0;
+    double prefill_ns = 0, decode_ns = 0;
+    std::string_view stop_reason;
+};
+
 struct Record {
     // what ran
     Status outcome;                // what status() and error() are derived from
@@ -73,6 +81,10 @@ struct Record {
     uint32_t n_threads = 0, n_batch = 0, n_ctx = 0;
     std::string_view type_k, type_v;  // what keys and values are cached as
     uint32_t n_prompt = 0, n_gen = 0;
+    // --chat: n_prompt and n_gen then are sums, n_prompt of tokens that were read
+    uint32_t n_turns = 0;
+    uint64_t n_reused = 0;  // tokens of prompts that an earlier turn had read
+    std::span<const TurnCost> turns;  // the first ones
     std::string_view draft;                   // as --draft takes it
     uint32_t n_drafted = 0, n_accepted = 0;   // of those generated after the first
     double tokens_per_pass = 0;               // of decoding
@@ -143,6 +155,7 @@ struct Record {
     bool has_disturb_ticks = false;
     Counters counters;  // of this run or test, of all cores
     std::span<const SlabMark> slabs;
+    bool has_samples = true;  // samples are printed one by one, too
     uint64_t logits_hash = 0;  // XXH64 of every logits vector the sampler saw, in order; of a
                                // test: of the last repetition's last logits
 

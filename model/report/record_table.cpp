@@ -268,6 +268,7 @@ void print_outcome(const Record& r, Table& t) {
     Phrase p(t.label("run"));
     p.add(true, r.status());
     p.add(!r.stop_reason.empty() && r.outcome.ok(), r.stop_reason);
+    p.add(r.n_turns != 0, r.n_turns, " turns");
     p.add(r.n_gen != 0 && r.test.empty() && r.n_parallel == 0, r.n_gen, " generated");
     p.add(r.logits_hash != 0, "logits hash ", HexDigits{r.logits_hash, 16});
     t.end();

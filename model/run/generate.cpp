@@ -7,6 +7,7 @@
 #include "core/mathf.h"
 #include "core/round.h"
 #include "model/run/bench.h"
+#include "model/run/generation.h"
 #include "model/run/noise.h"
 #include "model/run/perplexity.h"
 #include "model/run/prompt.h"
@@ -15,6 +16,24 @@
 
 namespace axiom {
 namespace {
+
+// A conversation is longer than its context only where tokens are longer than this, on average.
+constexpr uint64_t kChatBytesPerToken = 12;
+// What a template rewrites is at the end of what was read: the last answer, or the reasoning before it.
+constexpr size_t kChatReturn = 256;
+constexpr uint64_t kMaxChatTurns = 256;  // in the record, one by one
+
+void add_chat(const RunRequest& request, uint64_t n_ctx, RunNeed& need) {
+    need.n_chat_bytes = request.n_text_bytes + kChatBytesPerToken * n_ctx;
+    need.n_prompt_tokens = max_tokens(need.n_chat_bytes);
+    need.n_encoder_bytes = Tokenizer::scratch_bytes(size_t(need.n_chat_bytes));
+    // A message takes some tokens of the template's, and the system message is always there.
+    need.n_chat_messages = 3 + n_ctx / 4;
+    need.n_chat_turns = kMaxChatTurns;
+    need.n_passes = need.n_samples = n_ctx;
+    need.n_traced_passes = traced_passes(request.options, PassTrace::kMaxPasses);
+    need.engine.n_return = std::min<size_t>(size_t(n_ctx), std::max(need.engine.n_return, kChatReturn));
+}
 
 RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
     RunNeed need;
@@ -33,32 +52,15 @@ RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
         need.engine.n_logit_rows = need.engine.n_return = request.options.n_draft_max + 1;
         need.n_draft_entries = Drafts::n_entries(size_t(n_ctx));
     }
+    if (request.options.chat) add_chat(request, n_ctx, need);
     return need;
 }
 
-class Generation : public RunBase {
-  public:
-    Generation(const Machine& machine, const Weights& weights, const Options& options,
-               Record* record)
-        : RunBase(machine, weights, options, record) {}
-    Status run();
+}  // namespace
 
-  private:
-    Status prefill(Session& session);
-    Status decode(Session& session);
-    void hash_logits(std::span<const float> logits);
-    void fill_record(const Session& session);
-    std::span<const uint64_t> token_ns();
-
-    PassStats stats_;
-    uint64_t sample_ticks_ = 0;
-    size_t n_decode_ = 0;  // tokens that decoding passes read
-    Xxh64 logits_hash_;
-};
-
-Status Generation::run() {
-    const Result<Texts> texts = open_texts(w_);
-    if (!texts.ok()) return texts.status();
+Status Generation::prepare() {
+    texts_ = open_texts(w_);
+    if (!texts_.ok()) return texts_.status();
     if (Status s = check_shape(w_, o_); !s.ok()) return s;
     if (Status s = begin(); !s.ok()) return s;
     const RunRequest asked = request(prompt_bytes(w_, o_));
@@ -66,55 +68,71 @@ Status Generation::run() {
         fitting_context(asked, generate_need, *m_.slab, default_context(w_, o_), o_.n_ctx == 0);
     if (!n_ctx.ok()) return n_ctx.status();
     if (Status s = create(generate_need(asked, n_ctx.value())); !s.ok()) return s;
-    const Result<size_t> n_prompt =
-        encode_prompt(w_, texts.value(), o_, n_ctx.value(), memory_.prompt, memory_.encoder);
-    if (!n_prompt.ok()) return n_prompt.status();
-    r_->n_prompt = uint32_t(n_prompt.value());
-    const ChatTemplate& chat = texts.value().chat;
+    stats_ = pass_stats();
+    const ChatTemplate& chat = texts().chat;
     if (!o_.quiet && !o_.raw && !chat.present() && !chat.source().empty())
         write("the model's chat template is not understood: the prompt goes on as it is\n");
+    return {};
+}
 
-    Session session({.transformer = transformer(),
-                     .pool = memory_.pool,
-                     .tokenizer = texts.value().tokenizer,
-                     .options = o_,
-                     .tokens = memory_.history,
-                     .candidates = memory_.candidates,
-                     .draft_table = memory_.drafts,
-                     .n_draft_max = o_.n_draft_max,
-                     .pass_size = &pass_size(),
-                     .write = m_.write,
-                     .write_context = m_.write_context});
+Session::Setup Generation::setup() {
+    return {.transformer = transformer(),
+            .pool = memory_.pool,
+            .tokenizer = texts().tokenizer,
+            .options = o_,
+            .tokens = memory_.history,
+            .candidates = memory_.candidates,
+            .draft_table = memory_.drafts,
+            .n_draft_max = o_.n_draft_max,
+            .pass_size = &pass_size(),
+            .write = m_.write,
+            .write_context = m_.write_context};
+}
+
+Status Generation::run() {
+    if (Status s = prepare(); !s.ok()) return s;
+    const Result<size_t> n_prompt =
+        encode_prompt(w_, texts(), o_, r_->n_ctx, memory_.prompt, memory_.encoder);
+    if (!n_prompt.ok()) return n_prompt.status();
+    Session session(setup());
     if (Status s = session.open(); !s.ok()) return s;
     if (Status s = session.resume(memory_.prompt.first(n_prompt.value())); !s.ok()) return s;
+    r_->n_prompt = uint32_t(n_prompt.value());
     if (Status s = prefill(session); !s.ok()) return s;
     if (o_.raw && !o_.quiet) session.echo(o_.prompt);
+    begin_layers();
     const Status status = decode(session);
     session.flush();
     write("\n");
-    fill_record(session);
-    print_trace(stats_);
+    fill_record();
+    print_trace();
     return status;
 }
 
 Status Generation::prefill(Session& session) {
-    stats_ = pass_stats();
     stats_.set_stage(Stage::prefill, false);
     end_phase(Phase::other);
     if (!o_.quiet) progress_.begin(&m_, "reading the prompt ");
     const uint64_t begin = ticks_now();
     const Status status = session.prefill(&stats_);
-    const uint64_t took = ticks_now() - begin;
+    prefill_ticks_ += ticks_now() - begin;
     progress_.end();
     if (!status.ok()) return status;
-    r_->prefill_ns = m_.clock.seconds(took) * 1e9;
-    r_->prefill_ts = double(r_->n_prompt) / m_.clock.seconds(took);
+    r_->prefill_ns = m_.clock.seconds(prefill_ticks_) * 1e9;
+    r_->prefill_ts = double(r_->n_prompt) / m_.clock.seconds(prefill_ticks_);
     return {};
 }
 
 Status Generation::decode(Session& session) {
     stats_.set_stage(Stage::decode);
-    begin_layers();
+    const Status status = go_on(session);
+    r_->stop_reason = stop_reason_name(session.stop_reason());
+    r_->n_drafted += uint32_t(session.n_drafted());
+    r_->n_accepted += uint32_t(session.n_drafts_accepted());
+    return status;
+}
+
+Status Generation::go_on(Session& session) {
     while (!session.done()) {
         hash_logits(session.logits());
         const uint64_t begin = ticks_now();
@@ -122,17 +140,20 @@ Status Generation::decode(Session& session) {
         const uint64_t end = ticks_now();
         sample_ticks_ += end - begin;
         if (session.n_generated() == 0) first_token(Phase::prefill, end);
+        r_->n_gen++;
         session.accept(id);
         if (session.done()) break;
         if (Status s = session.step(&stats_); !s.ok()) return s;
-        if (n_decode_ < memory_.samples.size()) memory_.samples[n_decode_++] = stats_.n_passes();
+        r_->n_decode++;
+        if (n_samples_ < memory_.samples.size())
+            memory_.samples[n_samples_++] = stats_.n_passes();
     }
     return {};
 }
 
 // Of each token, in ns: its part of the pass that read it, which the tokens share that came of it.
 std::span<const uint64_t> Generation::token_ns() {
-    const std::span<uint64_t> pass_of = memory_.samples.first(n_decode_);
+    const std::span<uint64_t> pass_of = memory_.samples.first(n_samples_);
     const std::span<const uint64_t> pass_ns = stats_.pass_ns();
     for (size_t begin = 0, end; begin < pass_of.size(); begin = end) {
         const uint64_t pass = pass_of[begin];
@@ -148,38 +169,35 @@ void Generation::hash_logits(std::span<const float> logits) {
     if (m_.on_logits != nullptr) m_.on_logits(m_.on_logits_context, logits);
 }
 
-void Generation::fill_record(const Session& session) {
-    r_->stop_reason = stop_reason_name(session.stop_reason());
-    r_->n_gen = uint32_t(session.n_generated());
+void Generation::fill_sums() {
     r_->logits_hash = logits_hash_.digest();
     if (r_->n_gen > 0) r_->sample_ns = m_.clock.seconds(sample_ticks_) * 1e9 / r_->n_gen;
-    const size_t n_passes = stats_.n_passes();
-    r_->n_decode = uint32_t(n_decode_);
     r_->draft = draft_name(o_.draft);
-    r_->n_drafted = uint32_t(session.n_drafted());
-    r_->n_accepted = uint32_t(session.n_drafts_accepted());
-    if (n_decode_ == 0) return;
-    const double n_rows = double(n_passes) + double(session.n_drafted());
+    if (r_->n_decode == 0) return;
+    const double n_decode = double(r_->n_decode), n_passes = double(stats_.n_passes());
+    const double n_rows = n_passes + double(r_->n_drafted);
 
-    const uint64_t ticks = stats_.total_ticks();
-    const double seconds = m_.clock.seconds(ticks);
+    const double seconds = m_.clock.seconds(stats_.total_ticks());
     r_->decode_ns = seconds * 1e9;
-    r_->decode_ts = double(n_decode_) / seconds;
-    r_->tokens_per_pass = double(n_decode_) / double(n_passes);
-    r_->decode_gb_per_s = double(w_.bytes_per_token()) * double(n_passes) / seconds * 1e-9;
+    r_->decode_ts = n_decode / seconds;
+    r_->tokens_per_pass = n_decode / n_passes;
+    r_->decode_gb_per_s = double(w_.bytes_per_token()) * n_passes / seconds * 1e-9;
     r_->decode_mmac_per_s = double(w_.macs_per_token()) * n_rows / seconds * 1e-6;
+}
+
+void Generation::fill_record() {
+    fill_sums();
+    if (r_->n_decode == 0) return;
     r_->decode_samples_ns = token_ns();
     for (const uint64_t ns : r_->decode_samples_ns) stats_.add_token(double(ns));
     fill_layers(stats_);
-    const double mean = r_->decode_ns / double(n_decode_);
+    const double mean = r_->decode_ns / double(r_->n_decode);
     double squares = 0;
     for (const uint64_t ns : r_->decode_samples_ns)
         squares += (double(ns) - mean) * (double(ns) - mean);
     r_->decode_stddev_ns =
-        n_decode_ > 1 ? double(sqrt_f32(float(squares / double(n_decode_ - 1)))) : 0;
+        n_samples_ > 1 ? double(sqrt_f32(float(squares / double(n_samples_ - 1)))) : 0;
 }
-
-}  // namespace
 
 uint64_t check_scratch_bytes(const Weights& weights, const Options& options) {
     const uint64_t n_bytes = prompt_bytes(weights, options);
@@ -201,6 +219,8 @@ Status check_run(const Weights& weights, const Options& options, const CpuFeatur
     const Result<Texts> texts = open_texts(weights);
     if (!texts.ok() || !options.perplexity.empty()) return texts.status();
     if (!options.prompts.empty()) return check_vocabulary(weights, texts.value());
+    if (options.chat && !has_prompt_tokens(options, texts.value()))
+        return check_vocabulary(weights, texts.value());
     const size_t n_tokens = size_t(max_tokens(prompt_bytes(weights, options)));
     return encode_prompt(weights, texts.value(), options, default_context(weights, options),
                          {reinterpret_cast<TokenId*>(scratch.data()), n_tokens},

@@ -41,6 +41,13 @@ void RunMemory::plan_rest(const Weights& weights, const RunNeed& need, SlabPlan&
     plan.add_array("drafts", need.n_draft_entries, &drafts);
     plan.add_array("repetitions", need.n_repetitions, &repetitions);
     plan.add_array("slots", need.n_slot_bytes, &slots);
+    plan.add_array("chat text", need.n_chat_bytes, &chat_text);
+    plan.add_array("chat messages", need.n_chat_messages, &chat_messages);
+    if (need.n_chat_messages != 0) {
+        plan.add_array("chat segments", ChatText::max_segments(size_t(need.n_chat_messages)),
+                       &chat_segments);
+    }
+    plan.add_array("chat turns", need.n_chat_turns, &chat_turns);
     workspace.plan(config, need.engine, plan);
     pool.plan(config, need.engine, plan);
 }

@@ -19,6 +19,7 @@
 #include "model/format/format.h"
 #include "model/report/options.h"
 #include "model/report/record.h"
+#include "model/text/chat.h"
 #include "model/text/tokenizer.h"
 #include "model/weights/weight_pool.h"
 #include "model/weights/weights.h"
@@ -56,7 +57,10 @@ struct RunNeed {
     uint64_t n_draft_entries = 0;   // of Drafts' table
     uint64_t n_repetitions = 0;     // of a test
     uint64_t n_slot_bytes = 0;      // of Scheduler's slots
-    PoolShape streamed;             // where layers are not in memory
+    uint64_t n_chat_bytes = 0;      // texts of a conversation
+    uint64_t n_chat_messages = 0;
+    uint64_t n_chat_turns = 0;  // whose costs are kept
+    PoolShape streamed;         // where layers are not in memory
     // Rows that a pass over streamed weights may have, as memory holds; 0: engine.n_batch.
     uint64_t n_streamed_batch = 0;
 };
@@ -83,6 +87,10 @@ struct RunMemory {
     std::span<uint32_t> drafts;
     std::span<uint64_t> repetitions;
     std::span<uint8_t> slots;
+    std::span<char> chat_text;
+    std::span<ChatMessage> chat_messages;
+    std::span<Tokenizer::Segment> chat_segments;
+    std::span<TurnCost> chat_turns;
 
     void plan_first(const Weights& weights, const Options& options, size_t n_workers,
                     SlabPlan& plan);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "model/run/prompt.h"
 
+#include <iterator>
+
 namespace axiom {
 
 using format::ExtentKind;
@@ -41,27 +43,37 @@ uint64_t prompt_bytes(const Weights& weights, const Options& options, uint64_t n
            (added ? chat.value().max_added_bytes(2) : 0);
 }
 
+Result<size_t> encode_messages(const Texts& texts, const Options& options,
+                               std::span<const ChatMessage> messages, const EncodeRoom& room) {
+    const auto encode = [&](std::span<const Tokenizer::Segment> segments) {
+        return texts.tokenizer.encode(segments, true, room.tokens, room.scratch);
+    };
+    if (!options.raw && texts.chat.present()) {
+        ChatText text(room.segments);
+        const ChatStyle style{options.reasoning, options.default_system, options.date};
+        if (Status s = texts.chat.expand(messages, style, text); !s.ok()) return s;
+        return encode(text.segments());
+    }
+    size_t n = 0;
+    for (const ChatMessage& message : messages.subspan(1)) {
+        const bool is_user = message.role == ChatRole::user;
+        room.segments[n++] = {message.content, is_user ? Tokenizer::Specials::parse
+                                                       : Tokenizer::Specials::literal};
+    }
+    return encode(room.segments.first(n));
+}
+
 Result<size_t> encode_prompt(const Weights& weights, const Texts& texts, const Options& options,
                              uint64_t n_ctx, std::span<TokenId> out, std::span<uint8_t> scratch,
                              std::string_view shown) {
-    const Tokenizer& tokenizer = texts.tokenizer;
-    const ChatTemplate& chat = texts.chat;
     if (Status s = check_vocabulary(weights, texts); !s.ok()) return s;
-    const Tokenizer::Segment as_it_is{options.prompt, Tokenizer::Specials::parse};
-    std::span<const Tokenizer::Segment> segments(&as_it_is, 1);
-    Tokenizer::Segment room[ChatText::max_segments(2)];
-    ChatText text(room);
-    if (!options.raw && chat.present()) {
-        const ChatMessage messages[] = {{ChatRole::system, options.system_prompt},
-                                        {ChatRole::user, options.prompt}};
-        const ChatStyle style{options.reasoning, options.default_system, options.date};
-        if (Status s = chat.expand(messages, style, text); !s.ok()) return s;
-        segments = text.segments();
-    }
-    Result<size_t> n = tokenizer.encode(segments, true, out, scratch);
+    const ChatMessage messages[] = {{ChatRole::system, options.system_prompt},
+                                    {ChatRole::user, options.prompt}};
+    Tokenizer::Segment segments[ChatText::max_segments(std::size(messages))];
+    Result<size_t> n = encode_messages(texts, options, messages, {segments, out, scratch});
     if (!n.ok()) return n;
     if (n.value() == 0) {
-        const TokenId bos = tokenizer.header().bos;
+        const TokenId bos = texts.tokenizer.header().bos;
         if (bos == format::kNoToken) {
             return error(Code::bad_option, shown,
                          ": found an empty prompt, allowed at least one token");

@@ -34,6 +34,23 @@ constexpr uint64_t max_tokens(uint64_t n_bytes) {
     return 4 * n_bytes + 8;
 }
 
+// What it takes to encode n_bytes of text at most, with what a template adds, of n messages at most.
+struct EncodeRoom {
+    std::span<Tokenizer::Segment> segments;  // ChatText::max_segments(n)
+    std::span<TokenId> tokens;               // max_tokens(n_bytes)
+    std::span<uint8_t> scratch;              // Tokenizer::scratch_bytes(n_bytes)
+};
+// The tokens of a conversation, template applied, up to where the assistant goes on: a system message, which
+// may be empty, then user (assistant user)*. With --raw, or without a template, users' and assistants' texts
+// one after another. no_memory when that is more than there is room for.
+Result<size_t> encode_messages(const Texts& texts, const Options& options,
+                               std::span<const ChatMessage> messages, const EncodeRoom& room);
+
+// Whether options and template make a prompt that has tokens: of a conversation -p may be empty.
+inline bool has_prompt_tokens(const Options& options, const Texts& texts) {
+    return !options.prompt.empty() || (!options.raw && texts.chat.present());
+}
+
 // The prompt's tokens, template applied; refuses what does not leave room for one token more in a
 // context of n_ctx. `out` has max_tokens(), `scratch` Tokenizer::scratch_bytes() of prompt_bytes().
 // `shown` is what messages call the prompt.

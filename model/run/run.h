@@ -41,7 +41,8 @@ struct Machine {
     Slab* slab = nullptr;            // initialised; the run creates its classes
     DiskReader* disk = nullptr;      // of the packed file, where its layers are not in memory
     WeightSource* source = nullptr;  // of the layers in their place: tests
-    const std::atomic<bool>* interrupted = nullptr;  // set by a task: Ctrl-C
+    // Set by a task: Ctrl-C. A conversation, which goes on after it, takes it back.
+    std::atomic<bool>* interrupted = nullptr;
 
     // Text to the person, in order. May be called inside the loop of tokens (never inside a layer)
     // and must not wait there; what does not fit is kept or waited for outside of layers only.

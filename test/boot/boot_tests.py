@@ -18,8 +18,10 @@ import guest
 import judge
 import launch_tests
 import messages
+import records
 import stream
 import suite_tests
+import talk
 import tally
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
@@ -587,6 +589,8 @@ def scenarios(suite):
     yield from cores.scenarios(suite)
     yield from disturb.scenarios(suite)
     yield from stream.scenarios(suite)
+    yield from talk.scenarios(suite)
+    yield from records.scenarios(suite)
     yield from matrix(suite)
 
 

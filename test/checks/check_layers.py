@@ -19,7 +19,7 @@ MAY_INCLUDE = {
 # Inside a folder with rooms, a room may include from these and itself. Files above the rooms may
 # include from all of them.
 ROOM_MAY_INCLUDE = {
-    # format <- text <- weights, report <- engine <- run
+    # format <- text <- weights, report <- engine <- run <- chat
     "model": {
         "format": set(),
         "text": {"format"},
@@ -27,6 +27,7 @@ ROOM_MAY_INCLUDE = {
         "report": {"format"},
         "engine": {"format", "text", "weights", "report"},
         "run": {"format", "text", "weights", "report", "engine"},
+        "chat": {"format", "text", "weights", "report", "engine", "run"},
     },
     # memory <- dev <- nvme, cpu <- boot <- load <- main.cpp
     "efi": {
@@ -50,7 +51,7 @@ EFI_HEADER = re.compile(r"efi\w*\.h$")
 
 RULES = {
     "one-way": "includes point one way: core <- model <- { efi, packer, bench, test }",
-    "rooms": "inside model/: format <- text <- weights, report <- engine <- run; "
+    "rooms": "inside model/: format <- text <- weights, report <- engine <- run <- chat; "
              "inside efi/: memory <- dev <- nvme, cpu <- boot <- load <- main",
     "rooted": "quoted includes are paths from the top of the tree to files that exist",
     "freestanding": "core, model and efi include freestanding headers only",

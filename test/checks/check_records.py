@@ -42,9 +42,11 @@ class Checks:
         self.n_passed += failure is None
         print(f"{'ok  ' if failure is None else 'FAIL'} {name}" + (f": {failure}" if failure else ""))
 
-    def host(self, *options):
+    def host(self, *options, typed=""):
         command = [self.build / "axiom-host", "-m", self.model, *options, *QUIET]
-        run = subprocess.run(command, check=True, capture_output=True, timeout=120)
+        run = subprocess.run(
+            command, input=typed.encode(), check=True, capture_output=True, timeout=120
+        )
         return run.stdout.decode()
 
     def path(self, name):
@@ -71,6 +73,8 @@ class Checks:
         yield "lines of a test with samples for every percentile", long, {"record": 1}
         files["prompts.jsonl"].write_text(PROMPTS)
         served = self.host("--prompts", files["prompts.jsonl"], "-n", "5")
+        self.host("--chat", "-n", "5", *json_to, typed="Hello\n/save-record\nAnd?\n")
+        yield "lines of a conversation", written("r.jsonl"), {"record": 2}
         yield "lines of answers to many prompts", served, {"result": 4, "record": 1}
         if "--noise" in self.host("--help"):
             yield "lines of --noise", self.host("--noise", "0.2"), {"noise": 1}

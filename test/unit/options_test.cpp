@@ -488,6 +488,16 @@ TEST_CASE("an empty text to tokenize is a text") {
     CHECK(p.options.tokenize.empty());
 }
 
+TEST_CASE("a prompt, if empty, and a length are known to be given") {
+    const Parsed none = parse({"--chat"});
+    CHECK((none.options.chat && !none.options.has_prompt && !none.options.has_predict));
+    const Parsed both = parse({"-p", "", "-n", "128"});
+    CHECK((both.options.has_prompt && both.options.has_predict && !both.options.chat));
+    CHECK(ParsedConfig("prompt\nn -1\n").options.has_prompt);
+    CHECK_FALSE(ParsedConfig("prompts x\n").options.has_prompt);
+    CHECK_FALSE(ParsedConfig("keep-record false\nmenu 0\n").options.keep_record);
+}
+
 TEST_CASE("a failed parse changes nothing") {
     Options o;
     o.n_predict = 5;
