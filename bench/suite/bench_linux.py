@@ -42,7 +42,7 @@ class Bench:
         defaults = EMULATED if virtual.is_emulated else REAL
         self.tests = options.bench or defaults["bench"]
         self.rounds = options.rounds or defaults["rounds"]
-        self.works = [media.ANSWER, media.tests(self.tests), *self.media.extras(media.NOISE)]
+        self.works = [media.ANSWER, media.tests(self.tests), media.NOISE]
         self.chosen = ""  # kernels and reading, as the first boot chose them
         self.boots = {(s.name, work.name): [] for s in self.systems for work in self.works}
         self.collection = Collection(self.folder, [s.name for s in self.systems],

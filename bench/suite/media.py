@@ -6,7 +6,6 @@ import dataclasses
 import os
 import pathlib
 import shlex
-import subprocess
 
 import machine
 
@@ -55,13 +54,6 @@ class Media:
         self.gguf = env["MODEL"] or str(self.build / "models" / "default.gguf")
         self.model = model.packed(env["MODEL"], self.build, str(self.build / "axiom-pack"))
         self.folder.mkdir(parents=True, exist_ok=True)
-
-    def extras(self, *works):
-        """Of these what axiom-host of this build can do."""
-        usage = subprocess.run([str(self.build / "axiom-host"), "--help"], capture_output=True, text=True,
-                               check=False).stdout
-        have = {"noise": "--noise" in usage, "trace": "--trace" in usage}
-        return [work for work in works if have[work.name]]
 
     def host_words(self, model_path, words):
         """axiom-host's arguments; `words`: further options, as one text."""

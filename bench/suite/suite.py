@@ -109,7 +109,7 @@ class Suite:
         small, large = ([options.bench],) * 2 if options.bench else (
             ([EMULATED], [SMALL, LARGE]) if virtual.is_emulated else ([LARGE], [LARGE]))
         small, large = [media.tests(plan) for plan in small], [media.tests(plan) for plan in large]
-        extras = common.extras(dataclasses.replace(media.NOISE, once=True), media.TRACE)
+        extras = [dataclasses.replace(media.NOISE, once=True), media.TRACE]
         self.sides = [Host(common, virtual.smp, [media.ANSWER, *large, *extras]),
                       Image(common, virtual, [media.ANSWER, *small, *extras])]
         programs_there = list(self.peers())
