@@ -143,6 +143,19 @@ TEST_CASE("noise is gaps a second by their length, of each core") {
                    "a, core 3: 6 gaps, together 12 µs (0.0006 %), the longest 3.5 µs"));
 }
 
+TEST_CASE("fine bins of gaps are drawn as four a doubling, and none is lost") {
+    json counts = json::array();
+    for (int i = 0; i < 64; i++) counts.push_back(i % 16 == 0 ? 3 : 1);
+    const json noise = {
+        {"kind", "noise"},
+        {"duration_ns", 1e9},
+        {"gap_histogram", {{"from_ns", 1000}, {"per_doubling", 64}, {"counts", counts}}}};
+    const Page page({record(100) + "{\"axiom\":1," + noise.dump().substr(1) + "\n"});
+    const Series series = page.charts("noise").at(0).series.at(0);
+    CHECK(series.y == Values{18, 18, 18, 18});
+    CHECK(series.x[3] == Approx(1000 * std::exp2(3.5 / 4)));
+}
+
 TEST_CASE("phases of a start follow one another, from old records too") {
     const Page page(
         {record(100, {{"boot_phases",

@@ -139,6 +139,21 @@ constexpr const char* kHow =
     "quantile is stated only where there are times enough for it. Times of a histogram stand at "
     "the upper end of their bin.";
 
+// At most so many bins a doubling: of few gaps, finer ones would have one each.
+constexpr double kCoarse = 4;
+Histogram coarse(const Histogram& h) {
+    if (h.per_doubling <= kCoarse) return h;
+    Histogram out;
+    out.from_ns = h.from_ns;
+    out.per_doubling = kCoarse;
+    for (size_t i = 0; i < h.counts.size(); i++) {
+        const size_t bin = size_t(double(i) * kCoarse / h.per_doubling);
+        if (bin == out.counts.size()) out.counts.push_back(0);
+        out.counts[bin] += h.counts[i];
+    }
+    return out;
+}
+
 // Gaps a second by their length: cores that were watched for different times compare.
 void add_gaps(const Results& r, Section* section) {
     Chart chart;
@@ -167,7 +182,7 @@ void add_gaps(const Results& r, Section* section) {
                           (cells[5].empty() ? "" : " (" + cells[5] + ")") +
                           (cells[10].empty() ? "" : ", the longest " + cells[10]);
             chart.table.lines.push_back(std::move(cells));
-            const Histogram& h = noise.gap.histogram;
+            const Histogram h = coarse(noise.gap.histogram);
             const double seconds = noise.duration_ns > 0 ? noise.duration_ns / 1e9 : 1;
             Series series{name,        colour_of(r, &side, noise.core),
                           "histogram", int(noise.core % kDashes),
