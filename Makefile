@@ -12,7 +12,7 @@ COMMON   := -std=c++20 -O2 -g -I. -ffp-contract=off -fno-math-errno $(WARN) -MMD
 # Debian 12 and Ubuntu 24.04 packages; `a|b`: either will do. `make deps` installs missing ones.
 APT_PACKAGES := g++ make git gnu-efi ovmf qemu-system-x86 mtools gdisk python3 python3-pip catch2 \
                 nlohmann-json3-dev liburing-dev bochs bochs-term clang libclang-rt-dev|libclang-rt-14-dev clang-format clang-tidy \
-                pyflakes3 python3-jsonschema
+                pyflakes3 python3-jsonschema xfonts-terminus
 # What only `make test` needs: a browser for the page of axiom-compare, and npm, which fetches what
 # draws its charts (a Node.js from elsewhere than Debian brings npm along).
 APT_TEST_PACKAGES := chromium chromium-driver npm|nodejs

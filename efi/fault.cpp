@@ -90,9 +90,8 @@ EFI_RUNTIME_SERVICES* distort_runtime(std::string_view kind, EFI_RUNTIME_SERVICE
     static constinit EFI_RUNTIME_SERVICES distorted{};
     if (kind != "variable") return runtime;
     distorted = *runtime;
-    distorted.SetVariable = [](CHAR16*, EFI_GUID*, UINT32, UINTN, void*) EFIAPI -> EFI_STATUS {
-        return EFI_WRITE_PROTECTED;
-    };
+    distorted.SetVariable = [](CHAR16*, EFI_GUID*, UINT32, UINTN, void*)
+                                EFIAPI -> EFI_STATUS { return EFI_WRITE_PROTECTED; };
     return &distorted;
 }
 

@@ -18,12 +18,14 @@
 #include "efi/cpu/counters.h"
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
+#include "efi/cpu/memory_types.h"
 #include "efi/cpu/smp.h"
 #include "efi/cpu/ticks.h"
 #include "efi/dev/device.h"
 #include "efi/dev/keys.h"
 #include "efi/dev/power.h"
 #include "efi/dev/record_variable.h"
+#include "efi/dev/screen.h"
 #include "efi/dev/serial.h"
 #include "efi/dev/terminal.h"
 #include "efi/fault.h"
@@ -93,10 +95,11 @@ PageTables::Features wanted_pages(const Options& options);
 
 // Without it.
 uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* serial,
-                   MemoryMap* map);
+                   Screen* screen, MemoryMap* map);
 void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
                     const Options& options, const FreeMemory& free, PageTables* tables);
 void scatter(const AddressRange& model, const FreeMemory& free, PageTables* tables);
+void start_screen(bool quiet, Screen* screen);
 void start_disk(bool quiet, NvmeDisk* disk);
 FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages);
 Record describe_machine(const Entry& entry, const Options& options, const Facts& facts,
@@ -210,11 +213,12 @@ Status boot(const Entry& entry) {
     const bool has_spcr = facts.acpi.uart.address != 0;
     Serial serial(has_spcr ? facts.acpi.uart : Serial::kCom1,
                   has_spcr ? facts.acpi.uart_baud : Serial::kCom1Baud);
-    Keys keys(&serial);
+    Screen screen(facts.framebuffer);
+    Keys keys(&serial, !facts.acpi.no_8042, options.keymap, facts.clock);
     Power power(firmware.runtime, facts.acpi, options.on_exit);
     Device apic = apic_device(facts.apic);
     NvmeDisk disk(disk_place, facts.clock);
-    Device* const devices[] = {&serial, &crash.console, &keys, &power, &apic, &disk};
+    Device* const devices[] = {&serial, &crash.console, &screen, &keys, &power, &apic, &disk};
 
     const Result<std::span<PageTable>> pool =
         plan_memory(firmware, options, weights, prompts.value(), cores, devices, &map, &pages);
@@ -228,8 +232,10 @@ Status boot(const Entry& entry) {
                                            .stacks = entry.stacks,
                                            .others = cores.memory,
                                            .clock = facts.clock,
-                                           .power = &power},
-                                          &serial, &map);
+                                           .power = &power,
+                                           .keys = &keys,
+                                           .may_wait = options.on_exit == OnExit::by_place},
+                                          &serial, &screen, &map);
     phases.end(Phase::exit);
 #ifdef AXIOM_TEST_FAULT
     turn_on_iommus(options.prompt, facts.acpi.pci);
@@ -244,6 +250,7 @@ Status boot(const Entry& entry) {
                     .attributes_table = memory_attributes_table(firmware)},
                    devices, pool.value(), options, find_free_memory(map, pages), &tables);
     phases.end(Phase::paging);
+    start_screen(options.quiet, &screen);
     if (disk.exists()) start_disk(options.quiet, &disk);
     phases.end(Phase::other);
     Team team;
@@ -260,7 +267,6 @@ Status boot(const Entry& entry) {
     Slab slab;
     slab.init(free.all());
     phases.end(Phase::slab);
-    keys.start();
     LayerLoop loop;
     add_tasks(devices, &loop);
 #ifdef AXIOM_TEST_FAULT
@@ -294,9 +300,11 @@ Status boot(const Entry& entry) {
     RecordVariable kept(runtime);
     const Text<1536> models = list_models(files, options.model);
     Terminal terminal(&keys, &crash.console, options.keep_record ? &kept : nullptr, models);
+    screen.draw_all();
     run(machine, weights, options, prompts.value(), terminal, &record);
     if (options.keep_record) keep_record(record, options.quiet, &kept);
     disk.stop();
+    if (options.chat && record.outcome.ok()) crash.leave_at_once();
     crash.leave();
 }
 
@@ -307,6 +315,7 @@ bool answer_at_once(const Options& options) {
         print_help("axiom.efi", Source::efi_command_line, Console::sink, &crash.console);
     } else if (!options.quiet || options.version) {
         say("AXIOM 0.1.0 (" AXIOM_COMMIT ")");
+        if (options.version) say(kFontNotice);
     }
     return options.help || options.version;
 }
@@ -420,10 +429,11 @@ PageTables::Features wanted_pages(const Options& options) {
 
 // ---- without the firmware ------------------------------------------------------------------
 
-// From the firmware's machine to ours: faults are reported, and the serial port speaks. Returns the
-// ticks at the exit.
+// From the firmware's machine to ours: faults are reported, the serial port speaks, and the screen takes
+// what is said, though nothing draws until its pixels are mapped as they should be. Returns the ticks at
+// the exit.
 uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* serial,
-                   MemoryMap* map) {
+                   Screen* screen, MemoryMap* map) {
     const Status status = exit_boot_services(firmware, map);
     const uint64_t exit_ticks = ticks_now();
     mask_interrupts();
@@ -433,6 +443,9 @@ uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* se
     crash.take_machine(needs);
     serial->start();
     crash.console.use_serial(serial);
+    screen->start();
+    crash.console.use_screen(screen);
+    needs.keys->start();
     if (!status.ok()) fail(status);
     return exit_ticks;
 }
@@ -444,6 +457,7 @@ void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageT
     if (status.ok()) status = map_registers(devices, tables);
     require(status);
     if (options.disturb.scatter) scatter(plan.model, free, tables);
+    set_page_types();
     switch_page_tables(tables->root());
     if (options.quiet) return;
     const PageTables::Counts n = tables->count(plan.model.begin, plan.model.end);
@@ -460,6 +474,17 @@ void scatter(const AddressRange& model, const FreeMemory& free, PageTables* tabl
     };
     scatter_pages(model, swap, nullptr, tables);
     for (const AddressRange& range : free.all()) scatter_pages(range, nullptr, nullptr, tables);
+}
+
+void start_screen(bool quiet, Screen* screen) {
+    if (!screen->exists()) return;
+    const Framebuffer& f = screen->framebuffer();
+    const Painter& painter = screen->painter();
+    if (!quiet) {
+        say("screen    ", f.width, "x", f.height, ", ", painter.n_columns(), " columns and ",
+            painter.n_rows(), " rows of ", painter.cell_width(), "x", painter.cell_height());
+    }
+    screen->draw_all();
 }
 
 void start_disk(bool quiet, NvmeDisk* disk) {
@@ -522,7 +547,11 @@ Text<1536> list_models(const ModelFiles& files, std::string_view current) {
     Writer w(lines, sizeof lines);
     for (const ModelFile& file : files.all()) {
         if (file.path.view() == current) continue;
-        w.put("\n").put(file.path.view()).put(", ").put(Bytes{file.bytes}).put(", at the next start");
+        w.put("\n")
+            .put(file.path.view())
+            .put(", ")
+            .put(Bytes{file.bytes})
+            .put(", at the next start");
     }
     return Text<1536>(current, ", in use", w.view());
 }
@@ -561,7 +590,10 @@ void run(const Machine& machine, const Weights& weights, const Options& options,
     record->outcome = status;
     if (is_bench && !failed) return;
     crash.console.write("\n");
-    if (!options.quiet) print_table(*record, Console::sink, &crash.console);
+    // A screen does not scroll back to the answer.
+    const bool is_short = crash.console.is_on_screen_only();
+    if (!options.quiet && is_short) print_summary(*record, Console::sink, &crash.console);
+    if (!options.quiet && !is_short) print_table(*record, Console::sink, &crash.console);
     print_json(*record, Console::sink, &crash.console);
 }
 

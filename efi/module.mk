@@ -3,13 +3,17 @@
 # build/axiom.so stays beside it: `addr2line -e build/axiom.so 0x1234` resolves axiom.efi+0x1234.
 
 # Logic without firmware or hardware, which the unit tests link on Linux.
-EFI_PURE    := $(wildcard efi/memory/*.cpp) efi/dev/text.cpp efi/dev/acpi.cpp efi/dev/acpi_pci.cpp \
-               efi/dev/device.cpp efi/nvme/controller.cpp efi/nvme/pci.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
+EFI_PURE    := $(wildcard efi/memory/*.cpp efi/screen/*.cpp) efi/dev/text.cpp efi/dev/acpi.cpp efi/dev/acpi_pci.cpp \
+               efi/dev/device.cpp efi/dev/keyboard_layout.cpp efi/dev/ps2.cpp efi/dev/screen.cpp \
+               efi/nvme/controller.cpp efi/nvme/pci.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
                efi/cpu/smp_plan.cpp
 EFI_CPP     := $(wildcard efi/*.cpp efi/*/*.cpp)
 EFI_ASM     := $(wildcard efi/*/*.S)
 EFI_SOURCES := $(filter-out efi/fault.cpp,$(EFI_CPP))
+# The characters of the screen, made from a font that is a Debian package (SIL Open Font License 1.1).
+FONT        := font
 EFI_OBJECTS := $(ENGINE:%.cpp=$(BUILD)/efi/%.o) $(EFI_SOURCES:%.cpp=$(BUILD)/efi/%.o) \
+               $(BUILD)/efi/$(FONT).o \
                $(EFI_ASM:%.S=$(BUILD)/efi/%.o)
 # build/axiom-fault.efi, for the boot tests: the same image, whose prompt names a way to break.
 FAULT_OBJECTS := $(filter-out $(BUILD)/efi/efi/main.o,$(EFI_OBJECTS)) \
@@ -44,6 +48,12 @@ $(BUILD)/efi/%.o: %.S
 $(BUILD)/efi-two/%.o: %.S
 	@mkdir -p $(@D)
 	$(CXX) -g -c $< -o $@
+
+$(BUILD)/generated/$(FONT).cpp: efi/screen/make_font.py
+	$(PYTHON) -B $< -o $@
+$(BUILD)/efi/$(FONT).o: $(BUILD)/generated/$(FONT).cpp efi/screen/font.h
+	@mkdir -p $(@D)
+	$(CXX) $(COMMON) $(EFI_FLAGS) -c $< -o $@
 
 # Our memcpy must not be compiled into a call of itself.
 EFI_EXTRA_efi/libc := -fno-builtin -fno-tree-loop-distribute-patterns

@@ -17,7 +17,7 @@ UNIT_SOURCES := $(wildcard test/unit/*.cpp)
 UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp packer/*/*.cpp)) $(EFI_PURE) \
                 $(filter-out bench/compare/main.cpp,$(COMPARE_SOURCES)) \
                 bench/host_counters.cpp bench/host_ticks.cpp bench/memory_limit.cpp
-UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) test/kernels/avxvnni_evex.o
+UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) $(FONT).o test/kernels/avxvnni_evex.o
 UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS) $(FAMILIES) \
                 $(CHAT_TEMPLATES)
 UNIT_ENV     := AXIOM_BUILD_DIR='$(BUILD)'
@@ -30,6 +30,10 @@ $(BUILD)/host/test/%.o: test/%.cpp
 	$(CXX) $(filter-out -O2,$(COMMON)) -O0 -pthread -c $< -o $@
 $(BUILD)/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/host/%) $(BUILD)/page/assets.o
 	$(CXX) -pthread $^ $(CATCH_LIB) -o $@
+
+$(BUILD)/host/$(FONT).o $(BUILD)/asan/$(FONT).o: $(BUILD)/generated/$(FONT).cpp efi/screen/font.h
+	@mkdir -p $(@D)
+	$(CXX) $(COMMON) -c $< -o $@
 
 # The AVX-VNNI kernels in AVX-512VL's encoding: the same text on CPUs without AVX-VNNI.
 AVXVNNI_EVEX := $(filter-out -mavxvnni,$(ISA_core/kernels/avxvnni)) -mavx512f -mavx512vl \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "efi/boot/facts.h"
 
+#include "efi/boot/graphics.h"
 #include "efi/cpu/calibrate.h"
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
@@ -13,6 +14,12 @@ Result<Facts> gather_facts(const Firmware& firmware, MemoryMap* map) {
     Facts facts;
     facts.acpi = read_acpi(readable_memory(&map->regions), acpi_rsdp(firmware));
     drop_impossible_registers(map->regions, &facts.acpi);
+    const Result<Framebuffer> framebuffer = find_framebuffer(firmware, map->regions);
+    if (framebuffer.ok()) {
+        facts.framebuffer = framebuffer.value();
+    } else if (framebuffer.status().code() != Code::not_found) {
+        facts.screen_note = Text<160>(framebuffer.status().text());
+    }
     facts.apic = local_apic();
     facts.firmware_name = firmware_name(firmware);
     facts.test_time = utc_now(firmware);
@@ -37,6 +44,7 @@ void say_facts(const Facts& facts) {
         rate.spread > kMaxSpread ? " (unsteady: times are less exact than usual)" : "");
     say("acpi      ", acpi.found ? "found, " : "none, ", acpi.cpus.n_found, " CPUs, console ",
         acpi.uart.address != 0 ? "by SPCR" : "COM1");
+    if (!facts.screen_note.view().empty()) say("note      ", facts.screen_note.view());
     if (!acpi.note.view().empty()) say("note      ", acpi.note.view());
 }
 

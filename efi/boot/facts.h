@@ -10,6 +10,7 @@
 #include "efi/cpu/apic.h"
 #include "efi/cpu/rate.h"
 #include "efi/dev/acpi.h"
+#include "efi/screen/framebuffer.h"
 
 namespace axiom::efi {
 
@@ -17,7 +18,9 @@ struct Facts {
     AcpiFacts acpi;
     LocalApic apic;  // the boot processor's
     TscRate rate;
-    Clock clock;  // by that rate
+    Clock clock;                // by that rate
+    Framebuffer framebuffer;    // width 0: none
+    Text<160> screen_note{""};  // why there is none
     Text<128> firmware_name{""};
     Text<32> test_time{""};
 };

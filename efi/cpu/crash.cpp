@@ -61,7 +61,10 @@ void Crash::take_machine(const CrashNeeds& needs) {
 
 void Crash::leave() {
     cores.take_the_end();
-    if (!needs_.power->begun()) console.flush();
+    if (!needs_.power->begun()) {
+        console.flush();
+        wait_for_key();
+    }
     while (needs_.power->try_next()) {
     }
     if (!has_halted_) {
@@ -72,6 +75,21 @@ void Crash::leave() {
         console.flush();
     }
     halt_forever();
+}
+
+void Crash::leave_at_once() {
+    has_waited_ = true;
+    leave();
+}
+
+// What nobody has read would be gone with the power.
+void Crash::wait_for_key() {
+    if (has_waited_ || !needs_.may_wait || !needs_.keys->has_keyboard()) return;
+    if (!console.is_on_screen_only()) return;
+    has_waited_ = true;
+    say("\nPress a key to power off.");
+    console.flush();
+    needs_.keys->wait();
 }
 
 void Crash::panic(const char* file, int line, const char* what) {

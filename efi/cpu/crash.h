@@ -11,6 +11,7 @@
 #include "efi/cpu/cores.h"
 #include "efi/cpu/interrupts.h"
 #include "efi/dev/console.h"
+#include "efi/dev/keys.h"
 #include "efi/dev/power.h"
 #include "efi/memory/machine_map.h"
 #include "efi/memory/paging.h"
@@ -25,6 +26,8 @@ struct CrashNeeds {
     CoreMemory others;         // the other cores', whose states begin here
     Clock clock;               // for how long other cores are waited for
     Power* power;
+    Keys* keys;
+    bool may_wait;  // for a key, where the screen alone has what was said
 };
 
 class Crash {
@@ -38,6 +41,8 @@ class Crash {
 
     // After take_machine(), on any core: stops the others, sends what the console holds, leaves.
     [[noreturn]] void leave();
+    // The same where a person asked for the end: no key is waited for.
+    [[noreturn]] void leave_at_once();
 
     // What an exception and a broken invariant come to, on any core.
     [[noreturn]] void report(const Frame& frame);
@@ -48,6 +53,7 @@ class Crash {
     InterruptTable interrupts;
 
   private:
+    void wait_for_key();
     bool readable(uint64_t address, uint64_t n_bytes) const;
     Text<48> place(uint64_t address) const;
     void say_code(uint64_t rip);
@@ -58,6 +64,7 @@ class Crash {
     CrashNeeds needs_{};
     bool reporting_ = false;  // an exception, on the core that has the end
     bool has_halted_ = false;
+    bool has_waited_ = false;
 };
 
 // The only object at file scope that is ever written: exceptions, NMIs and panics come from

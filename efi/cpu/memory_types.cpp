@@ -28,6 +28,14 @@ void write_ranges(const MemoryTypes& types) {
 
 }  // namespace
 
+void set_page_types() {
+    constexpr uint64_t kPat = 0x0007040600070106;  // 06 WB, 01 WC, 07 UC-, 00 UC, 04 WT
+    MemoryTypes types = read_memory_types();
+    if (types.pat == 0) return;  // entry 1 is then WT, which is right, only slow
+    types.pat = kPat;
+    adopt_memory_types(types);
+}
+
 MemoryTypes read_memory_types() {
     uint32_t a, b, c, d;
     __cpuid(1, a, b, c, d);

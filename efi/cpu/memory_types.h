@@ -21,6 +21,10 @@ struct MemoryTypes {
     bool operator==(const MemoryTypes&) const = default;
 };
 
+// What the entries of our page tables mean by Cache (efi/memory/paging.h): entry 1 is WC, the others are as
+// they are at reset. Before these tables are switched to.
+void set_page_types();
+
 MemoryTypes read_memory_types();
 // Makes this core's registers those. Nothing is written where they are so already, which is what
 // firmware should have seen to. Caches are off and flushed while they change. False when this core

@@ -142,6 +142,8 @@ Register Reader::gas(ByteView t, size_t at) {
 void Reader::read_fadt(ByteView t) {
     if (!has(t, 112, 4)) return;
     const uint32_t flags = load<uint32_t>(t, 112);
+    // IAPC_BOOT_ARCH says so from revision 3 (ACPI 2.0) on; before, the field was reserved.
+    facts_.no_8042 = t[8] >= 3 && (load<uint16_t>(t, 109) >> 1 & 1) == 0;
     const bool reduced = flags >> 20 & 1;  // HW_REDUCED_ACPI: no PM timer
     if (!reduced && t[91] == 4) {          // PM_TMR_LEN
         facts_.pm_timer = gas(t, 208);     // X_PM_TMR_BLK

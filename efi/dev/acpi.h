@@ -35,6 +35,7 @@ struct AcpiFacts {
     uint8_t reset_value = 0;
     Register uart;           // SPCR: a 16550-compatible console
     uint32_t uart_baud = 0;  // 0 = leave as firmware set it; always so for one in memory
+    bool no_8042 = false;    // the FADT says that there is no PS/2 keyboard controller
     CpuList cpus;            // empty without a MADT
     PciFacts pci;
     Text<192> note{""};  // the first thing that was wrong, for people; empty if nothing was

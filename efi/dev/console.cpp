@@ -3,6 +3,8 @@
 
 #include <efi.h>
 
+#include "core/fmt.h"
+
 namespace axiom::efi {
 
 void Console::use_serial(Serial* serial) {
@@ -12,12 +14,39 @@ void Console::use_serial(Serial* serial) {
 }
 
 void Console::write(std::string_view text) {
+    if (screen_ == nullptr) keep(text);
     if (con_out_ != nullptr) return write_firmware(text);
+    if (screen_ != nullptr) write_screen(text);
     if (serial_ == nullptr) return;
     for (const char c : text) {
         if (c == '\n') push('\r');
         push(c);
     }
+}
+
+void Console::use_screen(Screen* screen) {
+    const size_t n = n_said_ < sizeof said_ ? n_said_ : sizeof said_;
+    const size_t begin = n_said_ % sizeof said_ * (n == sizeof said_);
+    screen_ = screen;
+    write_screen({said_ + begin, n - begin});
+    write_screen({said_, begin});
+}
+
+void Console::write_screen(std::string_view text) {
+    filter_.put(
+        text, [this](std::string_view part) { screen_->write(part); },
+        [this](size_t n_bytes) {
+            screen_->write(Text<80>("(a record of ", n_bytes, " bytes, for machines",
+                                    serial_->exists() ? ", is on the serial port)" : ")"));
+        });
+}
+
+bool Console::is_on_screen_only() const {
+    return screen_ != nullptr && screen_->exists() && !serial_->has_listener();
+}
+
+void Console::keep(std::string_view text) {
+    for (const char c : text) said_[n_said_++ % sizeof said_] = c;
 }
 
 void Console::push(char c) {
@@ -59,6 +88,7 @@ void Console::drain() {
 }
 
 void Console::flush() {
+    if (screen_ != nullptr) screen_->draw_all();
     if (serial_ == nullptr) return;
     if (has_unsent_) serial_->put(unsent_), has_unsent_ = false;
     char c;

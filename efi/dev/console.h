@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Text to the person, UTF-8 with '\n': through the firmware's console until the exit, afterwards
-// through a ring that is drained into the UART between layers.
+// through a ring that is drained into the UART between layers, and to the screen.
 // Must not know: what is said.
 #pragma once
 
@@ -9,8 +9,10 @@
 
 #include "core/ring.h"
 #include "efi/dev/device.h"
+#include "efi/dev/screen.h"
 #include "efi/dev/serial.h"
 #include "efi/dev/text.h"
+#include "efi/screen/record_filter.h"
 
 namespace axiom::efi {
 
@@ -28,10 +30,16 @@ class Console : public Device {
     void use_nothing() { con_out_ = nullptr; }
     // From here on the UART, through the ring in this device's memory.
     void use_serial(Serial* serial);
+    // And the screen, which shows first what was said so far, its last few KiB. Of lines for machines it
+    // shows a short note: a record of 4000 characters would push the answer away.
+    void use_screen(Screen* screen);
 
     // Waits only when the ring is full, so never call it inside a layer.
     void write(std::string_view text);
-    // Everything, waiting for the UART.
+    // There is a screen, and nobody listens at the serial port.
+    bool is_on_screen_only() const;
+
+    // Everything, waiting for the UART, and drawing at once.
     void flush();
 
     static void sink(void* self, std::string_view text) {
@@ -40,16 +48,23 @@ class Console : public Device {
 
   private:
     void write_firmware(std::string_view text);
+    void keep(std::string_view text);
+    void write_screen(std::string_view text);
     void push(char c);
     // What the UART takes now; never waits.
     void drain();
 
     void* con_out_ = nullptr;
     Serial* serial_ = nullptr;
+    Screen* screen_ = nullptr;
+    RecordFilter filter_;
     Ring ring_;
     Utf8Stream stream_;
     char unsent_ = 0;  // taken from the ring, refused by the UART
     bool has_unsent_ = false;
+    // What was said before there was a screen, a ring whose oldest bytes give way.
+    char said_[4096] = {};
+    size_t n_said_ = 0;
 };
 
 }  // namespace axiom::efi

@@ -6,52 +6,65 @@
 namespace axiom::efi {
 namespace {
 
-// The 8042 keyboard controller, which translates to scan code set 1.
-constexpr uint16_t kPs2Data = 0x60, kPs2Status = 0x64;
-constexpr uint8_t kOutputFull = 0x01, kFromMouse = 0x20;
-constexpr uint8_t kControlDown = 0x1d, kControlUp = 0x9d, kLetterC = 0x2e;
 constexpr char kEndOfText = 0x03;  // what a terminal sends for Ctrl-C
 constexpr int kMaxPerPoll = 16;    // a poll ends, even with a device that never stops sending
 
+constexpr Ps2Keyboard::Bus kPorts = {
+    .in = [](void*, uint16_t port) { return in8(port); },
+    .out = [](void*, uint16_t port, uint8_t value) { out8(port, value); },
+    .ticks = [](void*) { return ticks_now(); }};
+
 }  // namespace
 
-Keys::Keys(Serial* serial) : serial_(serial) {
+Keys::Keys(Serial* serial, bool has_8042, Keymap keymap, const Clock& clock)
+    : serial_(serial), ps2_(kPorts, has_8042, clock.ticks_per_second), scan_codes_(keymap) {
     name = "keys";
     queue_.init(queued_, sizeof queued_);
-    poll = [](Device& self, uint64_t) {
+    poll = [](Device& self, uint64_t now_ticks) {
         Keys& keys = static_cast<Keys&>(self);
         keys.read_serial();
-        keys.read_ps2();
+        keys.read_ps2(now_ticks);
     };
 }
 
 void Keys::start() {
-    has_ps2_ = in8(kPs2Status) != 0xff;
+    ps2_.start();
+}
+
+void Keys::take(std::string_view bytes) {
+    if (bytes != std::string_view(&kEndOfText, 1)) {
+        queue_.write(bytes);
+        return;
+    }
+    drop();
+    interrupted.store(true, std::memory_order_relaxed);
+}
+
+void Keys::drop() {
+    char dropped;
+    while (queue_.pop(&dropped)) {
+    }
+    interrupted.store(false, std::memory_order_relaxed);
+}
+
+void Keys::wait() {
+    poll(*this, ticks_now());
+    drop();
+    while (queue_.empty() && !interrupted.load(std::memory_order_relaxed)) {
+        pause_cpu();
+        poll(*this, ticks_now());
+    }
 }
 
 void Keys::read_serial() {
     char c;
-    for (int i = 0; i < kMaxPerPoll && serial_->try_get(&c); i++) {
-        if (c != kEndOfText) {
-            queue_.write({&c, 1});
-            continue;
-        }
-        while (queue_.pop(&c)) {
-        }
-        interrupted.store(true, std::memory_order_relaxed);
-    }
+    for (int i = 0; i < kMaxPerPoll && serial_->try_get(&c); i++) take({&c, 1});
 }
 
-void Keys::read_ps2() {
-    for (int i = 0; has_ps2_ && i < kMaxPerPoll; i++) {
-        const uint8_t status = in8(kPs2Status);
-        if ((status & kOutputFull) == 0) break;
-        const uint8_t code = in8(kPs2Data);
-        if ((status & kFromMouse) != 0) continue;
-        if (code == kControlDown) control_held_ = true;
-        if (code == kControlUp) control_held_ = false;
-        if (code == kLetterC && control_held_) interrupted.store(true, std::memory_order_relaxed);
-    }
+void Keys::read_ps2(uint64_t now_ticks) {
+    uint8_t bytes[Ps2Keyboard::kMaxBytes];
+    const int n = ps2_.poll(now_ticks, bytes);
+    for (int i = 0; i < n; i++) take(scan_codes_.feed(bytes[i]));
 }
 
 }  // namespace axiom::efi

@@ -1,37 +1,47 @@
 // SPDX-License-Identifier: MIT
-// Key presses: bytes that the UART brings, in one queue. Ctrl-C, from the UART or from a PS/2 keyboard, is
+// Key presses, from the UART and from a keyboard: bytes as a terminal sends them, in one queue. Ctrl-C is
 // none of them: it sets the flag that generation looks at, and drops what was typed before it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
+#include "core/clock.h"
 #include "core/ring.h"
 #include "efi/dev/device.h"
+#include "efi/dev/keyboard_layout.h"
+#include "efi/dev/ps2.h"
 #include "efi/dev/serial.h"
 
 namespace axiom::efi {
 
 class Keys : public Device {
   public:
-    explicit Keys(Serial* serial);
-    // After the exit, before the first poll: looks for a keyboard controller.
+    // has_8042: false where ACPI says that there is none.
+    Keys(Serial* serial, bool has_8042, Keymap keymap, const Clock& clock);
+    // After the exit, before the first poll: looks for a keyboard.
     void start();
+    // Somebody could press a key of a keyboard of this machine.
+    bool has_keyboard() const { return ps2_.answers(); }
 
     // The oldest byte that nobody took; false: none. Only a poll brings new ones.
     bool next(char* byte) { return queue_.pop(byte); }
+    // Waits for a key that is pressed from now on, for ever.
+    void wait();
 
     std::atomic<bool> interrupted{false};
 
   private:
+    void take(std::string_view bytes);
+    void drop();
     void read_serial();
-    void read_ps2();
+    void read_ps2(uint64_t now_ticks);
 
     Serial* serial_;
+    Ps2Keyboard ps2_;
+    ScanCodes scan_codes_;
     Ring queue_;
     char queued_[1024];
-    bool has_ps2_ = false;
-    bool control_held_ = false;
 };
 
 }  // namespace axiom::efi

@@ -15,9 +15,11 @@ enum : unsigned {
     kLineControl = 3,
     kModemControl = 4,
     kLineStatus = 5,
+    kModemStatus = 6,
     kScratch = 7
 };
 constexpr uint8_t kDataReady = 0x01, kHoldingEmpty = 0x20, kAllEmpty = 0x40;
+constexpr uint8_t kClearToSend = 0x10, kDataSetReady = 0x20, kCarrier = 0x80;
 constexpr unsigned kFifoBytes = 16;
 constexpr uint32_t kClockHz = 115200;  // divisor 1
 
@@ -82,7 +84,13 @@ bool Serial::try_put(char c) {
 bool Serial::try_get(char* c) {
     if (!present_ || (read(kLineStatus) & kDataReady) == 0) return false;
     *c = char(read(kData));
+    has_received_ = true;
     return true;
+}
+
+bool Serial::has_listener() const {
+    constexpr uint8_t kSigns = kClearToSend | kDataSetReady | kCarrier;
+    return present_ && (has_received_ || (read(kModemStatus) & kSigns) != 0);
 }
 
 bool Serial::wait_for(uint8_t line_status) const {

@@ -20,6 +20,12 @@ class Serial : public Device {
     bool try_put(char c);
     // False when nothing has been received.
     bool try_get(char* c);
+    // Whether there is a UART.
+    bool exists() const { return present_; }
+    // Whether there is one, and at its other end somebody who says so (DSR, CTS or DCD) or has sent
+    // something.
+    bool has_listener() const;
+
     // Waits for room; gives the UART up for good when it takes nothing for about a second.
     void put(char c);
     // Waits until the last byte has left the shift register, within the same limit.
@@ -39,6 +45,7 @@ class Serial : public Device {
     unsigned fifo_bytes_ = 1;
     unsigned room_ = 0;  // bytes the FIFO surely takes
     bool present_ = false;
+    bool has_received_ = false;
 };
 
 }  // namespace axiom::efi

@@ -6,6 +6,15 @@ namespace {
 
 constexpr uint32_t kReplacement = 0xfffd;
 
+constexpr bool is_high_surrogate(uint32_t u) {
+    return u >= 0xd800 && u < 0xdc00;
+}
+constexpr bool is_low_surrogate(uint32_t u) {
+    return u >= 0xdc00 && u < 0xe000;
+}
+
+}  // namespace
+
 size_t encode_utf8(uint32_t point, char out[4]) {
     if (point < 0x80) {
         out[0] = char(point);
@@ -20,15 +29,6 @@ size_t encode_utf8(uint32_t point, char out[4]) {
     out[0] = char(kLead[n] | point);
     return n;
 }
-
-constexpr bool is_high_surrogate(uint32_t u) {
-    return u >= 0xd800 && u < 0xdc00;
-}
-constexpr bool is_low_surrogate(uint32_t u) {
-    return u >= 0xdc00 && u < 0xe000;
-}
-
-}  // namespace
 
 Result<size_t> utf16_to_utf8(std::string_view what, std::span<const uint16_t> units,
                              std::span<char> out) {

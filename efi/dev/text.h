@@ -21,6 +21,9 @@ Result<size_t> utf16_to_utf8(std::string_view what, std::span<const uint16_t> un
 // malformed UTF-8, no_memory when `out` is too small.
 Result<size_t> utf8_to_utf16(std::string_view what, std::string_view text, std::span<uint16_t> out);
 
+// The code point's bytes; returns how many.
+size_t encode_utf8(uint32_t point, char out[4]);
+
 // UTF-8 bytes in pieces of any size -> code points. A malformed sequence gives U+FFFD once.
 class Utf8Stream {
   public:

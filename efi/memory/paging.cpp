@@ -53,6 +53,7 @@ Status PageTables::map(uint64_t begin, uint64_t end, Access access, Cache cache)
         const bool executable = access == Access::read_execute || access == Access::everything;
         if (!executable && features_.no_execute) flags |= kNoExecute;
         if (cache == Cache::uncached) flags |= kUncached;
+        if (cache == Cache::write_combining) flags |= kCombining;
     }
     return map_in(root_, features_.five_levels ? 5 : 4, begin, end, flags);
 }

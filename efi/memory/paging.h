@@ -19,8 +19,8 @@ enum class Access : uint8_t {
     read_execute,
     everything,  // runtime services code that firmware did not split into code and data
 };
-// write_back and uncached are the PAT's entries 0 and 2 at reset: WB, and UC-.
-enum class Cache : uint8_t { write_back, uncached };
+// The PAT's entries 0, 2 and 1 (efi/cpu/memory_types.h): WB, UC-, and WC.
+enum class Cache : uint8_t { write_back, uncached, write_combining };
 
 struct alignas(4096) PageTable {
     uint64_t entries[512];
@@ -62,7 +62,8 @@ class PageTables {
     };
     Counts count(uint64_t begin, uint64_t end) const;
 
-    static constexpr uint64_t kPresent = 1, kWritable = 2, kUncached = 1 << 4, kLarge = 1 << 7;
+    static constexpr uint64_t kPresent = 1, kWritable = 2, kLarge = 1 << 7;
+    static constexpr uint64_t kCombining = 1 << 3, kUncached = 1 << 4;  // PWT and PCD
     static constexpr uint64_t kNoExecute = uint64_t{1} << 63;
 
   private:

@@ -90,7 +90,9 @@ constexpr OptionSpec kTable[] = {
      "how one token reads weights: 1, 2 or 4 row groups side by side, and how far ahead of each to "
      "prefetch, 0 = not at all (default: the fastest, by timing)"},
     {{"--on-exit"}, K::on_exit, {}, 0, 0, false, kOnEfi | kInConfig, "WHAT",
-     "shutdown, reboot or halt when the run has ended (default shutdown)"},
+     "shutdown, reboot or halt when the run has ended (default shutdown, after a key where only the screen is watched)"},
+    {{"--keymap"}, K::keymap, {}, 0, 0, false, kOnEfi | kInConfig, "NAME",
+     "layout of the keyboard: us, uk, de or fr (default us)"},
     {{"--menu"}, K::count, &O::menu_seconds, 0, 3600, false, kOnEfi | kInConfig, "N",
      "seconds in which a model can be chosen where \\axiom has several and -m names none; 0 = no choice "
      "(default {})"},
@@ -283,6 +285,20 @@ Status set_on_exit(std::string_view shown, std::string_view value, Options* o) {
 
 }  // namespace
 
+std::string_view keymap_name(Keymap keymap) {
+    switch (keymap) {
+        case Keymap::us:
+            return "us";
+        case Keymap::uk:
+            return "uk";
+        case Keymap::de:
+            return "de";
+        case Keymap::fr:
+            return "fr";
+    }
+    AXIOM_PANIC("keymap");
+}
+
 std::string_view draft_name(Draft draft) {
     switch (draft) {
         case Draft::off:
@@ -382,6 +398,9 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             return set_reading(shown, value, options);
         case OptionKind::on_exit:
             return set_on_exit(shown, value, options);
+        case OptionKind::keymap:
+            return set_choice({Keymap::us, Keymap::uk, Keymap::de, Keymap::fr}, keymap_name, shown,
+                              value, "us, uk, de or fr", &options->keymap);
         case OptionKind::pages:
             if (value != "4k" && value != "2m") return value_error(shown, value, "4k or 2m");
             options->small_pages = value == "4k";

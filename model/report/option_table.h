@@ -25,6 +25,7 @@ enum class OptionKind : uint8_t {
     stream,     // auto, off, on
     reading,    // STREAMS,BYTES
     on_exit,    // shutdown, reboot, halt
+    keymap,     // us, uk, de, fr
     bench,      // key=numbers
     disturb,    // key=value pairs
     pages,      // 4k, 2m

@@ -49,7 +49,12 @@ inline constexpr uint32_t kMaxResidentMib = 1u << 30;  // a PiB
 // Prompt tokens a pass: of weights in memory, and the most that are chosen where layers are streamed.
 inline constexpr uint32_t kDefaultBatch = 128, kMaxStreamedBatch = 512;
 
-enum class OnExit : uint32_t { shutdown, reboot, halt };
+// by_place: a shutdown that waits for a key where a person sits at the machine's own screen.
+enum class OnExit : uint32_t { by_place, shutdown, reboot, halt };
+
+// What the keys of a keyboard are labelled with.
+enum class Keymap : uint32_t { us, uk, de, fr };
+std::string_view keymap_name(Keymap keymap);  // as --keymap takes it
 
 // A number of --bench, or several, each of which is tested.
 struct BenchList {
@@ -96,12 +101,12 @@ struct DisturbPlan {
 };
 
 struct Options {
-    std::string_view model;          // -m; EFI default \axiom\model.axm
-    std::string_view prompt;         // -p
-    bool has_prompt = false;         // it was given, if empty
-    std::string_view prompts;        // --prompts FILE: many of them
-    bool chat = false;               // --chat: a conversation; -p is its first message, if there is one
-    uint32_t n_parallel = 0;         // --parallel; 0 = what memory holds, at most kDefaultParallel
+    std::string_view model;    // -m; EFI default \axiom\model.axm
+    std::string_view prompt;   // -p
+    bool has_prompt = false;   // it was given, if empty
+    std::string_view prompts;  // --prompts FILE: many of them
+    bool chat = false;         // --chat: a conversation; -p is its first message, if there is one
+    uint32_t n_parallel = 0;   // --parallel; 0 = what memory holds, at most kDefaultParallel
     std::string_view system_prompt;  // -sys
     bool default_system = false;     // --default-system: without -sys, the chat template's own
     format::Reasoning reasoning = format::Reasoning::by_template;  // --reasoning
@@ -130,10 +135,11 @@ struct Options {
     bool ignore_eos = false;                  // --ignore-eos
     std::string_view isa;                     // empty = chosen by timing
     Reading reading{.n_streams = 0};          // --reading; no streams = chosen by timing
-    OnExit on_exit = OnExit::shutdown;        // EFI: also what happens after a panic
+    OnExit on_exit = OnExit::by_place;        // EFI: also what happens after a panic
+    Keymap keymap = Keymap::us;               // --keymap
     uint32_t menu_seconds = 5;                // EFI: for a choice among several models; 0 = none
-    bool keep_record = true;                  // EFI: in a variable of the firmware's, then in a file
-    bool quiet = false;                       // no timing table, no progress
+    bool keep_record = true;  // EFI: in a variable of the firmware's, then in a file
+    bool quiet = false;       // no timing table, no progress
     bool help = false;
     bool version = false;
     BenchPlan bench;          // --bench "pp=128 tg=32"

@@ -51,7 +51,8 @@ struct TaskCost {
 
 // Of a conversation: what one answer took.
 struct TurnCost {
-    uint32_t n_prompt = 0, n_reused = 0;  // tokens of the conversation so far: read, and not read again
+    uint32_t n_prompt = 0,
+             n_reused = 0;  // tokens of the conversation so far: read, and not read again
     uint32_t n_gen = 0;
     double prefill_ns = 0, decode_ns = 0;
     std::string_view stop_reason;
@@ -83,8 +84,8 @@ struct Record {
     uint32_t n_prompt = 0, n_gen = 0;
     // --chat: n_prompt and n_gen then are sums, n_prompt of tokens that were read
     uint32_t n_turns = 0;
-    uint64_t n_reused = 0;  // tokens of prompts that an earlier turn had read
-    std::span<const TurnCost> turns;  // the first ones
+    uint64_t n_reused = 0;                    // tokens of prompts that an earlier turn had read
+    std::span<const TurnCost> turns;          // the first ones
     std::string_view draft;                   // as --draft takes it
     uint32_t n_drafted = 0, n_accepted = 0;   // of those generated after the first
     double tokens_per_pass = 0;               // of decoding
@@ -155,7 +156,7 @@ struct Record {
     bool has_disturb_ticks = false;
     Counters counters;  // of this run or test, of all cores
     std::span<const SlabMark> slabs;
-    bool has_samples = true;  // samples are printed one by one, too
+    bool has_samples = true;   // samples are printed one by one, too
     uint64_t logits_hash = 0;  // XXH64 of every logits vector the sampler saw, in order; of a
                                // test: of the last repetition's last logits
 
@@ -167,6 +168,8 @@ struct Record {
 void print_json(const Record& record, TextSink write, void* context);
 // The timing table, fixed-width ASCII.
 void print_table(const Record& record, TextSink write, void* context);
+// What of it fits on a screen beside the answer: facts, stages, and how the run ended.
+void print_summary(const Record& record, TextSink write, void* context);
 // The same for one test of --bench. Model, machine and kernels come first where the workers are not as
 // many as in the test before; the first test (0 before) says too what the start took.
 void print_test(const Record& record, uint32_t n_threads_before, TextSink write, void* context);

@@ -291,6 +291,14 @@ void print_table(const Record& record, TextSink write, void* context) {
     print_outcome(record, table);
 }
 
+void print_summary(const Record& record, TextSink write, void* context) {
+    Table table(write, context);
+    print_facts(record, table);
+    print_stages(record, table);
+    print_served(record, table);
+    print_outcome(record, table);
+}
+
 void print_test(const Record& record, uint32_t n_threads_before, TextSink write, void* context) {
     Table table(write, context);
     if (record.n_threads != n_threads_before) print_facts(record, table);

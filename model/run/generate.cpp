@@ -32,7 +32,8 @@ void add_chat(const RunRequest& request, uint64_t n_ctx, RunNeed& need) {
     need.n_chat_turns = kMaxChatTurns;
     need.n_passes = need.n_samples = n_ctx;
     need.n_traced_passes = traced_passes(request.options, PassTrace::kMaxPasses);
-    need.engine.n_return = std::min<size_t>(size_t(n_ctx), std::max(need.engine.n_return, kChatReturn));
+    need.engine.n_return =
+        std::min<size_t>(size_t(n_ctx), std::max(need.engine.n_return, kChatReturn));
 }
 
 RunNeed generate_need(const RunRequest& request, uint64_t n_ctx) {
@@ -112,7 +113,9 @@ Status Generation::run() {
 Status Generation::prefill(Session& session) {
     stats_.set_stage(Stage::prefill, false);
     end_phase(Phase::other);
-    if (!o_.quiet) progress_.begin(&m_, "reading the prompt ");
+    const uint64_t n_batch = memory_.workspace.shape().n_batch;
+    const uint64_t n_passes = (r_->n_prompt + n_batch - 1) / n_batch;
+    if (!o_.quiet) progress_.begin(&m_, "reading the prompt ", n_passes * w_.config.n_layer);
     const uint64_t begin = ticks_now();
     const Status status = session.prefill(&stats_);
     prefill_ticks_ += ticks_now() - begin;
@@ -145,8 +148,7 @@ Status Generation::go_on(Session& session) {
         if (session.done()) break;
         if (Status s = session.step(&stats_); !s.ok()) return s;
         r_->n_decode++;
-        if (n_samples_ < memory_.samples.size())
-            memory_.samples[n_samples_++] = stats_.n_passes();
+        if (n_samples_ < memory_.samples.size()) memory_.samples[n_samples_++] = stats_.n_passes();
     }
     return {};
 }

@@ -57,8 +57,8 @@ Result<size_t> encode_messages(const Texts& texts, const Options& options,
     size_t n = 0;
     for (const ChatMessage& message : messages.subspan(1)) {
         const bool is_user = message.role == ChatRole::user;
-        room.segments[n++] = {message.content, is_user ? Tokenizer::Specials::parse
-                                                       : Tokenizer::Specials::literal};
+        room.segments[n++] = {message.content,
+                              is_user ? Tokenizer::Specials::parse : Tokenizer::Specials::literal};
     }
     return encode(room.segments.first(n));
 }

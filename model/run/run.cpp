@@ -47,24 +47,37 @@ Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures&
 }
 
 void PassProgress::poll(void* context, uint64_t now) {
+    constexpr uint64_t kMarks = 40, kMarksAPercentage = 8;
     PassProgress& p = *static_cast<PassProgress*>(context);
-    if (!p.enabled || now < p.next_ticks) return;
-    if (!p.shown) p.machine->write(p.machine->write_context, p.what);
-    p.shown = true;
-    p.machine->write(p.machine->write_context, ".");
-    p.next_ticks = now + p.machine->clock.ticks_per_second;
+    if (!p.enabled) return;
+    p.n_layers_done++;
+    if (now - p.begin_ticks < 2 * p.machine->clock.ticks_per_second) return;
+    const auto write = [&p](std::string_view text) {
+        p.machine->write(p.machine->write_context, text);
+    };
+    if (p.n_shown == 0) write(p.what);
+    const uint64_t seconds = (now - p.begin_ticks) / p.machine->clock.ticks_per_second - 2;
+    const uint64_t reached =
+        p.n_layers == 0 ? seconds : std::min(p.n_layers_done, p.n_layers) * kMarks / p.n_layers;
+    for (; p.n_shown <= reached; p.n_shown++) {
+        const bool says_percent = p.n_layers != 0 && p.n_shown % kMarksAPercentage == 0;
+        write(says_percent ? Text<8>(p.n_shown * 100 / kMarks, "%") : Text<8>("."));
+    }
 }
 
-void PassProgress::begin(const Machine* m, std::string_view text) {
+void PassProgress::begin(const Machine* m, std::string_view text, uint64_t all_layers) {
     machine = m;
     what = text;
+    begin_ticks = ticks_now();
+    n_layers = all_layers;
+    n_layers_done = n_shown = 0;
     enabled = true;
-    next_ticks = ticks_now() + 2 * m->clock.ticks_per_second;
 }
 
 void PassProgress::end() {
-    if (shown) machine->write(machine->write_context, "\n");
-    enabled = shown = false;
+    if (n_shown > 0) machine->write(machine->write_context, "\n");
+    enabled = false;
+    n_shown = 0;
 }
 
 Status RunBase::begin() {

@@ -70,17 +70,20 @@ struct Machine {
 // The kernel set --isa names, if these features allow it.
 Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures& features);
 
-// A dot a second while many passes run, once that has taken two seconds: under emulation a long
+// How much of many passes has been run, as a bar of dots and percentages that grows at its end, or a dot a
+// second where nobody knows how many there will be, once they have taken two seconds: under emulation a long
 // prompt takes minutes, and silence looks like a hang.
 struct PassProgress {
     const Machine* machine = nullptr;
-    std::string_view what;  // written before the first dot
-    uint64_t next_ticks = 0;
+    std::string_view what;  // written before the bar
+    uint64_t begin_ticks = 0;
+    uint64_t n_layers = 0, n_layers_done = 0;
+    uint64_t n_shown = 0;  // marks of the bar
     bool enabled = false;
-    bool shown = false;
 
     static void poll(void* context, uint64_t now);
-    void begin(const Machine* m, std::string_view text);
+    // all_layers: of all the passes; 0: not known.
+    void begin(const Machine* m, std::string_view text, uint64_t all_layers = 0);
     void end();
 };
 

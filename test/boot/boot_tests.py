@@ -19,6 +19,7 @@ import judge
 import launch_tests
 import messages
 import records
+import screen
 import stream
 import suite_tests
 import talk
@@ -589,6 +590,7 @@ def scenarios(suite):
     yield from cores.scenarios(suite)
     yield from disturb.scenarios(suite)
     yield from stream.scenarios(suite)
+    yield from screen.scenarios(suite)
     yield from talk.scenarios(suite)
     yield from records.scenarios(suite)
     yield from matrix(suite)

@@ -25,8 +25,8 @@ void check_ranges(const Options& o) {
     require(o.top_k <= format::kMaxVocab && o.repeat_last_n <= format::kMaxCtx);
     require(o.top_p >= 0 && o.top_p <= 1 && o.min_p >= 0 && o.min_p <= 1);
     require(o.repeat_penalty > 0 && o.repeat_penalty <= 100);
-    require(o.on_exit == OnExit::shutdown || o.on_exit == OnExit::reboot ||
-            o.on_exit == OnExit::halt);
+    require(o.on_exit == OnExit::by_place || o.on_exit == OnExit::shutdown ||
+            o.on_exit == OnExit::reboot || o.on_exit == OnExit::halt);
 }
 
 // Texts must view into what was given: touching them is the check, under AddressSanitizer.

@@ -68,7 +68,8 @@ TEST_CASE("no arguments leave every default in place") {
     CHECK(p.options.n_predict == 128);
     CHECK(p.options.temperature == 0.0f);
     CHECK(p.options.prompt.empty());
-    CHECK(p.options.on_exit == OnExit::shutdown);
+    CHECK(p.options.on_exit == OnExit::by_place);
+    CHECK(p.options.keymap == Keymap::us);
 }
 
 TEST_CASE("llama.cpp's spellings reach their fields") {

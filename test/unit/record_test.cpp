@@ -201,6 +201,21 @@ run         ok, length, logits hash 0123456789abcdef
 
 }  // namespace
 
+TEST_CASE(
+    "the summary has facts, stages and outcome, and nothing that pushes an answer off a screen") {
+    const FullRun run;
+    std::string summary, table;
+    print_summary(run.r, append, &summary);
+    print_table(run.r, append, &table);
+    CHECK(summary.starts_with(kFacts));
+    CHECK(contains(summary, "\ndecode          3 tokens "));
+    CHECK(contains(summary, "\nrun         ok, length, 4 generated, "));
+    CHECK_FALSE(contains(summary, "\ntask "));
+    CHECK_FALSE(contains(summary, "\nmemory "));
+    CHECK(std::count(summary.begin(), summary.end(), '\n') <= 15);
+    CHECK(std::count(table.begin(), table.end(), '\n') > 25);
+}
+
 TEST_CASE("the record is one line that begins with its version") {
     const FullRun run;
     const std::string line = line_of(run.r);
