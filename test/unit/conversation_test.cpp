@@ -128,7 +128,7 @@ struct Anew {
         for (const auto& [role, content] : messages) views.push_back({role, content});
         std::vector<Tokenizer::Segment> room(ChatText::max_segments(views.size()));
         ChatText segments(room);
-        REQUIRE(chat.value().expand(views, {.default_system = false}, segments).ok());
+        REQUIRE(chat.value().expand(views, {.default_system = false, .date = {}}, segments).ok());
         std::string all;
         for (const Tokenizer::Segment& s : segments.segments()) all += s.text;
         return all;

@@ -9,6 +9,7 @@
 #include "efi/screen/font.h"
 #include "efi/screen/framebuffer.h"
 #include "efi/screen/grid.h"
+#include "efi/screen/record_filter.h"
 #include "test/unit/catch.h"
 
 using namespace axiom;
