@@ -115,6 +115,7 @@ Status RunBase::create(RunNeed need) {
         r_->n_streamed_layers = uint32_t(need.streamed.n_streamed(w_.config.n_layer));
         r_->resident_bytes = need.streamed.resident_bytes(w_);
     }
+    if (Status s = prepare_ticks(); !s.ok()) return s;
     end_phase(Phase::slab);
     if (Status s = use_workers(m_.team->size()); !s.ok()) return s;
     end_phase(Phase::choice);
@@ -122,7 +123,7 @@ Status RunBase::create(RunNeed need) {
     r_->n_ctx = uint32_t(need.engine.n_ctx);
     r_->n_batch = uint32_t(need.engine.n_batch);
     if (m_.counters != nullptr) counters_told_ = m_.counters->of_all_cores();
-    return prepare_ticks();
+    return {};
 }
 
 RunBase::~RunBase() {
