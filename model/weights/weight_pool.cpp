@@ -20,8 +20,11 @@ namespace {
 constexpr uint64_t kBlock = format::kExtentAlignment;
 // Barriers between the stages of a layer, about: where pieces that came early are checked.
 constexpr size_t kBarriers = 6;
-// Reads that are asked for at one of them: an operating system takes some 10 us for each.
+// Reads that are asked for at one of them, as an operating system takes some 10 us for each; and more as
+// long as that takes no more than this part of a layer. What is asked for late comes too late to be
+// checked before the boundary.
 constexpr size_t kReadsABarrier = 4, kAll = ~size_t{0};
+constexpr uint64_t kAskingPart = 64;
 // Passes after which uses of experts count half.
 constexpr uint64_t kHalfLife = 256;
 
@@ -214,6 +217,9 @@ void WeightPool::release(size_t i_layer) {
     AXIOM_CHECK(layer_of(turn_) == i_layer);
     turn_++;
     traffic_.n_layers++;
+    const uint64_t now = ticks_now();
+    layer_ticks_ = now - released_ticks_;
+    released_ticks_ = now;
     if (layer_of(turn_) == 0) {  // no barrier until the next pass
         collect();
         ask_ahead(kAll);
@@ -277,7 +283,12 @@ Status WeightPool::checked() {
 void WeightPool::at_barrier(const Worker& worker) {
     if (worker.rank == 0) {
         collect();
-        ask_ahead(kReadsABarrier);
+        const uint64_t begin = ticks_now();
+        size_t n_before = 0;
+        do {
+            n_before = n_under_way_;
+            ask_ahead(kReadsABarrier);
+        } while (n_under_way_ != n_before && ticks_now() - begin < layer_ticks_ / kAskingPart);
     }
     for (size_t i = 0; i < pieces_a_barrier_ && check_one(); i++) continue;
 }

@@ -165,7 +165,8 @@ class WeightPool final : public WeightSource {
     DiskTraffic traffic_;                       // but for what is counted elsewhere
     std::span<DiskTraffic::Layer> traffic_of_;  // [n_layers]
     uint64_t begin_ticks_ = 0, busy_since_ = 0, last_arrival_ = 0;
-    uint64_t wait_ticks_ = 0, waited_before_ = 0;  // before it was counted anew
+    uint64_t released_ticks_ = 0, layer_ticks_ = 0;  // between two releases
+    uint64_t wait_ticks_ = 0, waited_before_ = 0;    // before it was counted anew
     std::atomic<uint64_t> check_ticks_{0};
 };
 
