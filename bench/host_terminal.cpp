@@ -38,20 +38,19 @@ class KeyMode {
 HostTerminal::HostTerminal(HostMachine& machine, std::string_view model, FILE* records,
                            std::string_view records_name)
     : machine_(machine), model_(model), records_(records), where_(records_name) {
-    is_typed_ = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
-                tcgetattr(STDIN_FILENO, &before_) == 0;
+    is_typed_ =
+        isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && tcgetattr(STDIN_FILENO, &before_) == 0;
     if (!is_typed_) return;
     text_.resize(2 * kLineBytes);
     history_.resize(kLineBytes);
     winsize size{};
     const bool has_size = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-    editor_.emplace(LineEditor::Setup{
-        .text = text_,
-        .history = history_,
-        .write = machine_.machine.write,
-        .write_context = machine_.machine.write_context,
-        .n_columns = has_size ? size.ws_col : 80u,
-        .n_rows = has_size ? std::max<size_t>(1, size.ws_row) : 8});
+    editor_.emplace(LineEditor::Setup{.text = text_,
+                                      .history = history_,
+                                      .write = machine_.machine.write,
+                                      .write_context = machine_.machine.write_context,
+                                      .n_columns = has_size ? size.ws_col : 80u,
+                                      .n_rows = has_size ? std::max<size_t>(1, size.ws_row) : 8});
 }
 
 HostTerminal::~HostTerminal() {

@@ -88,8 +88,16 @@ void turn_on_iommus(std::string_view kind, const PciFacts& pci) {
 
 EFI_RUNTIME_SERVICES* distort_runtime(std::string_view kind, EFI_RUNTIME_SERVICES* runtime) {
     static constinit EFI_RUNTIME_SERVICES distorted{};
-    if (kind != "variable") return runtime;
+    if (!kind.starts_with("variable")) return runtime;
     distorted = *runtime;
+    if (kind == "variable-full") {
+        distorted.QueryVariableInfo = [](UINT32, UINT64* store_bytes, UINT64* free_bytes,
+                                         UINT64* max_bytes) EFIAPI -> EFI_STATUS {
+            *store_bytes = 1 << 16;
+            *free_bytes = *max_bytes = 2000;
+            return EFI_SUCCESS;
+        };
+    }
     distorted.SetVariable = [](CHAR16*, EFI_GUID*, UINT32, UINTN, void*)
                                 EFIAPI -> EFI_STATUS { return EFI_WRITE_PROTECTED; };
     return &distorted;

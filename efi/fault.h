@@ -25,7 +25,8 @@ void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores);
 // After the exit. "iommu": Intel's translate from here on.
 void turn_on_iommus(std::string_view kind, const PciFacts& pci);
 
-// After the exit. "variable": services whose SetVariable refuses; otherwise `runtime`.
+// After the exit. "variable": services whose SetVariable refuses, "variable-full": and that have no room;
+// otherwise `runtime`.
 EFI_RUNTIME_SERVICES* distort_runtime(std::string_view kind, EFI_RUNTIME_SERVICES* runtime);
 
 }  // namespace axiom::efi

@@ -52,9 +52,9 @@ Status File::open(const Firmware& firmware, EFI_HANDLE volume_handle, std::strin
         root_ = nullptr;
         return error(Code::io, path, ": opening the volume: ", status_name(status).view());
     }
-    const UINT64 wanted =
-        mode == Mode::append ? EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE | EFI_FILE_MODE_CREATE
-                             : EFI_FILE_MODE_READ;
+    const UINT64 wanted = mode == Mode::append
+                              ? EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE | EFI_FILE_MODE_CREATE
+                              : EFI_FILE_MODE_READ;
     status = root_->Open(root_, &file_, reinterpret_cast<CHAR16*>(name), wanted, 0);
     if (EFI_ERROR(status)) {
         file_ = nullptr;

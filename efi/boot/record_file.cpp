@@ -16,7 +16,8 @@ constexpr size_t kMaxBytes = RecordVariable::kMaxBytes;
 // writing it and removing the variable. What it cut short is ended.
 Status append_line(const Firmware& firmware, std::string_view line) {
     File file;
-    Status status = file.open(firmware, firmware.loaded->DeviceHandle, kRecordsPath, File::Mode::append);
+    Status status =
+        file.open(firmware, firmware.loaded->DeviceHandle, kRecordsPath, File::Mode::append);
     if (!status.ok()) return status;
     char end[kMaxBytes + 2];  // a line, its end, and the end of the one before
     const size_t n = size_t(file.size() < sizeof end ? file.size() : sizeof end);

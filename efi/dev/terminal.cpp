@@ -14,10 +14,8 @@ Terminal::Terminal(Keys* keys, Console* console, RecordVariable* record, std::st
     : keys_(keys),
       record_(record),
       models_(models),
-      editor_({.text = text_,
-               .history = history_,
-               .write = Console::sink,
-               .write_context = console}) {}
+      editor_(
+          {.text = text_, .history = history_, .write = Console::sink, .write_context = console}) {}
 
 ChatTerminal::Next Terminal::next(std::string_view prompt, std::string_view* line) {
     using Event = LineEditor::Event;

@@ -23,9 +23,7 @@ struct ModelPlace {
     EFI_HANDLE disk = nullptr;    // of a partition; a whole disk
     Partition partition;
 
-    std::string_view path() const {
-        return asked_path.empty() ? found_path.view() : asked_path;
-    }
+    std::string_view path() const { return asked_path.empty() ? found_path.view() : asked_path; }
     bool in_partition() const { return disk != nullptr; }
 };
 

@@ -89,8 +89,8 @@ void Talk::refuse(const Status& why, size_t n_tokens) {
     if (!is_full) {
         say("error: ", why.text());
     } else if (n_tokens != 0) {
-        say("The conversation with this message has ", n_tokens, " tokens, the context ",
-            r_->n_ctx, is_alone ? ": it is too long." : ".");
+        say("The conversation with this message has ", n_tokens, " tokens, the context ", r_->n_ctx,
+            is_alone ? ": it is too long." : ".");
     } else {
         say("The conversation is too long: ", why.text(), ".");
     }

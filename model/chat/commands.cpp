@@ -48,10 +48,9 @@ Status Talk::help(std::string_view) {
 
 Status Talk::stats(std::string_view) {
     const auto rate = [](double n, double ns) { return Fixed{ns > 0 ? n * 1e9 / ns : 0, 2}; };
-    say(r_->n_turns, " turns: ", r_->n_prompt, " tokens read, ",
-        rate(r_->n_prompt, r_->prefill_ns), " t/s; ", r_->n_reused, " known; ", r_->n_gen,
-        " written, ", rate(r_->n_gen, decode_ns_), " t/s; context ",
-        session_->tokens().size(), " of ", r_->n_ctx);
+    say(r_->n_turns, " turns: ", r_->n_prompt, " tokens read, ", rate(r_->n_prompt, r_->prefill_ns),
+        " t/s; ", r_->n_reused, " known; ", r_->n_gen, " written, ", rate(r_->n_gen, decode_ns_),
+        " t/s; context ", session_->tokens().size(), " of ", r_->n_ctx);
     return {};
 }
 

@@ -19,10 +19,10 @@ class Conversation {
   public:
     struct Room {
         std::span<char> text;
-        std::span<ChatMessage> messages;            // at least one
-        std::span<Tokenizer::Segment> segments;     // ChatText::max_segments(messages.size())
-        std::span<TokenId> tokens;                  // max_tokens(text.size())
-        std::span<uint8_t> encoder;                 // Tokenizer::scratch_bytes(text.size())
+        std::span<ChatMessage> messages;         // at least one
+        std::span<Tokenizer::Segment> segments;  // ChatText::max_segments(messages.size())
+        std::span<TokenId> tokens;               // max_tokens(text.size())
+        std::span<uint8_t> encoder;              // Tokenizer::scratch_bytes(text.size())
     };
     // `texts` outlive it.
     Conversation(const Texts& texts, const Room& room);

@@ -100,9 +100,9 @@ struct Chat {
                                steps.begin() + ptrdiff_t(end));
         }
         std::string line;
-        print_json(record, [](void* to, std::string_view t) {
-            static_cast<std::string*>(to)->append(t);
-        }, &line);
+        print_json(
+            record, [](void* to, std::string_view t) { static_cast<std::string*>(to)->append(t); },
+            &line);
         j = json::parse(line);
         text = m.text;
     }
@@ -145,8 +145,9 @@ struct Anew {
         REQUIRE(n_ids.ok());
         ids.resize(n_ids.value());
         const size_t most = std::min(known.size(), ids.size() - 1);
-        *n_known = size_t(std::mismatch(known.begin(), known.begin() + ptrdiff_t(most), ids.begin())
-                              .first - known.begin());
+        *n_known = size_t(
+            std::mismatch(known.begin(), known.begin() + ptrdiff_t(most), ids.begin()).first -
+            known.begin());
 
         const Options options = options_of({"-p", prompt, "--raw", "-n", n, "--isa", "scalar",
                                             "--draft", "off", "-c", "400", "-q"});
@@ -177,7 +178,8 @@ const std::vector<std::string> kLines = {"What is the capital of France?", "And?
 
 }  // namespace
 
-TEST_CASE("each turn computes what its conversation read anew computes, and reads only what is new") {
+TEST_CASE(
+    "each turn computes what its conversation read anew computes, and reads only what is new") {
     const Model model;
     Anew anew(model, "Be brief.");
     std::vector<Steps> expected;
@@ -231,7 +233,8 @@ TEST_CASE("each turn computes what its conversation read anew computes, and read
 TEST_CASE("where a template changes earlier turns, a turn is read from there on") {
     // The system message stands before the last user's message.
     const packer::DerivedChat derived = packer::derive_chat(
-        "{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content'] %}"
+        "{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content'] "
+        "%}"
         "{%- set loop_messages = messages[1:] %}{%- else %}{%- set loop_messages = messages %}"
         "{%- endif %}{%- for message in loop_messages %}{%- if message['role'] == 'user' %}"
         "{%- if loop.last and system_message is defined %}{{- '[' + system_message + ': ' + "
@@ -244,7 +247,8 @@ TEST_CASE("where a template changes earlier turns, a turn is read from there on"
     Weights weights = model.weights;
     weights.chat = derived.section;
     const std::vector<std::string> lines = {"abc", "def", "ghi"};
-    const Chat chat(weights, {"-n", "6", "-c", "400", "--isa", "scalar", "-sys", "Be brief."}, lines);
+    const Chat chat(weights, {"-n", "6", "-c", "400", "--isa", "scalar", "-sys", "Be brief."},
+                    lines);
     REQUIRE(chat.status.ok());
     Anew anew(model, weights, "Be brief.");
     for (size_t i = 0; i < lines.size(); i++) {
@@ -319,10 +323,11 @@ TEST_CASE("a message whose reading is stopped is forgotten") {
 TEST_CASE("commands change what follows, and are no messages") {
     const Model model;
     const Words words = {"-n", "6", "-c", "400", "--isa", "scalar", "-sys", "One."};
-    const Chat chat(model.weights, words,
-                    {"/help", "/system", "abc", "/stats", "/system Two.", "def", "/temp hot", "/temp",
-                     "/bogus x", "/reset", "ghi", "/reset now", "//x", "", "/models", "/save-record",
-                     "/system -", "/reset", "jkl", "/exit", "never"});
+    const Chat chat(
+        model.weights, words,
+        {"/help",   "/system",      "abc",       "/stats", "/system Two.", "def",   "/temp hot",
+         "/temp",   "/bogus x",     "/reset",    "ghi",    "/reset now",   "//x",   "",
+         "/models", "/save-record", "/system -", "/reset", "jkl",          "/exit", "never"});
     REQUIRE(chat.status.ok());
     CHECK(chat.typist.n_typed == 20);
     for (const char* part :

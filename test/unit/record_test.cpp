@@ -240,7 +240,8 @@ TEST_CASE("every name of llama-bench's record that applies here is in ours") {
 }
 
 TEST_CASE(
-    "a record of a full run has no null but the error and what --bench and --prompts measure") {
+    "a record of a full run has no null but the error and what --bench, --prompts and --chat "
+    "measure") {
     const FullRun run;
     const json j = json_of(run.r);
     for (const auto& [name, value] : j.items()) {
@@ -254,8 +255,10 @@ TEST_CASE(
             name == "n_preempted" || name == "n_passes" || name == "n_prompt_rows" ||
             name == "n_decode_rows" || name == "rows_per_pass" || name == "passes_ns" ||
             name == "serve_ts" || name == "n_positions";
+        const bool of_chat = name == "n_turns" || name == "n_reused" || name == "turns";
         const bool unsupported = name == "stall_p999_ns";
-        CHECK(value.is_null() == (name == "error" || unsupported || of_bench || of_prompts));
+        CHECK(value.is_null() ==
+              (name == "error" || unsupported || of_bench || of_prompts || of_chat));
     }
 }
 

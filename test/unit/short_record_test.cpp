@@ -42,9 +42,9 @@ struct Full {
 TEST_CASE("a record that fits is the record's line") {
     const Full full;
     std::string whole;
-    print_json(full.r, [](void* to, std::string_view t) {
-        static_cast<std::string*>(to)->append(t);
-    }, &whole);
+    print_json(
+        full.r, [](void* to, std::string_view t) { static_cast<std::string*>(to)->append(t); },
+        &whole);
     whole.pop_back();
     CHECK(full.line(whole.size()) == whole);
     CHECK(full.line(whole.size() + 100) == whole);
