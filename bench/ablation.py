@@ -136,6 +136,13 @@ def print_tables(o, shape, files):
             print("| " + " | ".join(cells) + " |")
 
 
+def write_page(o, files, path):
+    """The chart of what each costs, with every figure."""
+    subprocess.run([f"{o.build}/axiom-compare", *map(str, files.values()), "--baseline", BASE, "--html", str(path)],
+                   check=False, stdout=subprocess.DEVNULL)
+    print(f"\nchart: {path}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build")
@@ -157,6 +164,7 @@ def main():
         is_whole = measure(o, shape, files, deadline) and is_whole
         if all(path.exists() for path in files.values()):
             print_tables(o, shape, files)
+            write_page(o, files, folder / "report.html")
     if not is_whole:
         print("\nnot all rounds were measured: the same command goes on", file=sys.stderr)
 
