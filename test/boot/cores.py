@@ -118,7 +118,7 @@ def scenarios(suite):
         "x2apic",
         2,
         STARTED.format(2, 2, "x2APIC"),
-        options="--disturb tick=1000",
+        options="--disturb tick=10000",
     )
     yield "8 cores on q35 give axiom-host's hash", boots.computing(8, 8)
     yield "4 cores on pc without x2APIC give axiom-host's hash", boots.computing(
