@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "model/chat/conversation.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace axiom {
@@ -28,7 +29,7 @@ bool Conversation::resize(size_t i_message, size_t n_bytes) {
 
 bool Conversation::set_system(std::string_view text) {
     if (!resize(0, text.size())) return false;
-    memcpy(room_.text.data(), text.data(), text.size());
+    std::copy(text.begin(), text.end(), room_.text.data());
     return true;
 }
 
@@ -42,7 +43,7 @@ bool Conversation::append(std::string_view text) {
     std::string_view& content = room_.messages[n_ - 1].content;
     const size_t n = content.size();
     if (!resize(n_ - 1, n + text.size())) return false;
-    memcpy(room_.text.data() + n_bytes_ - text.size(), text.data(), text.size());
+    std::copy(text.begin(), text.end(), room_.text.data() + n_bytes_ - text.size());
     return true;
 }
 
