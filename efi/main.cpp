@@ -556,8 +556,8 @@ Text<1536> list_models(const ModelFiles& files, std::string_view current) {
     return Text<1536>(current, ", in use", w.view());
 }
 
-// The tests of --bench, all of --prompts, a conversation, or one prompt, whichever the options ask for. Each ends with a
-// table and a record.
+// The tests of --bench, all of --prompts, a conversation, or one prompt, whichever the options ask for.
+// Each ends with a table and a record.
 void run(const Machine& machine, const Weights& weights, const Options& options,
          const Prompts& prompts, ChatTerminal& terminal, Record* record) {
     struct Tests {

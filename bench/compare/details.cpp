@@ -108,7 +108,9 @@ Noise noise_of(const Json& record) {
     out.n_gaps = time_of(record, "n_gaps");
     out.gap_ns = time_of(record, "gap_ns");
     out.gap = times_of(record, "gap");
+    out.gap.n = out.n_gaps;
     out.quantum = times_of(record, "fwq");
+    out.quantum.n = time_of(record, "n_fwq");
     for (const char* name :
          {"fwq_work", "smi_count", "aperf", "mperf", "n_voluntary_switches",
           "n_involuntary_switches", "n_minor_faults", "n_major_faults", "steal_ns"}) {

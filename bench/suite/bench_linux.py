@@ -7,12 +7,13 @@ import argparse
 import pathlib
 import sys
 
+import command
 import figures
 import linux_guest
 import machine
 import media
 import systems
-from collection import Collection, Wrong, say
+from collection import Collection, Wrong
 
 # Small where everything is emulated: 16 tokens of 30 layers are enough samples of a layer for a p99.
 EMULATED = {"bench": "pp=16 tg=16 reps=1 warmup=0", "rounds": 1}
@@ -48,10 +49,15 @@ class Bench:
         self.collection = Collection(self.folder, [s.name for s in self.systems],
                                      self.rounds * len(self.systems) * len(self.works))
 
+    def headline(self):
+        v = self.virtual
+        return (f"{v.machine}, {v.smp} CPU {v.cpu}, {v.mem} MiB, {v.disk} disk; {self.facts}; "
+                f"{self.rounds} rounds of {self.tests}")
+
     def all(self):
         for i in range(self.rounds):
-            # Who is first changes; AXIOM's first answer chooses the kernels for everyone.
-            for system in self.systems[i % len(self.systems):] + self.systems[:i % len(self.systems)]:
+            # AXIOM's first answer chooses the kernels for everyone.
+            for system in command.in_turn(self.systems, i):
                 for number, work in enumerate(self.works):
                     self.collection.step(f"round {i + 1}, {system.title}: {work.name}")
                     self.one(system, work, self.folder / "raw" / f"{i + 1}-{system.name}-{number}")
@@ -124,28 +130,5 @@ class Bench:
                   "system's cost.\nWhat holds are the hashes, the memory, and that every part works.")
 
 
-def main():
-    options = arguments()
-    try:
-        virtual, why = machine.Virtual.of(options)
-        bench = Bench(options, virtual)
-    except FAILURES as error:
-        print(f"make bench-linux: error: {error}", file=sys.stderr)
-        return 1
-    say(f"QEMU: {virtual.accel} ({why}), {virtual.machine}, {virtual.smp} CPU {virtual.cpu}, {virtual.mem} MiB, "
-        f"{virtual.disk} disk; {bench.facts}; {bench.rounds} rounds of {bench.tests}")
-    status = 0
-    try:
-        bench.all()
-    except (machine.Interrupted, KeyboardInterrupt):
-        say("interrupted; what was measured follows")
-        status = 130
-    except (Wrong, *FAILURES) as error:
-        print(f"make bench-linux: error: {error}", file=sys.stderr)
-        status = 1
-    bench.report()
-    return status
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("make bench-linux", arguments(), Bench, FAILURES))

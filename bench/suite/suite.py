@@ -11,6 +11,7 @@ import re
 import shlex
 import sys
 
+import command
 import machine
 import media
 from collection import Collection, Wrong, say
@@ -93,8 +94,8 @@ class Peer:
         if keys.get("pp") == "0":
             del commands[0]
         records, raw = [], []
-        for command in commands:
-            raw.append(programs.checked([self.program.bench, "-m", self.common.gguf, *command, *reps, "-o", "json"],
+        for sizes in commands:
+            raw.append(programs.checked([self.program.bench, "-m", self.common.gguf, *sizes, *reps, "-o", "json"],
                                         env=self.program.env))
             records += programs.bench_records(raw[-1])
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,10 +122,9 @@ class Suite:
         self.collection = Collection(self.folder, [side.name for side in self.sides], len(self.steps))
 
     def all_steps(self):
-        """(round, side, number of its work, work); who is first changes from round to round."""
+        """(round, side, number of its work, work)"""
         for i in range(self.options.rounds):
-            shift = i % len(self.sides)
-            for side in self.sides[shift:] + self.sides[:shift]:
+            for side in command.in_turn(self.sides, i):
                 for number, work in enumerate(side.works):
                     if i == 0 or not work.once:
                         yield i, side, number, work
@@ -137,6 +137,10 @@ class Suite:
             if not os.access(self.options.peer, os.X_OK):
                 raise Missing(f"PEER: found {self.options.peer}, allowed a program that can be run")
             yield programs.Llama(self.options.peer_name, self.options.peer, shlex.split(self.options.peer_args))
+
+    def headline(self):
+        return (f"{self.virtual.smp} CPU {self.virtual.cpu}, {self.virtual.mem} MiB; "
+                f"{', '.join(side.name for side in self.sides)}; {self.options.rounds} rounds")
 
     def all(self):
         for i, side, number, work in self.steps:
@@ -154,28 +158,5 @@ class Suite:
                   "themselves.")
 
 
-def main():
-    options = arguments()
-    try:
-        virtual, why = machine.Virtual.of(options)
-        suite = Suite(options, virtual)
-    except FAILURES as error:
-        print(f"make bench: error: {error}", file=sys.stderr)
-        return 1
-    say(f"QEMU: {virtual.accel} ({why}), {virtual.smp} CPU {virtual.cpu}, {virtual.mem} MiB; "
-        f"{', '.join(side.name for side in suite.sides)}; {options.rounds} rounds")
-    status = 0
-    try:
-        suite.all()
-    except (machine.Interrupted, KeyboardInterrupt):
-        say("interrupted; what was measured follows")
-        status = 130
-    except (Wrong, *FAILURES) as error:
-        print(f"make bench: error: {error}", file=sys.stderr)
-        status = 1
-    suite.report()
-    return status
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("make bench", arguments(), Suite, FAILURES))

@@ -73,7 +73,8 @@ Result<Options> read_options(const Firmware& firmware, OwnedPages* pages) {
     status = parse_arguments(arguments, Source::efi_command_line, &options);
     if (!status.ok()) return status;
     // Nothing to do was asked for: whoever is there may ask.
-    const bool has_task = options.has_prompt || !options.prompts.empty() || options.bench.wanted;
+    const bool has_task = options.has_prompt || !options.prompts.empty() || options.bench.wanted ||
+                          options.noise_seconds > 0;
     if (!has_task) options.chat = true;
     if (!options.date.known()) options.date = parse_date(utc_now(firmware).view());
     return options;

@@ -143,6 +143,12 @@ TEST_CASE("noise is gaps a second by their length, of each core") {
                    "a, core 3: 6 gaps, together 12 µs (0.0006 %), the longest 3.5 µs"));
 }
 
+TEST_CASE("the tails of noise say of how many gaps and pieces of work they are") {
+    const Noise noise = noise_of(Json{{"n_gaps", 6}, {"n_fwq", 12}});
+    CHECK(noise.gap.n == 6);
+    CHECK(noise.quantum.n == 12);
+}
+
 TEST_CASE("fine bins of gaps are drawn as four a doubling, and none is lost") {
     json counts = json::array();
     for (int i = 0; i < 64; i++) counts.push_back(i % 16 == 0 ? 3 : 1);
