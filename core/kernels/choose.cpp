@@ -186,7 +186,8 @@ KernelChoice choose_kernels(Team& team, std::span<const KernelSet> sets,
     const bool choose_set = given.kernels == nullptr, choose_reading = given.reading.n_streams == 0;
     if (choose_reading) choice.reading = kReadings[0];
     if (choose_set) choice.kernels = sets[0].kernels;
-    if (matrices.empty()) return choice;
+    if (matrices.empty() || (!choose_set && !choose_reading && !given.wants_token_cost))
+        return choice;
 
     uint8_t* const memory = static_cast<uint8_t*>(scratch);
     Walker* const walkers = reinterpret_cast<Walker*>(memory);
@@ -205,13 +206,15 @@ KernelChoice choose_kernels(Team& team, std::span<const KernelSet> sets,
     trials.prepare();
     size_t n_usable = 0;
     for (const KernelSet& set : sets) n_usable += set.usable;
-    const size_t n_trials = kRounds * ((choose_set ? 2 * n_usable : 0) +
-                                       (choose_reading ? std::size(kReadings) : 0) + 1);
+    const size_t n_trials =
+        kRounds * ((choose_set ? 2 * n_usable : 0) + (choose_reading ? std::size(kReadings) : 0) +
+                   given.wants_token_cost);
     trials.ticks = ticks / n_trials;
 
     if (choose_set) choice.kernels = trials.fastest_set(sets, choice.reading);
     if (choose_reading) choice.reading = trials.fastest_reading(*choice.kernels);
-    choice.token_ticks_a_byte = trials.token_cost(*choice.kernels, choice.reading);
+    if (given.wants_token_cost)
+        choice.token_ticks_a_byte = trials.token_cost(*choice.kernels, choice.reading);
     return choice;
 }
 

@@ -22,14 +22,15 @@ struct KernelChoice {
     const Kernels* kernels = nullptr;
     Reading reading;
     // What a byte of weights costs each token of sixteen that share a pass, in ticks of all workers
-    // together; 0 where nothing was tried.
+    // together; 0 where it was not asked for, or nothing was tried.
     double token_ticks_a_byte = 0;
 };
 
-// What is settled already: nullptr and 0 streams leave it to timing.
+// What is settled already: nullptr and 0 streams leave it to timing. And what is wanted beside it.
 struct ChoiceGiven {
     const Kernels* kernels = nullptr;
     Reading reading = {.n_streams = 0};
+    bool wants_token_cost = false;
 };
 
 // Trials take turns at walking over the matrices, `ticks` in all where a matrix product of 16 rows is

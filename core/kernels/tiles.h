@@ -32,6 +32,8 @@ template <WeightLanes V, StoredType type, size_t first, size_t n, class Start, s
                     constexpr size_t kFit = fitting_pairs(kMax), at = (k - first) % kFit;
                     const Ints<V> product = V::template multiply<kMax>(w, columns[t]);
                     pairs[i][t] = at == 0 ? product : V::add_pairs(pairs[i][t], product);
+                    // GCC would add all products of a sum in the end, when they no longer fit the
+                    // registers: it must take this sum as it is here.
                     if constexpr (kFit > 1) asm("" : "+x"(pairs[i][t]));
                     if constexpr (at == kFit - 1 || k == first + n - 1)
                         sums[i][t] =

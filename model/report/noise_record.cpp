@@ -2,6 +2,7 @@
 #include "model/report/noise_record.h"
 
 #include "core/fmt.h"
+#include "model/report/histogram_json.h"
 #include "model/report/text_table.h"
 
 namespace axiom {
@@ -60,20 +61,7 @@ class Object {
         }
         ns(Text<32>(prefix, "_max_ns"), times.max_ns(), times.n() != 0);
         out_.name(Text<32>(prefix, "_histogram"));
-        if (times.n() == 0) return out_.put("null");
-        out_.open("{");
-        ns("from_ns", times.from_ns(), true);
-        whole("per_doubling", times.per_doubling());
-        out_.name("counts");
-        out_.open("[");
-        bool first = true;
-        for (const uint64_t n : times.counts()) {
-            if (!first) out_.put(",");
-            first = false;
-            out_.number(n);
-        }
-        out_.close("]");
-        out_.close("}");
+        put_histogram(times, out_);
     }
 
   private:

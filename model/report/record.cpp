@@ -6,6 +6,7 @@
 #include "core/fmt.h"
 #include "core/histogram.h"
 #include "core/status.h"
+#include "model/report/histogram_json.h"
 #include "model/report/json_writer.h"
 #include "model/report/samples.h"
 
@@ -99,24 +100,10 @@ void put_turns(const Record& r, JsonWriter& out) {
 }
 
 template <Percentiles Record::*kTimes>
-void put_histogram(const Record& r, JsonWriter& out) {
+void put_histogram_of(const Record& r, JsonWriter& out) {
     const FineLogHistogram* const h = (r.*kTimes).histogram;
-    if (h == nullptr || h->n() == 0) return out.put("null");
-    out.open("{");
-    out.name("from_ns");
-    out.number(h->from_ns(), 6);
-    out.name("per_doubling");
-    out.number(uint64_t{h->per_doubling()});
-    out.name("counts");
-    out.open("[");
-    std::string_view comma;
-    for (const uint64_t n : h->counts()) {
-        out.put(comma);
-        out.number(n);
-        comma = ",";
-    }
-    out.close("]");
-    out.close("}");
+    if (h == nullptr) return out.put("null");
+    put_histogram(*h, out);
 }
 
 void put_boot_phases(const Record& r, JsonWriter& out) {
@@ -284,14 +271,14 @@ constexpr Field kFields[] = {
     {"token_p99_ns", {&R::token, &P::p99_ns}},
     {"token_p999_ns", {&R::token, &P::p999_ns}},
     {"token_max_ns", {&R::token, &P::max_ns}},
-    {"token_histogram", put_histogram<&R::token>},
+    {"token_histogram", put_histogram_of<&R::token>},
     {"layer_n", {&R::layer, &P::n}},
     {"layer_p50_ns", {&R::layer, &P::p50_ns}},
     {"layer_p90_ns", {&R::layer, &P::p90_ns}},
     {"layer_p99_ns", {&R::layer, &P::p99_ns}},
     {"layer_p999_ns", {&R::layer, &P::p999_ns}},
     {"layer_max_ns", {&R::layer, &P::max_ns}},
-    {"layer_histogram", put_histogram<&R::layer>},
+    {"layer_histogram", put_histogram_of<&R::layer>},
     {"boundary_n", {&R::boundary, &P::n}},
     {"boundary_p50_ns", {&R::boundary, &P::p50_ns}},
     {"boundary_p90_ns", {&R::boundary, &P::p90_ns}},
@@ -299,7 +286,7 @@ constexpr Field kFields[] = {
     {"boundary_p999_ns", {&R::boundary, &P::p999_ns}},
     {"boundary_max_ns", {&R::boundary, &P::max_ns}},
     {"boundary_share", &R::boundary_share, 6},
-    {"boundary_histogram", put_histogram<&R::boundary>},
+    {"boundary_histogram", put_histogram_of<&R::boundary>},
     {"stall_n", {&R::stall, &P::n}},
     {"stall_p50_ns", {&R::stall, &P::p50_ns}},
     {"stall_p90_ns", {&R::stall, &P::p90_ns}},

@@ -182,7 +182,7 @@ void RunBase::end_start(Phase phase, uint64_t now) {
 
 PassSize RunBase::size_of_passes(const EngineShape& shape) {
     const size_t given = default_batch(o_), most = shape.n_batch;
-    if (o_.n_batch != 0 || r_->n_streamed_layers == 0) return PassSize(std::min(given, most));
+    if (!finds_pass_size()) return PassSize(std::min(given, most));
     // What is read may be a little less in a mixture of experts, which reads those that were chosen.
     const DiskTraffic t = memory_.streamed.traffic();
     const double n_bytes = double(w_.layout.header.file_bytes - r_->resident_bytes);
@@ -204,7 +204,7 @@ Status RunBase::choose_kernels() {
     for (const LayerWeights& layer : memory_.layers)
         if (n_layers < kTrialLayers) layers[n_layers++] = &layer;
     void* const scratch = memory_.trial.data();
-    ChoiceGiven given{.reading = o_.reading};
+    ChoiceGiven given{.reading = o_.reading, .wants_token_cost = finds_pass_size()};
     if (!o_.isa.empty()) {
         const Result<const Kernels*> kernels = forced_kernels(o_, m_.features);
         if (!kernels.ok()) return kernels.status();

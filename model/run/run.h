@@ -152,6 +152,8 @@ class RunBase {
   private:
     WeightSource& layers();
     Status choose_kernels();
+    // Weights are streamed, and nobody said how many tokens a pass takes.
+    bool finds_pass_size() const { return o_.n_batch == 0 && r_->n_streamed_layers != 0; }
     PassSize size_of_passes(const EngineShape& shape);
     void describe();
     Status prepare_ticks();
