@@ -31,7 +31,7 @@ class Medium:
             {
                 "EFI/BOOT/BOOTX64.EFI": efi,
                 "axiom/model.axm": suite.tiny,
-                "axiom/axiom.conf": suite.source(name + ".conf", conf.text(prompt, str(N))),
+                "axiom/axiom.conf": suite.source(name + ".conf", conf.text(prompt, str(N), "--on-exit shutdown")),
                 "startup.nsh": suite.source(name + ".nsh", "@echo -off\r\nreset -s\r\n"),
             },
         )
