@@ -20,14 +20,22 @@ UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp p
 UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) $(FONT).o test/kernels/avxvnni_evex.o
 UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS) $(FAMILIES) \
                 $(CHAT_TEMPLATES)
+# As they are run: those that take longest first, so that none is left alone at the end.
+UNIT_BY_TIME := kernels_test families_test sequence_test
+UNIT_BY_TIME += $(filter-out $(UNIT_BY_TIME) main,$(UNIT_SOURCES:test/unit/%.cpp=%))
 UNIT_ENV     := AXIOM_BUILD_DIR='$(BUILD)'
 # Catch2 version 3 is a library, version 2 a header.
 CATCH_LIB    := $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
 
-# Test code is compiled without optimization: Catch2 makes it large, and what it tests is not in it.
-$(BUILD)/host/test/%.o: test/%.cpp
+# Test code is compiled without optimization: Catch2 makes it large, and what it tests is not in it. Catch's
+# header, half of what is compiled, is compiled once.
+TEST_FLAGS   := $(filter-out -O2 -g,$(COMMON)) -O0 -g1 -pthread
+$(BUILD)/host/test/unit/catch.h.gch: test/unit/catch.h
 	@mkdir -p $(@D)
-	$(CXX) $(filter-out -O2,$(COMMON)) -O0 -pthread -c $< -o $@
+	$(CXX) $(filter-out $(WARN),$(TEST_FLAGS)) -w -x c++-header $< -o $@
+$(BUILD)/host/test/unit/%.o: test/unit/%.cpp $(BUILD)/host/test/unit/catch.h.gch
+	@mkdir -p $(@D)
+	$(CXX) $(TEST_FLAGS) -include $(BUILD)/host/test/unit/catch.h -c $< -o $@
 $(BUILD)/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/host/%) $(BUILD)/page/assets.o
 	$(CXX) -pthread $^ $(CATCH_LIB) -o $@
 
@@ -45,7 +53,7 @@ $(BUILD)/host/test/kernels/avxvnni_evex.o: core/kernels/avxvnni.cpp Makefile
 # Not vptr: the engine's classes have no type information for it.
 ASAN := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Warnings are the plain build's matter: the sanitizers' own branches cause false ones.
-ASAN_FLAGS := $(filter-out -O2 $(WARN),$(COMMON)) -O1 -w $(ASAN) -pthread
+ASAN_FLAGS := $(filter-out -O2 -g $(WARN),$(COMMON)) -O1 -g1 -w $(ASAN) -pthread
 $(BUILD)/asan/core/%.o: core/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(ASAN_FLAGS) $(ENGINE_FLAGS) $(ISA_core/$*) -c $< -o $@
@@ -55,9 +63,12 @@ $(BUILD)/asan/model/%.o: model/%.cpp
 $(BUILD)/asan/test/kernels/avxvnni_evex.o: core/kernels/avxvnni.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(ASAN_FLAGS) $(ENGINE_FLAGS) $(AVXVNNI_EVEX) -c $< -o $@
-$(BUILD)/asan/test/%.o: test/%.cpp
+$(BUILD)/asan/test/unit/catch.h.gch: test/unit/catch.h
 	@mkdir -p $(@D)
-	$(CXX) $(filter-out -O1,$(ASAN_FLAGS)) -O0 -c $< -o $@
+	$(CXX) $(filter-out -O1,$(ASAN_FLAGS)) -O0 -x c++-header $< -o $@
+$(BUILD)/asan/test/unit/%.o: test/unit/%.cpp $(BUILD)/asan/test/unit/catch.h.gch
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out -O1,$(ASAN_FLAGS)) -O0 -include $(BUILD)/asan/test/unit/catch.h -c $< -o $@
 $(BUILD)/asan/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(ASAN_FLAGS) -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@
@@ -65,11 +76,11 @@ $(BUILD)/asan/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/asan/%) $(BUILD)/page/assets
 	$(CXX) $(ASAN) -pthread $^ $(CATCH_LIB) -o $@
 
 unit: $(BUILD)/unit-tests $(UNIT_DATA) ## unit tests
-	$(UNIT_ENV) $(BUILD)/unit-tests $(UNIT_ARGS)
+	@$(UNIT_ENV) $(PYTHON) -B test/checks/run_units.py --program $(BUILD)/unit-tests --files $(UNIT_BY_TIME)
 
 # Tests tagged [slow] run a whole model over a long text: minutes, under sanitizers.
 asan: $(BUILD)/asan/unit-tests $(UNIT_DATA) ## unit tests under AddressSanitizer and UBSan
-	$(UNIT_ENV) $(BUILD)/asan/unit-tests '~[slow]' $(UNIT_ARGS)
+	@$(UNIT_ENV) $(PYTHON) -B test/checks/run_units.py --program $(BUILD)/asan/unit-tests --spec '~[slow]' --files $(UNIT_BY_TIME)
 
 # --- checks of sources and binaries
 ISA_SOURCES := $(foreach s,$(ENGINE:%.cpp=%),$(if $(ISA_$s),$s.cpp))

@@ -3,6 +3,7 @@
 """Proves that check-layers, check-isa and the tally fail when violated: each test plants one violation
 in a temporary copy of the tree, or in freshly compiled objects. Ends with `N passed, N failed`."""
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -307,6 +308,36 @@ def _(tmp):
     expect(tally("a=kill -SEGV $$") == (1, "0 passed, 1 failed"), "signal")
     expect(tally("a=echo 0 passed, 0 failed") == (1, "0 passed, 1 failed"), "nothing ran")
     expect(tally() == (1, "0 passed, 0 failed"), "no parts")
+
+
+# --- unit tests, file by file
+
+def units(tmp, listed, **files):
+    """A program with so many tests, whose files do what the shell commands say."""
+    program = os.path.join(tmp, "program")
+    cases = "".join(f"*'[#{name}]') {command} ;;\n" for name, command in files.items())
+    pathlib.Path(program).write_text(
+        f"#!/bin/sh\n[ $2 = --list-tests ] && echo '{listed} matching test cases' && exit\ncase $2 in\n{cases}esac\n"
+    )
+    os.chmod(program, 0o755)
+    status, text = run("run_units.py", "--program", program, "--files", *files)
+    return status, text.splitlines()[-1], text
+
+
+@test("unit tests are summed over their files, whose failures are shown")
+def _(tmp):
+    ok = "echo 'All tests passed (12 assertions in 4 test cases)'"
+    expect(units(tmp, 4, a=ok, b="echo 'No tests ran'; exit 4")[:2] == (0, "4 passed, 0 failed"), "sum")
+    status, tally_line, text = units(tmp, 7, a=ok, b="echo why; echo 'test cases: 3 | 2 passed | 1 failed'; exit 1")
+    expect((status, tally_line) == (1, "6 passed, 1 failed") and "why" in text, text)
+
+
+@test("unit tests that crash, or that do not run, are failures")
+def _(tmp):
+    ok = "echo 'All tests passed (12 assertions in 4 test cases)'"
+    expect(units(tmp, 5, a=ok, b="kill -SEGV $$")[:2] == (1, "4 passed, 1 failed"), "crash")
+    expect(units(tmp, 6, a=ok)[:2] == (1, "4 passed, 2 failed"), "two did not run")
+    expect(units(tmp, 0, a="echo 'No tests ran'")[:2] == (1, "0 passed, 1 failed"), "none")
 
 
 def main():
