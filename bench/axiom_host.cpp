@@ -303,11 +303,14 @@ Status main_status(int argc, char** argv) {
 
     const std::string path(options.model);
     phases.end(Phase::other);
-    Result<host::LoadedModel> model = host::load_model(path, options.stream, pages_of(options),
-                                                       !options.quiet && isatty(STDERR_FILENO));
+    choose_sha256(decode_features(read_cpu_words()));
+    const RootCheck root{.wanted = options.has_required_root, .required = &options.required_root};
+    Result<host::LoadedModel> model = host::load_model(
+        path, options.stream, pages_of(options), root, !options.quiet && isatty(STDERR_FILENO));
     if (!model.ok()) return model.status();
-    Result<Weights> weights = Weights::open(
-        path, model.value().memory.first(size_t(model.value().n_bytes)), model.value().file_bytes);
+    Result<Weights> weights =
+        Weights::open(path, model.value().memory.first(size_t(model.value().n_bytes)),
+                      model.value().file_bytes, root);
     if (!weights.ok()) return weights.status();
     phases.end(Phase::load);
     phases.move(Phase::load, Phase::verify, model.value().verify_ticks);

@@ -219,7 +219,7 @@ struct Progress {
 }  // namespace
 
 Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize pages,
-                               bool show_progress) {
+                               RootCheck root, bool show_progress) {
     File file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
     if (file.fd < 0) return system_error(path, "cannot open");
     struct stat info;
@@ -245,8 +245,8 @@ Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize 
     const uint64_t begin_ticks = ticks_now() - source.ticks();
     Progress progress{path, model.n_bytes, begin_ns, show_progress};
     const Status status =
-        streamed ? load_frame(path, model.file_bytes, source, to)
-                 : load_packed(path, model.n_bytes, source, to, Progress::update, &progress);
+        streamed ? load_frame(path, model.file_bytes, source, to, root)
+                 : load_packed(path, model.n_bytes, source, to, Progress::update, &progress, root);
     if (progress.shown) fprintf(stderr, "\n");
     if (!status.ok()) return status;
     model.verify_ticks = ticks_now() - begin_ticks - source.ticks();

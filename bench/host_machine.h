@@ -56,7 +56,7 @@ struct LoadedModel {
     uint64_t verify_ticks = 0;  // of these, what was not reading
 };
 Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize pages,
-                               bool show_progress);
+                               RootCheck root, bool show_progress);
 
 // What Linux says this program can still have without swapping, and without being ended for what its
 // cgroups have (bench/memory_limit.h).

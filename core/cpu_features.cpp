@@ -24,6 +24,7 @@ CpuFeatures decode_features(const CpuWords& w) {
     CpuFeatures f;
     f.ssse3 = bit(w.leaf1_ecx, 9);
     f.sse41 = bit(w.leaf1_ecx, 19);
+    f.sha = f.ssse3 && f.sse41 && bit(w.leaf7_ebx, 29);
     const bool xsave_on = (w.leaf1_ecx & kOsXsave) != 0;
     if (!xsave_on || (w.xcr0 & kXcr0Avx) != kXcr0Avx || !bit(w.leaf1_ecx, 28)) return f;
     f.avx2 = bit(w.leaf7_ebx, 5) && bit(w.leaf1_ecx, 29);

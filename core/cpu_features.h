@@ -24,6 +24,7 @@ struct CpuFeatures {
     bool avx_vnni = false;
     bool avx512 = false;  // F, BW, VL, DQ
     bool avx512_vnni = false;
+    bool sha = false;  // SHA extensions, with SSE4.1
 };
 
 CpuFeatures decode_features(const CpuWords& words);

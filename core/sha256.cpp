@@ -4,20 +4,11 @@
 #include <bit>
 #include <cstring>
 
+#include "core/sha256_kernels.h"
 #include "core/status.h"
 
 namespace axiom {
 namespace {
-
-constexpr uint32_t kRound[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 constexpr uint32_t kInitial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                   0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
@@ -33,15 +24,7 @@ void store_be(uint8_t* p, uint32_t v) {
     memcpy(p, &v, sizeof v);
 }
 
-}  // namespace
-
-void Sha256::reset() {
-    memcpy(h_, kInitial, sizeof h_);
-    total_bytes_ = 0;
-    n_pending_ = 0;
-}
-
-void Sha256::block(const uint8_t* data) {
+void block(uint32_t state[8], const uint8_t* data) {
     uint32_t w[64];
     for (int i = 0; i < 16; i++) w[i] = load_be(data + 4 * i);
     for (int i = 16; i < 64; i++) {
@@ -49,26 +32,72 @@ void Sha256::block(const uint8_t* data) {
         w[i] = w[i - 16] + w[i - 7] + (std::rotr(a, 7) ^ std::rotr(a, 18) ^ a >> 3) +
                (std::rotr(b, 17) ^ std::rotr(b, 19) ^ b >> 10);
     }
-    uint32_t a = h_[0], b = h_[1], c = h_[2], d = h_[3];
-    uint32_t e = h_[4], f = h_[5], g = h_[6], h = h_[7];
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
     for (int i = 0; i < 64; i++) {
         const uint32_t t1 = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
-                            ((e & f) ^ (~e & g)) + kRound[i] + w[i];
+                            ((e & f) ^ (~e & g)) + kSha256Round[i] + w[i];
         const uint32_t t2 =
             (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
         h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
     }
     const uint32_t now[8] = {a, b, c, d, e, f, g, h};
-    for (int i = 0; i < 8; i++) h_[i] += now[i];
+    for (int i = 0; i < 8; i++) state[i] += now[i];
+}
+
+void blocks(uint32_t state[8], const uint8_t* data, size_t n_blocks) {
+    for (; n_blocks != 0; n_blocks--, data += kSha256BlockBytes) block(state, data);
+}
+
+constinit const Sha256Kernels* chosen = &kSha256PlainKernels;
+
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+}  // namespace
+
+constinit const Sha256Kernels kSha256PlainKernels = {"plain", blocks};
+
+const Sha256Kernels& choose_sha256(const CpuFeatures& features) {
+    chosen = features.sha ? &kSha256NiKernels : &kSha256PlainKernels;
+    return *chosen;
+}
+
+bool parse_digest(std::string_view digits, Sha256Digest* out) {
+    if (digits.size() != 2 * out->size()) return false;
+    for (size_t i = 0; i < out->size(); i++) {
+        const int high = hex_value(digits[2 * i]), low = hex_value(digits[2 * i + 1]);
+        if (high < 0 || low < 0) return false;
+        (*out)[i] = uint8_t(high << 4 | low);
+    }
+    return true;
+}
+
+Text<64> digest_text(const Sha256Digest& digest) {
+    char digits[64];
+    Writer out(digits, sizeof digits);
+    for (const uint8_t byte : digest) out.put(HexDigits{byte, 2});
+    return Text<64>(out.view());
+}
+
+void Sha256::reset() {
+    memcpy(h_, kInitial, sizeof h_);
+    total_bytes_ = 0;
+    n_pending_ = 0;
 }
 
 void Sha256::update(const void* data, size_t n_bytes) {
     const uint8_t* p = static_cast<const uint8_t*>(data);
     total_bytes_ += n_bytes;
     while (n_bytes != 0) {
-        if (n_pending_ == 0 && n_bytes >= sizeof pending_) {
-            block(p);
-            p += sizeof pending_, n_bytes -= sizeof pending_;
+        if (n_pending_ == 0 && n_bytes >= kSha256BlockBytes) {
+            const size_t n_blocks = n_bytes / kSha256BlockBytes;
+            chosen->blocks(h_, p, n_blocks);
+            p += n_blocks * kSha256BlockBytes, n_bytes %= kSha256BlockBytes;
             continue;
         }
         const size_t room = sizeof pending_ - n_pending_;
@@ -77,7 +106,7 @@ void Sha256::update(const void* data, size_t n_bytes) {
         n_pending_ += uint32_t(n);
         p += n, n_bytes -= n;
         if (n_pending_ == sizeof pending_) {
-            block(pending_);
+            chosen->blocks(h_, pending_, 1);
             n_pending_ = 0;
         }
     }

@@ -7,10 +7,23 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
+
+#include "core/cpu_features.h"
+#include "core/fmt.h"
+#include "core/sha256_kernels.h"
 
 namespace axiom {
 
 using Sha256Digest = std::array<uint8_t, 32>;
+
+// What hashes from here on, by whatever hashes: the CPU's instructions where it has them. Digests are the
+// same; before the first call it is plain code. Not while another thread hashes.
+const Sha256Kernels& choose_sha256(const CpuFeatures& features);
+
+// 64 hexadecimal digits, and back. False where they are none, or another number of them.
+[[nodiscard]] bool parse_digest(std::string_view digits, Sha256Digest* out);
+Text<64> digest_text(const Sha256Digest& digest);
 
 class Sha256 {
   public:
@@ -22,11 +35,9 @@ class Sha256 {
     static Sha256Digest of(const void* data, size_t n_bytes);
 
   private:
-    void block(const uint8_t* data);
-
     uint32_t h_[8];
     uint64_t total_bytes_;
-    uint8_t pending_[64];
+    uint8_t pending_[kSha256BlockBytes];
     uint32_t n_pending_;
 };
 

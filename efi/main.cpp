@@ -14,6 +14,7 @@
 #include "efi/boot/options.h"
 #include "efi/boot/pages.h"
 #include "efi/boot/record_file.h"
+#include "efi/boot/tpm.h"
 #include "efi/cpu/apic.h"
 #include "efi/cpu/counters.h"
 #include "efi/cpu/cpu.h"
@@ -69,6 +70,12 @@ struct FreeMemory {
     std::span<const AddressRange> all() const { return {ranges, n}; }
 };
 
+// What vouches for this start, for the record; empty texts where nothing does.
+struct Trust {
+    std::string_view secure_boot;
+    Text<64> options_pcr, model_pcr;
+};
+
 // Of --prompts; empty without that option.
 struct Prompts {
     std::span<char> text;
@@ -83,7 +90,8 @@ bool answer_at_once(const Options& options);
 CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pages);
 void say_start(const Facts& facts, const CorePlan& plan);
 Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Options& options,
-                    const Facts& facts, const MemoryMap& map, OwnedPages* pages);
+                    const Facts& facts, const MemoryMap& map, Tpm* tpm, OwnedPages* pages);
+Trust who_vouches(const Firmware& firmware, const Tpm& tpm);
 Status check_options(const Firmware& firmware, const Options& options, const Weights& weights);
 Result<Prompts> read_prompts(const Firmware& firmware, const Options& options, OwnedPages* pages);
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
@@ -172,7 +180,9 @@ Status boot(const Entry& entry) {
     pages.keep(image.whole);
     pages.keep(entry.stacks.range());
 
-    const Result<Options> asked = read_options(firmware, &pages);
+    choose_sha256(features_once_enabled());
+    Tpm tpm(firmware);
+    const Result<Options> asked = read_options(firmware, &tpm, &pages);
     Options options = asked.value();  // without an answer, what they are by default
     if (asked.ok() && answer_at_once(options)) return {};
     *entry.keeps_records = options.keep_record;
@@ -198,9 +208,10 @@ Status boot(const Entry& entry) {
     if (!place.ok()) return place.status();
     options.model = place.value().name.view();
     phases.end(Phase::find);
-    const Result<Loaded> loaded = load(firmware, place.value(), options, facts, map, &pages);
+    const Result<Loaded> loaded = load(firmware, place.value(), options, facts, map, &tpm, &pages);
     if (!loaded.ok()) return loaded.status();
     const auto& [model, weights, disk_place] = loaded.value();
+    const Trust trust = who_vouches(firmware, tpm);
     phases.end(Phase::load);
     phases.move(Phase::load, Phase::verify, model.verify_ticks);
     status = check_options(firmware, options, weights);
@@ -293,6 +304,9 @@ Status boot(const Entry& entry) {
                           .phases = &phases};
     Record record =
         describe_machine(entry, options, facts, cores.plan, started, model, free, exit_ticks);
+    record.secure_boot = trust.secure_boot;
+    record.tpm_options_pcr = trust.options_pcr;
+    record.tpm_model_pcr = trust.model_pcr;
     EFI_RUNTIME_SERVICES* runtime = firmware.runtime;
 #ifdef AXIOM_TEST_FAULT
     runtime = distort_runtime(options.prompt, runtime);
@@ -350,12 +364,15 @@ void say_start(const Facts& facts, const CorePlan& plan) {
 }
 
 Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Options& options,
-                    const Facts& facts, const MemoryMap& map, OwnedPages* pages) {
+                    const Facts& facts, const MemoryMap& map, Tpm* tpm, OwnedPages* pages) {
+    const RootCheck root{.wanted = options.has_required_root || tpm->exists(),
+                         .required = options.has_required_root ? &options.required_root : nullptr};
     const Result<NvmePlace> disk = hand_over(firmware, facts.acpi.pci, place);
     if (!disk.ok() && options.stream == Stream::on) return disk.status();
     const uint64_t free_bytes = total_bytes(find_free_memory(map, *pages).all());
     const auto load_as = [&](Stream stream) {
-        return load_model(firmware, facts.clock, place, stream, free_bytes, options.quiet, pages);
+        return load_model(firmware, facts.clock, place, stream, free_bytes, root, options.quiet,
+                          pages);
     };
     Result<LoadedModel> model = load_as(disk.ok() ? options.stream : Stream::off);
     // Memory may be in pieces that are too small for the whole.
@@ -365,17 +382,40 @@ Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Opt
     if (is_too_large && !disk.ok()) say("note      ", disk.status().text());
     if (!model.ok()) return model.status();
     const LoadedModel& m = model.value();
-    const Result<Weights> weights = Weights::open(options.model, m.bytes(), m.file_bytes);
+    const Result<Weights> weights = Weights::open(options.model, m.bytes(), m.file_bytes, root);
     if (!weights.ok()) return weights.status();
+    if (root.wanted) {
+        const Sha256Digest digest = weights.value().layout.root();
+        tpm->measure(kModelPcr, "model", digest);
+    }
     const Loaded loaded{m, weights.value(), m.is_whole() ? NvmePlace() : disk.value()};
     if (!options.quiet) {
         const double seconds = facts.clock.seconds(m.load_ticks);
         say("model     ", options.model, ", ", Bytes{m.n_bytes},
             m.is_whole() ? Text<48>("") : Text<48>(" of ", Bytes{m.file_bytes}), " in ",
-            Fixed{seconds, 2}, " s (", Fixed{double(m.n_bytes) / 1e6 / seconds, 1},
-            " MB/s), checksums right");
+            Fixed{seconds, 2}, " s (", Fixed{double(m.n_bytes) / 1e6 / seconds, 1}, " MB/s), ",
+            root.wanted ? "SHA-256" : "checksums", " right");
     }
     return loaded;
+}
+
+Trust who_vouches(const Firmware& firmware, const Tpm& tpm) {
+    Trust trust;
+    trust.secure_boot = secure_boot_state(firmware);
+    if (!tpm.exists()) return trust;
+    const struct {
+        uint32_t pcr;
+        Text<64>* text;
+    } both[] = {{kOptionsPcr, &trust.options_pcr}, {kModelPcr, &trust.model_pcr}};
+    for (const auto& [pcr, text] : both) {
+        const Result<Sha256Digest> value = tpm.read(pcr);
+        if (value.ok()) {
+            *text = digest_text(value.value());
+        } else {
+            say("note      ", value.status().text());
+        }
+    }
+    return trust;
 }
 
 // What would otherwise be found out when there is no firmware left to go back to.

@@ -5,7 +5,7 @@
 # Logic without firmware or hardware, which the unit tests link on Linux.
 EFI_PURE    := $(wildcard efi/memory/*.cpp efi/screen/*.cpp) efi/dev/text.cpp efi/dev/acpi.cpp efi/dev/acpi_pci.cpp \
                efi/dev/device.cpp efi/dev/keyboard_layout.cpp efi/dev/ps2.cpp efi/dev/screen.cpp \
-               efi/nvme/controller.cpp efi/nvme/pci.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
+               efi/boot/image_section.cpp efi/nvme/controller.cpp efi/nvme/pci.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
                efi/cpu/smp_plan.cpp
 EFI_CPP     := $(wildcard efi/*.cpp efi/*/*.cpp)
 EFI_ASM     := $(wildcard efi/*/*.S)
@@ -71,8 +71,10 @@ $(BUILD)/axiom.so $(BUILD)/axiom-fault.so $(BUILD)/axiom-two.so: efi/axiom.lds
 	ld -nostdlib -pie --no-dynamic-linker -z text --no-undefined -Bsymbolic --build-id=none \
 	   --no-warn-rwx-segments -T efi/axiom.lds $(GNU_EFI_LIB)/crt0-efi-x86_64.o $(filter %.o,$^) \
 	   -L$(GNU_EFI_LIB) -lgnuefi -o $@
-$(BUILD)/%.efi: $(BUILD)/%.so
-	objcopy -j .text -j .rodata -j .reloc -j .data -j .dynamic -j .rela -j .dynsym \
-	        --target efi-app-x86_64 --subsystem 10 $< $@
+$(BUILD)/%.efi: $(BUILD)/%.so efi/finish_pe.py efi/sbat.csv
+	objcopy -S -j .text -j .rodata -j .reloc -j .data -j .dynamic -j .rela -j .dynsym \
+	        --target efi-app-x86_64 --subsystem 10 $< $@.raw
+	$(PYTHON) -B efi/finish_pe.py $@.raw -o $@ --section .sbat=efi/sbat.csv
+	@rm $@.raw
 
 .PHONY: efi

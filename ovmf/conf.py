@@ -39,6 +39,12 @@ def from_arguments(arguments):
     return pairs
 
 
+def line(name, value):
+    if value is not None and name not in PATHS:
+        value = escape(value)
+    return name if value is None else f"{name} {value}"
+
+
 # Where the file of PROMPTS= stands on the volume.
 PROMPTS = "axiom/prompts.jsonl"
 
@@ -54,8 +60,5 @@ def text(prompt, n_predict, arguments="", has_prompts=False, partition_id=None, 
     pairs += from_arguments(arguments)
     if has_prompts:
         pairs.append(("prompts", "\\" + PROMPTS.replace("/", "\\")))
-    for name, value in pairs:
-        if value is not None and name not in PATHS:
-            value = escape(value)
-        lines.append(name if value is None else f"{name} {value}")
+    lines += [line(name, value) for name, value in pairs]
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")

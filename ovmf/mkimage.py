@@ -28,11 +28,12 @@ def main():
     build = arguments.build
     env = {
         name: os.environ.get("AXIOM_" + name, "")
-        for name in ("PROMPT", "PROMPTS", "N", "ARGS", "MODEL", "STREAM", "CHAT", "DEST")
+        for name in ("PROMPT", "PROMPTS", "N", "ARGS", "MODEL", "STREAM", "CHAT", "SECURE", "DEST")
     }
     try:
         axm = model.packed(env["MODEL"], build, str(build / "axiom-pack"))
         weights = axm if switch("STREAM", env["STREAM"], "weights in their own partition") else None
+        secure = switch("SECURE", env["SECURE"], "the signed image")
         conf_path = build / "axiom.conf"
         conf_path.write_bytes(
             conf.text(
@@ -45,7 +46,7 @@ def main():
             )
         )
         files = {
-            "EFI/BOOT/BOOTX64.EFI": build / "axiom.efi",
+            "EFI/BOOT/BOOTX64.EFI": build / ("axiom-signed.efi" if secure else "axiom.efi"),
             "axiom/axiom.conf": conf_path,
         }
         if weights is None:

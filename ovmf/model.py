@@ -37,8 +37,15 @@ def packed(model, build, packer):
     return target
 
 
-def file_id(axm):
-    """Of a packed file, 32 hexadecimal digits: the first half of the header's root
-    (model/format/format.h)."""
+def merkle_root(axm):
+    """Of a packed file, 64 hexadecimal digits (model/format/format.h)."""
     with open(axm, "rb") as file:
-        return file.read(56)[40:].hex()
+        head = file.read(72)
+    if head[:8] != b"AXIOMPK\0" or len(head) < 72:
+        raise ModelError(f"REQUIRE: {axm}: found no packed model (axiom-pack IN.gguf -o OUT.axm)")
+    return head[40:].hex()
+
+
+def file_id(axm):
+    """The first half of the root."""
+    return merkle_root(axm)[:32]

@@ -21,6 +21,11 @@ FIRMWARE = [
     )
 ]
 
+# The firmware that checks signatures, and a store with Debian's test keys. It keeps its variables by system
+# management mode, which q35 alone has.
+SECURE_FIRMWARE = ("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd")
+SECURE_OPTIONS = ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"]
+
 DISKS = {
     "virtio": ["-device", "virtio-blk-pci,drive=disk,bootindex=0"],
     "ahci": ["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=0"],
@@ -35,11 +40,12 @@ class MachineError(Exception):
     pass
 
 
-def find_firmware():
-    for code, variables in FIRMWARE:
+def find_firmware(secure=False):
+    for code, variables in [SECURE_FIRMWARE] if secure else FIRMWARE:
         if os.path.isfile(code) and os.path.isfile(variables):
             return code, variables
-    raise MachineError("OVMF firmware: found none in /usr/share/OVMF; `make deps` installs it")
+    what = "OVMF with Secure Boot and Debian's test keys" if secure else "OVMF firmware"
+    raise MachineError(f"{what}: found none in /usr/share/OVMF; `make deps` installs it")
 
 
 def why_no_kvm():
@@ -102,6 +108,7 @@ def command(
     disk="virtio",
     serial="stdio",
     snapshot=True,
+    secure=False,
     extra=(),
 ):
     """`variables`: this machine's own copy of the firmware's variable store; `disk` None: none;
@@ -113,13 +120,15 @@ def command(
     for name, value, least in (("MEM", memory_mib, 128), ("SMP", cpus, 1)):
         if not str(value).isdigit() or int(value) < least:
             raise MachineError(f'{name}: found "{value}", allowed a number from {least}')
-    code, _ = find_firmware()
+    if secure and machine != "q35":
+        raise MachineError(f'MACHINE: found "{machine}", allowed q35 with SECURE=1')
+    code, _ = find_firmware(secure)
     line = [
         EMULATOR,
         "-accel",
         accel,
         "-machine",
-        machine,
+        machine + (",smm=on" if secure else ""),
         "-cpu",
         cpu,
         "-smp",
@@ -147,7 +156,7 @@ def command(
             f"if=none,id=disk,format=raw,snapshot={'on' if snapshot else 'off'},file={quote(image)}",
             *DISKS[disk],
         ]
-    return line + list(extra)
+    return line + (SECURE_OPTIONS if secure else []) + list(extra)
 
 
 def quote(path):
@@ -172,7 +181,7 @@ class Machine:
             raise MachineError(f"{EMULATOR}: found none; `make deps` installs it")
         variables = self.folder / "variables.fd"
         if fresh_variables:
-            shutil.copyfile(find_firmware()[1], variables)
+            shutil.copyfile(find_firmware(options.get("secure", False))[1], variables)
         self.log_path = self.folder / "qemu.log"
         self.command = command(image, variables, **options)
         with open(self.log_path, "wb") as log:

@@ -165,6 +165,7 @@ def main():
     for name in ("machine", "cpu", "disk", "smp", "mem", "accel", "timeout"):
         parser.add_argument("--" + name, default="")
     parser.add_argument("--chat", action="store_true")
+    parser.add_argument("--secure", action="store_true", help="firmware with Secure Boot, Debian's test keys")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "record.json").unlink(missing_ok=True)
@@ -187,6 +188,7 @@ def main():
             cpus=options.smp,
             cpu=options.cpu,
             disk=options.disk,
+            secure=options.secure,
         )
     except (qemu.MachineError, OSError) as error:
         print(f"make run: error: {error}", file=sys.stderr)

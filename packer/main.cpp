@@ -306,6 +306,7 @@ Status make_synthetic(const Arguments& a) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    choose_sha256(decode_features(read_cpu_words()));
     Arguments arguments;
     const std::vector<std::string> words(argv + 1, argv + argc);
     if (const Status s = parse_arguments(words, &arguments); !s.ok()) return fail(s);

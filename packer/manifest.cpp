@@ -261,6 +261,7 @@ std::string describe(const Weights& weights) {
     line("file        ", weights.file, "  ", Bytes{weights.layout.header.file_bytes}, " (",
          weights.layout.header.file_bytes, " bytes), format ", weights.layout.header.version,
          ", id ", std::string_view(hex_text(weights.layout.id())));
+    line("root        ", digest_text(weights.layout.root()).view());
     line("model       ", text_of(c.name), "  ", text_of(c.architecture), " ",
          text_of(c.quantization), "  ", Fixed{double(c.n_params) / 1e6, 1}, " M parameters");
     const LayerConfig& l = weights.config.layer(0);

@@ -1,8 +1,8 @@
 # axiom-pack. PACKER_LIB: every object but main, for tests to link.
 PACKER_LIB := $(patsubst %.cpp,$(BUILD)/host/%.o,$(filter-out packer/main.cpp,$(wildcard packer/*.cpp packer/*/*.cpp)))
 
-# What it needs of the engine: no kernels, no forward pass.
-PACKER_ENGINE := $(filter $(patsubst %,$(BUILD)/host/%.o,core/date core/fmt core/gpt core/hash core/sha256 core/quant \
+# What it needs of the engine: no kernels but that of SHA-256, no forward pass.
+PACKER_ENGINE := $(filter $(patsubst %,$(BUILD)/host/%.o,core/cpu_features core/date core/fmt core/gpt core/hash core/sha256 core/kernels/sha_ni core/quant \
     core/status model/format/% model/weights/% model/text/%),$(HOST_ENGINE))
 PACKER_ENGINE := $(filter-out %/weight_pool.o %/weight_source.o,$(PACKER_ENGINE))
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/round.h"
+#include "efi/boot/image_section.h"
 #include "efi/dev/text.h"
 
 // Set by axiom.lds; between code and the end of .data.rel.ro everything is read-only.
@@ -79,6 +80,27 @@ Status open_firmware(EFI_HANDLE image, EFI_SYSTEM_TABLE* system, Firmware* out) 
     void* shell = nullptr;
     out->from_shell = !EFI_ERROR(out->boot->HandleProtocol(image, &shell_guid, &shell));
     return {};
+}
+
+std::span<const uint8_t> image_policy(const Firmware& firmware) {
+    return find_section({static_cast<const uint8_t*>(firmware.loaded->ImageBase),
+                         size_t(firmware.loaded->ImageSize)},
+                        ".policy");
+}
+
+std::string_view secure_boot_state(const Firmware& firmware) {
+    static constinit EFI_GUID guid = EFI_GLOBAL_VARIABLE;
+    static constinit CHAR16 secure[] = {'S', 'e', 'c', 'u', 'r', 'e', 'B', 'o', 'o', 't', 0};
+    static constinit CHAR16 setup[] = {'S', 'e', 't', 'u', 'p', 'M', 'o', 'd', 'e', 0};
+    const auto byte = [&](CHAR16* name) {
+        uint8_t value = 0;
+        UINTN n = sizeof value;
+        const EFI_STATUS status = firmware.runtime->GetVariable(name, &guid, nullptr, &n, &value);
+        return EFI_ERROR(status) ? -1 : int(value);
+    };
+    if (byte(setup) == 1) return "setup";
+    const int state = byte(secure);
+    return state == 1 ? "on" : state == 0 ? "off" : "unknown";
 }
 
 ImageParts image_parts(const Firmware& firmware) {

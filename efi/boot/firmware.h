@@ -6,6 +6,8 @@
 #include <efi.h>
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 #include "core/status.h"
 #include "efi/memory/machine_map.h"
@@ -24,6 +26,8 @@ struct Firmware {
 // Fills in everything; not_found when the firmware does not know our own image.
 Status open_firmware(EFI_HANDLE image, EFI_SYSTEM_TABLE* system, Firmware* out);
 
+// What the image itself says of its options: its section .policy, empty without one.
+std::span<const uint8_t> image_policy(const Firmware& firmware);
 // Our own image in memory.
 ImageParts image_parts(const Firmware& firmware);
 
@@ -38,6 +42,9 @@ uint64_t memory_attributes_table(const Firmware& firmware);
 
 // "EDK II 0x10000, UEFI 2.7"
 Text<128> firmware_name(const Firmware& firmware);
+// Secure Boot as the firmware reports it (UEFI 2.10 section 3.3): "on", "off", or "setup" where keys can
+// still be enrolled by anyone; "unknown" where it has no such variable.
+std::string_view secure_boot_state(const Firmware& firmware);
 // "2026-01-31T12:00:00Z", or empty when the clock cannot be read.
 Text<32> utc_now(const Firmware& firmware);
 

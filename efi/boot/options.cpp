@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "efi/boot/options.h"
 
+#include <cstring>
+
 #include "efi/boot/files.h"
 #include "efi/cpu/crash.h"
 #include "efi/dev/text.h"
@@ -8,8 +10,13 @@
 namespace axiom::efi {
 namespace {
 
-constexpr size_t kCommandLineBytes = 32 * 1024, kFileBytes = 64 * 1024;
+constexpr size_t kCommandLineBytes = 32 * 1024, kFileBytes = 64 * 1024, kPolicyBytes = 64 * 1024;
 constexpr size_t kMaxArguments = 128;
+constexpr std::string_view kPolicyName = "the image's policy";
+
+std::span<const uint8_t> bytes_of(std::span<const char> text) {
+    return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 // A boot entry's optional data may be anything: text is what the shell gives us, or what starts
 // with a printable ASCII character. Everything else is binary data that means something to somebody
@@ -44,9 +51,9 @@ Result<size_t> load_arguments(const Firmware& firmware, std::span<char> text,
 
 }  // namespace
 
-Result<Options> read_options(const Firmware& firmware, OwnedPages* pages) {
-    const Result<uint64_t> address =
-        pages->take({.what = "option text", .bytes = kCommandLineBytes + kFileBytes});
+Result<Options> read_options(const Firmware& firmware, Tpm* tpm, OwnedPages* pages) {
+    const Result<uint64_t> address = pages->take(
+        {.what = "option text", .bytes = kCommandLineBytes + kFileBytes + kPolicyBytes});
     if (!address.ok()) return address.status();
     auto* const text = reinterpret_cast<char*>(address.value());
 
@@ -62,13 +69,31 @@ Result<Options> read_options(const Firmware& firmware, OwnedPages* pages) {
     if (asked.help || asked.version) return asked;
 
     Options options;
+    const std::span<const uint8_t> policy = image_policy(firmware);
+    if (!policy.empty()) {
+        tpm->measure(kOptionsPcr, "policy", policy);
+        if (policy.size() > kPolicyBytes) {
+            return error(Code::bad_option, kPolicyName, ": found ", policy.size(),
+                         " bytes, allowed at most ", kPolicyBytes);
+        }
+        const std::span policy_text(text + kCommandLineBytes + kFileBytes, policy.size());
+        memcpy(policy_text.data(), policy.data(), policy.size());
+        status = parse_policy(kPolicyName, policy_text, &options);
+        if (!status.ok()) return status;
+    }
     const std::span<char> file_text(text + kCommandLineBytes, kFileBytes);
     Result<size_t> n_file = read_small_file(firmware, kConfigPath, file_text);
     if (n_file.ok()) {
+        tpm->measure(kOptionsPcr, "axiom.conf", bytes_of(file_text.first(n_file.value())));
         status = parse_config(kConfigPath, file_text.first(n_file.value()), &options);
         if (!status.ok()) return status;
     } else if (n_file.status().code() != Code::not_found) {
         return n_file.status();
+    }
+    if (!arguments.empty()) {
+        tpm->measure(kOptionsPcr, "load options",
+                     {static_cast<const uint8_t*>(firmware.loaded->LoadOptions),
+                      firmware.loaded->LoadOptionsSize});
     }
     status = parse_arguments(arguments, Source::efi_command_line, &options);
     if (!status.ok()) return status;

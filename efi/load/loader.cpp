@@ -8,7 +8,7 @@
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
 #include "efi/load/disks.h"
-#include "model/weights/weights.h"
+#include "model/weights/layout.h"
 
 namespace axiom::efi {
 namespace {
@@ -64,7 +64,7 @@ Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint
 }
 
 Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSource& bytes,
-                              bool streamed, Progress progress, OwnedPages* pages) {
+                              bool streamed, RootCheck root, Progress progress, OwnedPages* pages) {
     const uint64_t begin = ticks_now();
     TimedBytes source(bytes);
     if (file_bytes == 0) return FileLayout::head_bytes(name, {}, 0).status();
@@ -85,8 +85,9 @@ Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSo
         static_cast<Progress*>(context)->update(done);
     };
     const uint64_t begin_both = ticks_now() - source.ticks();
-    const Status status = streamed ? load_frame(name, file_bytes, source, to)
-                                   : load_packed(name, file_bytes, source, to, update, &progress);
+    const Status status = streamed
+                              ? load_frame(name, file_bytes, source, to, root)
+                              : load_packed(name, file_bytes, source, to, update, &progress, root);
     if (!status.ok()) {
         progress.abandon();
         return status;
@@ -112,14 +113,14 @@ Result<uint64_t> packed_bytes(std::string_view name, PartitionBytes& partition) 
 
 Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
                                const ModelPlace& place, Stream stream, uint64_t free_bytes,
-                               bool quiet, OwnedPages* pages) {
+                               RootCheck root, bool quiet, OwnedPages* pages) {
     const std::string_view name = place.name.view();
     if (!place.in_partition()) {
         File file;
         Status status = file.open(firmware, place.volume, place.path());
         if (!status.ok()) return status;
         return load_from(name, file.size(), file,
-                         is_streamed(stream, file.size(), free_bytes, kBesideWeights),
+                         is_streamed(stream, file.size(), free_bytes, kBesideWeights), root,
                          Progress(clock, name, file.size(), quiet), pages);
     }
     OwnedPages scratch(firmware);
@@ -134,7 +135,7 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
     const Result<uint64_t> n_bytes = packed_bytes(name, partition);
     if (!n_bytes.ok()) return n_bytes.status();
     return load_from(name, n_bytes.value(), partition,
-                     is_streamed(stream, n_bytes.value(), free_bytes, kBesideWeights),
+                     is_streamed(stream, n_bytes.value(), free_bytes, kBesideWeights), root,
                      Progress(clock, name, n_bytes.value(), quiet), pages);
 }
 

@@ -11,6 +11,7 @@
 #include "efi/boot/pages.h"
 #include "efi/load/find_model.h"
 #include "model/report/options.h"
+#include "model/weights/layout.h"
 
 namespace axiom::efi {
 
@@ -30,10 +31,10 @@ struct LoadedModel {
 };
 
 // The frame alone where `stream` is on, or where it is auto and less than the whole model and
-// kBesideWeights is free. `place` outlives the call. Progress goes to the console unless `quiet`.
+// kBesideWeights is free. `root`: whether, and which, Merkle root vouches for it. `place` outlives the call. Progress goes to the console unless `quiet`.
 inline constexpr uint64_t kBesideWeights = 128 << 20;
 Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
                                const ModelPlace& place, Stream stream, uint64_t free_bytes,
-                               bool quiet, OwnedPages* pages);
+                               RootCheck root, bool quiet, OwnedPages* pages);
 
 }  // namespace axiom::efi

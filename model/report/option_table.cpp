@@ -22,6 +22,9 @@ using O = Options;
 constexpr OptionSpec kTable[] = {
     {{"-m", "--model"}, K::path, &O::model, 0, 0, false, kEverywhere, "FILE",
      "the packed model; axiom.efi takes \\axiom\\model.axm when none is given"},
+    {{"--require"}, K::digest, {}, 0, 0, false, kEverywhere, "ROOT",
+     "refuse any model but the one with this Merkle root (64 digits: axiom-pack --info MODEL.axm), and check "
+     "every MiB of it by SHA-256 (default: any model, checked against accidents)"},
     {{"-p", "--prompt"}, K::text, &O::prompt, 0, 0, false, kEverywhere, "TEXT",
      "what to answer or, with --raw, to continue"},
     {{"--prompts"}, K::path, &O::prompts, 0, 0, false, kEverywhere, "FILE",
@@ -374,6 +377,10 @@ std::string_view nearest_option(std::string_view name, uint8_t place) {
 
 Status set_option(const OptionSpec& spec, std::string_view shown, std::string_view value,
                   Options* options) {
+    if (options->is_fixed(size_t(&spec - kTable))) {
+        return error(Code::bad_option, "option ", shown, ": found ", Quoted{value},
+                     ", allowed only what the image itself says, whose policy fixes it");
+    }
     switch (spec.kind) {
         case OptionKind::flag:
             return set_flag(spec, shown, value, options);
@@ -419,6 +426,11 @@ Status set_option(const OptionSpec& spec, std::string_view shown, std::string_vi
             options->date = date;
             return {};
         }
+        case OptionKind::digest:
+            if (!parse_digest(value, &options->required_root))
+                return value_error(shown, value, "64 hexadecimal digits");
+            options->has_required_root = true;
+            return {};
         case OptionKind::disturb:
             return parse_disturb(shown, value, options);
         case OptionKind::bench:

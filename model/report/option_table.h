@@ -32,6 +32,7 @@ enum class OptionKind : uint8_t {
     cpu_range,  // FIRST-LAST
     reasoning,  // on, off
     date,       // YYYY-MM-DD
+    digest,     // 64 hexadecimal digits
 };
 
 inline constexpr uint8_t kOnEfi = 1;     // axiom.efi's command line

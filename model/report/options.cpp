@@ -87,8 +87,9 @@ bool unescape(char* text, size_t* length) {
     return true;
 }
 
-// One line of axiom.conf, already without its line end. On failure *column (0-based) says where.
-Status parse_config_line(std::span<char> line, Options* options, size_t* column) {
+// One line of axiom.conf, already without its line end. On failure *column (0-based) says where. What it
+// gives is marked in `given`, which may be nullptr.
+Status parse_config_line(std::span<char> line, Options* options, Options* given, size_t* column) {
     const std::string_view whole(line.data(), line.size());
     const auto column_of = [&](std::string_view part) {
         return size_t(part.data() - whole.data());
@@ -117,6 +118,10 @@ Status parse_config_line(std::span<char> line, Options* options, size_t* column)
                          ", allowed \\n, \\t, \\r, \\s for a blank and \\\\");
         }
         value = std::string_view(text, length);
+    }
+    if (given != nullptr) {
+        const auto i = size_t(spec - option_table().data());
+        given->fixed[i / 64] |= uint64_t{1} << i % 64;
     }
     return set_option(*spec, key, value, options);
 }
@@ -189,7 +194,10 @@ Status parse_arguments(std::span<const std::string_view> arguments, Source sourc
     return {};
 }
 
-Status parse_config(std::string_view file, std::span<char> text, Options* options) {
+namespace {
+
+// `given` as parse_config_line() takes it.
+Status parse_lines(std::string_view file, std::span<char> text, Options* options, Options* given) {
     static constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     Options parsed = *options;
     forget_threads(&parsed);
@@ -202,7 +210,8 @@ Status parse_config(std::string_view file, std::span<char> text, Options* option
                          ": found a NUL byte, allowed UTF-8 text");
         }
         size_t column = 0;
-        const Status s = parse_config_line(text.subspan(begin, end - begin), &parsed, &column);
+        const Status s =
+            parse_config_line(text.subspan(begin, end - begin), &parsed, given, &column);
         if (!s.ok()) {
             return error(s.code(), file, ": line ", n_line, ", column ", column + 1, ": ",
                          s.text());
@@ -212,6 +221,19 @@ Status parse_config(std::string_view file, std::span<char> text, Options* option
     if (Status s = join_threads(*options, &parsed); !s.ok())
         return error(s.code(), file, ": ", s.text());
     *options = parsed;
+    return {};
+}
+
+}  // namespace
+
+Status parse_config(std::string_view file, std::span<char> text, Options* options) {
+    return parse_lines(file, text, options, nullptr);
+}
+
+Status parse_policy(std::string_view name, std::span<char> text, Options* options) {
+    Options given;
+    if (Status s = parse_lines(name, text, options, &given); !s.ok()) return s;
+    for (size_t i = 0; i < std::size(given.fixed); i++) options->fixed[i] |= given.fixed[i];
     return {};
 }
 

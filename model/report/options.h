@@ -12,6 +12,7 @@
 #include "core/date.h"
 #include "core/kernels.h"
 #include "core/layer_loop.h"
+#include "core/sha256.h"
 #include "core/status.h"
 #include "model/format/chat_section.h"
 
@@ -101,9 +102,11 @@ struct DisturbPlan {
 };
 
 struct Options {
-    std::string_view model;    // -m; EFI default \axiom\model.axm
-    std::string_view prompt;   // -p
-    bool has_prompt = false;   // it was given, if empty
+    std::string_view model;        // -m; EFI default \axiom\model.axm
+    std::string_view prompt;       // -p
+    bool has_prompt = false;       // it was given, if empty
+    Sha256Digest required_root{};  // --require
+    bool has_required_root = false;
     std::string_view prompts;  // --prompts FILE: many of them
     bool chat = false;         // --chat: a conversation; -p is its first message, if there is one
     uint32_t n_parallel = 0;   // --parallel; 0 = what memory holds, at most kDefaultParallel
@@ -158,6 +161,11 @@ struct Options {
     std::string_view perplexity;     // --perplexity FILE
     CpuRange cpu_range;              // --cpu-range FIRST-LAST: a worker on each of these
 
+    // Options that a policy gave: no later source may give them again. Bits by their place in the table.
+    static constexpr size_t kMaxOptions = 128;
+    uint64_t fixed[kMaxOptions / 64] = {};
+
+    bool is_fixed(size_t i) const { return (fixed[i / 64] >> i % 64 & 1) != 0; }
     bool trace_wanted() const { return trace || !trace_file.empty(); }
 };
 
@@ -173,6 +181,10 @@ Status parse_arguments(std::span<const std::string_view> arguments, Source sourc
 // cut), a flag alone or with true/false. \n and \\ in values of text options are unescaped in
 // place, which is why the text is mutable. Errors name file, line and column.
 Status parse_config(std::string_view file, std::span<char> text, Options* options);
+
+// The same lines from a section of the image, which its signature vouches for: what they give is fixed, and
+// later sources that give it are errors.
+Status parse_policy(std::string_view name, std::span<char> text, Options* options);
 
 // Splits a UEFI shell command line (UTF-8) into arguments: blanks separate, "..." groups, ^ escapes
 // the next character inside and outside quotes (UEFI Shell spec 2.2, section 3.4). In place.

@@ -77,7 +77,10 @@ struct Record {
     std::string_view model_name;
     std::string_view model_type;    // "llama 135M Q4_1"
     std::string_view axm_checksum;  // head checksum, hex
-    uint64_t model_size = 0;        // bytes of tensors as stored
+    std::string_view model_root;    // Merkle root, hex, where it vouched for the weights
+    // uefi: "on", "off", "setup", "unknown"; the PCRs as they were when the run began, hex
+    std::string_view secure_boot, tpm_options_pcr, tpm_model_pcr;
+    uint64_t model_size = 0;  // bytes of tensors as stored
     uint64_t model_n_params = 0;
     uint32_t n_threads = 0, n_batch = 0, n_ctx = 0;
     std::string_view type_k, type_v;  // what keys and values are cached as

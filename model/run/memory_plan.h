@@ -40,6 +40,7 @@ struct RecordStorage {
     char model_type[96];
     char model_name[sizeof format::Config::name + 1];
     char checksum[20];
+    char root[64];
     SlabMark slabs[Slab::kMaxClasses];
     TaskCost tasks[LayerLoop::kMaxTasks];
 };

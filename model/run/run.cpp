@@ -250,6 +250,10 @@ void RunBase::describe() {
                           fixed(c.quantization, sizeof c.quantization));
     r_->axm_checksum = copy(storage.checksum, sizeof storage.checksum,
                             HexDigits{w_.layout.header.head_checksum, 16});
+    if (w_.layout.by_digest) {
+        r_->model_root =
+            copy(storage.root, sizeof storage.root, digest_text(w_.layout.root()).view());
+    }
     r_->model_n_params = c.n_params;
     r_->model_size = 0;
     for (const format::TensorEntry& e : w_.entries) r_->model_size += e.bytes;

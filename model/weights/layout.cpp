@@ -95,15 +95,39 @@ Status check_extents(std::string_view file, const FileLayout& layout, uint64_t f
     return {};
 }
 
+Status wrong_piece(std::string_view file, const FileLayout& layout, size_t i_extent,
+                   uint64_t i_piece, std::string_view what, std::string_view found,
+                   std::string_view allowed) {
+    const Extent& e = layout.extents[i_extent];
+    return field_error(
+        file, Text<144>(layout.name(i_extent).view(), " piece ", i_piece, " ", what).view(),
+        e.offset + i_piece * format::kPieceBytes, found, allowed);
+}
+
 Status check_sum(std::string_view file, const FileLayout& layout, size_t i_extent, uint64_t i_piece,
                  uint64_t sum) {
-    const Extent& e = layout.extents[i_extent];
-    const uint64_t stored = layout.sums[e.first_piece + i_piece];
+    const uint64_t stored = layout.sums[layout.extents[i_extent].first_piece + i_piece];
     if (sum == stored) return {};
+    return wrong_piece(file, layout, i_extent, i_piece, "checksum", Text<24>(Hex{sum, 16}).view(),
+                       Text<64>(Hex{stored, 16}, " (stored: the data are damaged)").view());
+}
+
+Status check_digest(std::string_view file, const FileLayout& layout, size_t i_extent,
+                    uint64_t i_piece, const Sha256Digest& digest) {
+    const Sha256Digest& stored = layout.digests[layout.extents[i_extent].first_piece + i_piece];
+    if (digest == stored) return {};
+    return wrong_piece(file, layout, i_extent, i_piece, "SHA-256", digest_text(digest).view(),
+                       Text<112>(digest_text(stored).view(), " (under the required root)").view());
+}
+
+Status check_root(std::string_view file, const FileLayout& layout, const Sha256Digest* required) {
+    const Sha256Digest computed = merkle_root(layout.header, layout.extents, layout.digests);
+    const Sha256Digest allowed = required != nullptr ? *required : layout.root();
+    if (computed == allowed) return {};
     return field_error(
-        file, Text<144>(layout.name(i_extent).view(), " piece ", i_piece, " checksum").view(),
-        e.offset + i_piece * format::kPieceBytes, Hex{sum, 16},
-        Text<64>(Hex{stored, 16}, " (stored: the data are damaged)").view());
+        file, "Merkle root", offsetof(FileHeader, root), digest_text(computed).view(),
+        Text<96>(digest_text(allowed).view(), required != nullptr ? " (required)" : " (stored)")
+            .view());
 }
 
 }  // namespace
@@ -159,7 +183,7 @@ Result<uint64_t> FileLayout::head_bytes(std::string_view file, std::span<const u
 }
 
 Result<FileLayout> FileLayout::parse(std::string_view file, std::span<const uint8_t> head,
-                                     uint64_t actual_file_bytes) {
+                                     uint64_t actual_file_bytes, RootCheck root) {
     const Result<uint64_t> n_head =
         head_bytes(file, head.first(std::min(head.size(), sizeof(FileHeader))), actual_file_bytes);
     if (!n_head.ok()) return n_head.status();
@@ -181,6 +205,10 @@ Result<FileLayout> FileLayout::parse(std::string_view file, std::span<const uint
                            Hex{h.head_checksum, 16}, Text<48>(Hex{sum, 16}, " (computed)").view());
     }
     if (Status s = check_extents(file, layout, actual_file_bytes); !s.ok()) return s;
+    layout.by_digest = root.wanted;
+    if (root.wanted) {
+        if (Status s = check_root(file, layout, root.required); !s.ok()) return s;
+    }
     return layout;
 }
 
@@ -206,6 +234,12 @@ const Extent& FileLayout::extent(ExtentKind kind) const {
     return extents[find(kind)];
 }
 
+Sha256Digest FileLayout::root() const {
+    Sha256Digest digest;
+    memcpy(digest.data(), header.root, digest.size());
+    return digest;
+}
+
 size_t FileLayout::n_layers() const {
     return extents[extents.size() - 2].layer + size_t{1};
 }
@@ -224,7 +258,11 @@ Text<96> FileLayout::name(size_t i_extent) const {
 
 Status check_piece(std::string_view file, const FileLayout& layout, size_t i_extent,
                    uint64_t i_piece, std::span<const uint8_t> bytes) {
-    return check_sum(file, layout, i_extent, i_piece, Xxh64::of(bytes.data(), bytes.size()));
+    if (!layout.by_digest)
+        return check_sum(file, layout, i_extent, i_piece, Xxh64::of(bytes.data(), bytes.size()));
+    MerkleLeaf leaf;
+    leaf.update(bytes.data(), bytes.size());
+    return check_digest(file, layout, i_extent, i_piece, leaf.digest());
 }
 
 Status ChecksumStream::feed(std::span<const uint8_t> bytes) {
@@ -239,13 +277,20 @@ Status ChecksumStream::feed(std::span<const uint8_t> bytes) {
         }
         const uint64_t end = std::min(e.offset + e.bytes, begin + format::kPieceBytes);
         const size_t n = size_t(std::min<uint64_t>(bytes.size(), end - position_));
-        hash_.update(bytes.data(), n);
+        if (layout_.by_digest) {
+            leaf_.update(bytes.data(), n);
+        } else {
+            hash_.update(bytes.data(), n);
+        }
         position_ += n;
         bytes = bytes.subspan(n);
         if (position_ < end) return {};
-        if (Status s = check_sum(file_, layout_, i_extent_, i_piece_, hash_.digest()); !s.ok())
-            return s;
+        const Status status =
+            layout_.by_digest ? check_digest(file_, layout_, i_extent_, i_piece_, leaf_.digest())
+                              : check_sum(file_, layout_, i_extent_, i_piece_, hash_.digest());
+        if (!status.ok()) return status;
         hash_.reset();
+        leaf_.reset();
         i_piece_++;
         if (end == e.offset + e.bytes) i_extent_++, i_piece_ = 0;
     }
@@ -288,7 +333,7 @@ uint64_t head_checksum(const FileHeader& header, std::span<const Extent> extents
 }
 
 Status load_packed(std::string_view file, uint64_t file_bytes, ByteSource& source,
-                   std::span<uint8_t> to, LoadProgress progress, void* context) {
+                   std::span<uint8_t> to, LoadProgress progress, void* context, RootCheck root) {
     AXIOM_CHECK(to.size() >= file_bytes);
     uint64_t done = 0;
     const auto read_to = [&](uint64_t end) -> Status {
@@ -306,7 +351,7 @@ Status load_packed(std::string_view file, uint64_t file_bytes, ByteSource& sourc
     if (!n_head.ok()) return n_head.status();
     status = read_to(n_head.value());
     if (!status.ok()) return status;
-    const Result<FileLayout> layout = FileLayout::parse(file, to.first(done), file_bytes);
+    const Result<FileLayout> layout = FileLayout::parse(file, to.first(done), file_bytes, root);
     if (!layout.ok()) return layout.status();
 
     ChecksumStream checksums(file, layout.value());
@@ -349,7 +394,7 @@ Result<uint64_t> frame_bytes(std::string_view file, uint64_t file_bytes, ByteSou
 }
 
 Status load_frame(std::string_view file, uint64_t file_bytes, ByteSource& source,
-                  std::span<uint8_t> to) {
+                  std::span<uint8_t> to, RootCheck root) {
     const auto read = [&](uint64_t from, uint64_t n, uint64_t at) -> Status {
         for (uint64_t done = 0; done < n;) {
             const uint64_t part = std::min(kLoadChunkBytes, n - done);
@@ -368,7 +413,7 @@ Status load_frame(std::string_view file, uint64_t file_bytes, ByteSource& source
     if (n_head.value() > to.size()) return changed();
     if (Status s = read(0, n_head.value(), 0); !s.ok()) return s;
     const Result<FileLayout> parsed =
-        FileLayout::parse(file, to.first(size_t(n_head.value())), file_bytes);
+        FileLayout::parse(file, to.first(size_t(n_head.value())), file_bytes, root);
     if (!parsed.ok()) return parsed.status();
     const FileLayout& layout = parsed.value();
     if (layout.frame_bytes() != to.size()) return changed();

@@ -16,20 +16,30 @@
 
 namespace axiom {
 
+// Whether the Merkle root is to vouch for a file: then it is recomputed from the head, and pieces are checked
+// by their digests, not by their XXH64.
+struct RootCheck {
+    bool wanted = false;
+    const Sha256Digest* required =
+        nullptr;  // the only root that is allowed; nullptr: the file's own
+};
+
 struct FileLayout {
     format::FileHeader header{};
     std::span<const format::Extent> extents;  // these three: into the given bytes
     std::span<const uint64_t> sums;           // [n_pieces] XXH64
     std::span<const Sha256Digest> digests;    // [n_pieces] Merkle leaves
+    // Pieces are checked by their digests, for which the root vouches, instead of their XXH64.
+    bool by_digest = false;
 
     // Bytes of the head of a file of `actual_file_bytes`, by its first sizeof(FileHeader) bytes (or
     // fewer, where the file is shorter). Checks magic, version, sizes and counts.
     static Result<uint64_t> head_bytes(std::string_view file, std::span<const uint8_t> header,
                                        uint64_t actual_file_bytes);
     // `head` holds at least head_bytes() bytes, 8-byte aligned, and outlives the layout. Checks the
-    // head checksum, and order, alignment, kinds and pieces of the extents.
+    // head checksum, order, alignment, kinds and pieces of the extents, and the root where it is to be.
     static Result<FileLayout> parse(std::string_view file, std::span<const uint8_t> head,
-                                    uint64_t actual_file_bytes);
+                                    uint64_t actual_file_bytes, RootCheck root = {});
 
     // Index of an extent; format::kNone where there is none.
     uint32_t find(format::ExtentKind kind, size_t layer = 0, size_t expert = 0) const;
@@ -37,6 +47,7 @@ struct FileLayout {
     const format::Extent& extent(format::ExtentKind kind) const;
     size_t n_layers() const;
 
+    Sha256Digest root() const;  // as stored
     std::span<const uint8_t> id() const { return {header.root, format::kIdBytes}; }
 
     // The frame of a file is what is left of it without its layers: all that comes before the first
@@ -59,8 +70,8 @@ struct FileLayout {
     }
 };
 
-// One piece of an extent against its XXH64; `bytes` is the whole piece. The error names the extent
-// and the place in the file.
+// One piece of an extent against its XXH64 or its digest, as the layout says; `bytes` is the whole piece.
+// The error names the extent and the place in the file.
 Status check_piece(std::string_view file, const FileLayout& layout, size_t i_extent,
                    uint64_t i_piece, std::span<const uint8_t> bytes);
 
@@ -81,6 +92,7 @@ class ChecksumStream {
     size_t i_extent_ = 0;
     uint64_t i_piece_ = 0;  // of the extent
     Xxh64 hash_;
+    MerkleLeaf leaf_;
 };
 
 // What the writer stores and a verifier recomputes: the Merkle root of a head whose digests stand,
@@ -119,17 +131,18 @@ class TimedBytes : public ByteSource {
 
 // Reads a whole packed file of `file_bytes` into `to` (as long, 64-byte aligned) and verifies it
 // while it arrives; head first, so that a file that is not ours costs no time. `progress` is called
-// with the bytes read so far after each part.
+// with the bytes read so far after each part. `root` as FileLayout::parse() takes it.
 using LoadProgress = void (*)(void* context, uint64_t done_bytes);
 Status load_packed(std::string_view file, uint64_t file_bytes, ByteSource& source,
-                   std::span<uint8_t> to, LoadProgress progress, void* context);
+                   std::span<uint8_t> to, LoadProgress progress, void* context,
+                   RootCheck root = {});
 
 // Bytes of the frame of a packed file, for taking memory: what the extent table says, which
 // load_frame() checks.
 Result<uint64_t> frame_bytes(std::string_view file, uint64_t file_bytes, ByteSource& source);
 // Reads the frame into `to` (frame_bytes() long, 64-byte aligned) and verifies it.
 Status load_frame(std::string_view file, uint64_t file_bytes, ByteSource& source,
-                  std::span<uint8_t> to);
+                  std::span<uint8_t> to, RootCheck root = {});
 
 // Every piece of a whole file in memory.
 Status verify_checksums(std::string_view file, std::span<const uint8_t> bytes);

@@ -181,9 +181,9 @@ Status check_experts(std::string_view file, const FileLayout& layout, const Mode
 }  // namespace
 
 Result<Weights> Weights::open(std::string_view file, std::span<const uint8_t> bytes,
-                              uint64_t file_bytes) {
+                              uint64_t file_bytes, RootCheck root) {
     AXIOM_CHECK(reinterpret_cast<uintptr_t>(bytes.data()) % format::kTensorAlignment == 0);
-    Result<FileLayout> layout = FileLayout::parse(file, bytes, file_bytes);
+    Result<FileLayout> layout = FileLayout::parse(file, bytes, file_bytes, root);
     if (!layout.ok()) return layout.status();
 
     Weights w;

@@ -80,9 +80,9 @@ struct Weights {
     // `bytes`: a file of `file_bytes`, whole or its frame (FileLayout::frame_bytes()), 64-byte
     // aligned, outliving the Weights. Validates everything, for layers that are still to arrive, too,
     // except the pieces' checksums, which load_packed() or load_frame() did, or whoever gets a layer
-    // will do.
+    // will do. `root` as FileLayout::parse() takes it.
     static Result<Weights> open(std::string_view file, std::span<const uint8_t> bytes,
-                                uint64_t file_bytes);
+                                uint64_t file_bytes, RootCheck root = {});
     // The same of a whole file.
     static Result<Weights> open(std::string_view file, std::span<const uint8_t> bytes) {
         return open(file, bytes, bytes.size());

@@ -32,9 +32,9 @@ class Outcome:
         return "\n".join(line[:200] for line in self.text.splitlines()[-n_lines:])
 
 
-def boot(folder, image, timeout_s, reactions=(), **machine):
+def boot(folder, image, timeout_s, reactions=(), end_at=None, **machine):
     """Boots until QEMU ends by itself. reactions: (pattern to wait for, bytes to send or a
-    function to call), each once, in any order. `machine` as qemu.command takes it."""
+    function to call), each once, in any order. `end_at`: a pattern after which nothing more is awaited. `machine` as qemu.command takes it."""
     folder = pathlib.Path(folder)
     guest = qemu.Machine(folder, image, **machine)
     raw = bytearray()
@@ -59,6 +59,11 @@ def boot(folder, image, timeout_s, reactions=(), **machine):
                     reaction[1]()
                 else:
                     guest.send(reaction[1])
+            if end_at is not None and end_at.search(raw):
+                guest.process.kill()
+                log = folder / "serial.log"
+                log.write_bytes(raw)
+                return outcome_of(bytes(raw), None, log)
         if failure is None:
             guest.process.wait(timeout=20)
     finally:

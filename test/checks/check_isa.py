@@ -17,7 +17,7 @@ WIDE_REGISTER = re.compile(r"%[yz]mm\d|%k[0-7]\b")
 # SSE3 to SSE4.2, POPCNT, BMI, FMA4: not in every x86-64 CPU.
 BEYOND_BASELINE = re.compile(
     r"^(addsubp|h(add|sub)p|lddqu|mov(s[hl]|d)dup|p?h(add|sub)|pabs|palignr|pmaddubsw|pmulhrsw|pshufb|"
-    r"psign|blend|pblend|dpp|extractps|insertps|movntdqa|mpsadbw|packusdw|pcmpeqq|pcmpgtq|pcmp[ei]str|"
+    r"psign|sha(1|256)|blend|pblend|dpp|extractps|insertps|movntdqa|mpsadbw|packusdw|pcmpeqq|pcmpgtq|pcmp[ei]str|"
     r"pextr[bdq]|pinsr[bdq]|phmin|pm(ax|in)(sb|sd|ud|uw)|pmov[sz]x|pmuldq|pmulld|ptest|round[ps][sd]|"
     r"crc32|popcnt|(andn|bextr|bls(r|i|msk)|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx)[lq]?$)")
 TABLE = re.compile(r"^axiom::k\w+Kernels$")
