@@ -36,6 +36,10 @@ $(BUILD)/host/test/unit/catch.h.gch: test/unit/catch.h
 $(BUILD)/host/test/unit/%.o: test/unit/%.cpp $(BUILD)/host/test/unit/catch.h.gch
 	@mkdir -p $(@D)
 	$(CXX) $(TEST_FLAGS) -include $(BUILD)/host/test/unit/catch.h -c $< -o $@
+# Catch's own code, which is in its header.
+$(BUILD)/host/test/unit/main.o: test/unit/main.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(TEST_FLAGS) -c $< -o $@
 $(BUILD)/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/host/%) $(BUILD)/page/assets.o
 	$(CXX) -pthread $^ $(CATCH_LIB) -o $@
 
@@ -69,6 +73,9 @@ $(BUILD)/asan/test/unit/catch.h.gch: test/unit/catch.h
 $(BUILD)/asan/test/unit/%.o: test/unit/%.cpp $(BUILD)/asan/test/unit/catch.h.gch
 	@mkdir -p $(@D)
 	$(CXX) $(filter-out -O1,$(ASAN_FLAGS)) -O0 -include $(BUILD)/asan/test/unit/catch.h -c $< -o $@
+$(BUILD)/asan/test/unit/main.o: test/unit/main.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out -O1,$(ASAN_FLAGS)) -O0 -c $< -o $@
 $(BUILD)/asan/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(ASAN_FLAGS) -DAXIOM_COMMIT='"$(COMMIT)"' -c $< -o $@

@@ -66,6 +66,9 @@ struct FullRun {
         r.model_name = "SmolLM2 135M Instruct";
         r.model_type = "llama 135M Q4_1";
         r.axm_checksum = "0123456789abcdef";
+        r.model_root = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+        r.secure_boot = "on";
+        r.tpm_options_pcr = r.tpm_model_pcr = r.model_root;
         r.model_size = 98000000;
         r.model_n_params = 134515008;
         r.read_streams = 2;
