@@ -24,6 +24,7 @@ import stream
 import suite_tests
 import talk
 import tally
+import usb
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
 import conf  # noqa: E402
@@ -591,6 +592,7 @@ def scenarios(suite):
     yield from disturb.scenarios(suite)
     yield from stream.scenarios(suite)
     yield from screen.scenarios(suite)
+    yield from usb.scenarios(suite)
     yield from talk.scenarios(suite)
     yield from records.scenarios(suite)
     yield from matrix(suite)
