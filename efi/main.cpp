@@ -218,7 +218,8 @@ Status boot(const Entry& entry) {
                   has_spcr ? facts.acpi.uart_baud : Serial::kCom1Baud);
     Screen screen(facts.framebuffer);
     const UsbPlaces usb_places = find_usb(firmware, facts.acpi.pci);
-    if (!usb_places.note.view().empty()) say("note      ", usb_places.note.view());
+    if (!options.quiet && !usb_places.note.view().empty())
+        say("note      ", usb_places.note.view());
     UsbKeyboards usb(usb_places.places, facts.clock, options.keymap,
                      {.write = Console::sink, .context = &crash.console});
     const auto usb_controllers = usb.controllers();
@@ -292,7 +293,7 @@ Status boot(const Entry& entry) {
     LayerLoop loop;
     add_tasks(devices, &loop);
 #ifdef AXIOM_TEST_FAULT
-    provoke_fault(options.prompt, team, cores.memory);
+    provoke_fault(options.prompt, team, cores.memory, usb);
 #endif
     CoreCounters counters;
     ApicTicks ticks(facts.clock);

@@ -19,8 +19,8 @@ constexpr uint64_t kRecoverNs = 20 * kMs;  // after a reset; 10 ms is the least 
 constexpr uint64_t kAddressNs = 5 * kMs;   // 2 ms is what a device may take (USB 9.2.6.3)
 constexpr uint64_t kControlNs = 3000 * kMs, kCommandNs = 5000 * kMs;
 constexpr uint64_t kCheckNs = 250 * kMs;
-constexpr uint64_t kSettleNs = 300 * kMs;  // before nothing at all is believed
-constexpr uint8_t kMaxLooks = 12;          // at a port whose changes are cleared one by one
+constexpr uint64_t kSettleNs = 1000 * kMs;  // before nothing at all is believed
+constexpr uint8_t kMaxLooks = 12;           // at a port whose changes are cleared one by one
 
 uint32_t two_bytes(const uint8_t* at) {
     return at[0] | uint32_t{at[1]} << 8;

@@ -57,7 +57,6 @@ Status UsbController::start() {
 }
 
 Status UsbController::poll_bus(uint64_t now_ns, const KeySink& sink) {
-    if (!works_) return {};
     const Status status = bus_.poll(now_ns, sink);
     if (!status.ok()) {
         works_ = false;
@@ -111,7 +110,9 @@ void UsbKeyboards::poll_keys(uint64_t now_ticks, const KeySink& sink) {
     const bool was_cut_off = is_at_work_.exchange(true);
     if (was_cut_off) start_all();
     const uint64_t now_ns = clock_.ns(now_ticks);
-    for (UsbController& controller : controllers_) note(controller.poll_bus(now_ns, sink));
+    for (UsbController& controller : controllers_) {
+        if (controller.works()) note(controller.poll_bus(now_ns, sink));
+    }
     is_at_work_ = false;
 }
 

@@ -39,7 +39,7 @@ class UsbController final : public Device, private XhciRegisters {
 
     // As often as wanted: whatever it was doing is forgotten. Waits, at most 4 s.
     Status start();
-    // If it works. After an error it no longer does, and reads and writes no memory.
+    // While it works. After an error it no longer does, and reads and writes no memory.
     Status poll_bus(uint64_t now_ns, const KeySink& sink);
     void stop();
     bool has_keyboard() const { return works_ && bus_.has_keyboard(); }

@@ -111,6 +111,21 @@ class Usb:
 
         return run
 
+    def crash_in_poll(self, results, name):
+        """A key breaks the image in the middle of a poll, and the next one is still seen."""
+        extra = [*screen.card(800, 600), *NO_PS2, *XHCI, *KEYBOARD]
+        with self.watched.seat(
+            "usb-poll", self.suite.fault_efi, "key", serial="none", extra=extra
+        ) as seat:
+            seat.wait("waits for a key", seat.screen)
+            deadline = time.monotonic() + 30
+            while "exception" not in seat.screen() and time.monotonic() < deadline:
+                seat.control.press("a")
+            shown = seat.wait(screen.PRESS, seat.screen)
+            failure = screen.lacks(shown, "exception: #PF page fault")
+            seat.control.press("spc")
+            results.result(name, failure or seat.power_off())
+
     def interrupt(self, results, name):
         options = '--bench "pp=0 tg=60 reps=1000 warmup=0"'
         extra = [*NO_PS2, *XHCI, *KEYBOARD]
@@ -167,5 +182,6 @@ def scenarios(suite):
         "a key of a USB keyboard powers off after a crash",
         u.press_a_key("usb-crash", suite.fault_efi, "null", "exception: #PF page fault"),
     )
+    yield "a crash in the middle of a USB poll still waits for a key there", u.crash_in_poll
     yield "Ctrl-C on a USB keyboard ends a run with a record that says so", u.interrupt
     yield "an IOMMU in force costs USB keyboards, and a note, not the run", u.iommu

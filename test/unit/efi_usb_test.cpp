@@ -461,6 +461,62 @@ TEST_CASE("USB: a controller that answers no command is given up") {
     CHECK(says(usb.status, "a command: no answer"));
 }
 
+TEST_CASE("USB: devices that answer anything, and events of any content, do no harm") {
+    std::mt19937 random(1);
+    for (int round = 0; round < 60; round++) {
+        FakeXhci fake;
+        FakeUsbDevice hub = FakeUsbDevice::hub(Speed::high, 4),
+                      inner = FakeUsbDevice::hub(Speed::full, 3);
+        FakeUsbDevice keyboards[3] = {FakeUsbDevice::keyboard(),
+                                      FakeUsbDevice::keyboard(Speed::low),
+                                      FakeUsbDevice::keyboard(Speed::high)};
+        FakeUsbDevice good = FakeUsbDevice::keyboard();
+        hub.ports[0].device = &inner;
+        hub.ports[1].device = &keyboards[0];
+        inner.ports[2].device = &keyboards[1];
+        fake.root(1).device = &hub;
+        fake.root(2).device = &keyboards[2];
+        const auto spoil = [&](Data& bytes) {
+            if (random() % 8 != 0) return;
+            for (uint8_t& b : bytes) {
+                if (random() % 4 == 0) b = uint8_t(random());
+            }
+            if (random() % 4 == 0) bytes.resize(random() % (bytes.size() + 1));
+        };
+        for (FakeUsbDevice* d : {&hub, &inner, &keyboards[0], &keyboards[1], &keyboards[2]})
+            d->spoil = spoil;
+        fake.is_forgiving = true;
+        Usb usb(fake);
+        REQUIRE(usb.start().ok());
+        for (int i = 0; i < 4000 && usb.status.ok(); i++) {
+            usb.run(1);
+            if (random() % 50 == 0)
+                press(keyboards[random() % 3], uint8_t(random()), uint8_t(random()));
+            if (random() % 100 != 0) continue;
+            // Of transfers and commands that nobody waits for, and of none that there are.
+            const uint64_t parameter = uint64_t(random()) << 32 | random();
+            fake.post_any(parameter, uint32_t(random()),
+                          uint32_t(random()) & ~(0x3fu << 10) | 32u << 10);
+            fake.post_any(uint64_t(usb.memory.get()) + random() % 65536,
+                          uint32_t(random()) & 0x1fffffff,
+                          uint32_t(random() % 10) << 24 | uint32_t(random() % 5) << 16 | 32u << 10);
+            fake.post_any(parameter, 1u << 24, (34 + uint32_t(random() % 30)) << 10);
+        }
+        CHECK(usb.most_accesses <= UsbBus::kMaxAccesses);
+        CHECK(usb.status.ok());
+        // Once they are gone all is well.
+        fake.plug(1, nullptr);
+        fake.plug(2, nullptr);
+        usb.run(8000);
+        usb.typed.clear();
+        fake.plug(3, &good);
+        usb.run(1000);
+        press(good, 0x04);
+        usb.run(5);
+        CHECK(usb.typed == "a");
+    }
+}
+
 TEST_CASE("USB: capabilities that cannot be are refused by name") {
     struct Words {
         uint32_t at[16] = {0x01200020, 0x05000120, 0, 0, 0, 0x3000, 0x2000};
