@@ -44,6 +44,14 @@ void start_late(const CoreMemory& cores) {
     say("fault     the late core has come, tickets ", Hex{before}, " then ", Hex{tickets});
 }
 
+// In the middle of a poll, by the key that it brings.
+[[noreturn]] void break_in_poll(KeySource& keyboards) {
+    say("fault     waits for a key");
+    crash.console.flush();
+    const auto take = [](void*, std::string_view) { break_this_core("null"); };
+    for (;;) keyboards.poll_keys(ticks_now(), {.take = take});
+}
+
 }  // namespace
 
 void distort_cpus(std::string_view kind, CpuList* cpus) {
@@ -59,9 +67,12 @@ void distort_cpus(std::string_view kind, CpuList* cpus) {
     }
 }
 
-void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores) {
+void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores,
+                   KeySource& keyboards) {
     if (kind == "late" && real_id != kNobody) {
         start_late(cores);
+    } else if (kind == "key") {
+        break_in_poll(keyboards);
     } else if (kind.starts_with("ap-")) {
         kind.remove_prefix(3);
         team.run(

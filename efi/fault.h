@@ -9,6 +9,7 @@
 
 #include "core/team.h"
 #include "efi/dev/acpi.h"
+#include "efi/dev/key_source.h"
 #include "efi/memory/core_memory.h"
 
 namespace axiom::efi {
@@ -19,8 +20,10 @@ namespace axiom::efi {
 void distort_cpus(std::string_view kind, CpuList* cpus);
 
 // Once all cores run. `kind`: null, stack, text, nx or panic, on this core; or ap-null, ap-stack,
-// ap-panic on the last of the team. Does not return from these; any other does nothing here.
-void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores);
+// ap-panic on the last of the team; or key, when one of `keyboards` brings one. Does not return from
+// these; any other does nothing here.
+void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores,
+                   KeySource& keyboards);
 
 // After the exit. "iommu": Intel's translate from here on.
 void turn_on_iommus(std::string_view kind, const PciFacts& pci);

@@ -15,6 +15,7 @@
 #include "efi/boot/pages.h"
 #include "efi/boot/record_file.h"
 #include "efi/boot/tpm.h"
+#include "efi/boot/usb.h"
 #include "efi/cpu/apic.h"
 #include "efi/cpu/counters.h"
 #include "efi/cpu/cpu.h"
@@ -36,6 +37,7 @@
 #include "efi/memory/machine_map.h"
 #include "efi/memory/scatter.h"
 #include "efi/nvme/disk.h"
+#include "efi/usb/keyboards.h"
 #include "model/report/prompts.h"
 #include "model/run/bench.h"
 #include "model/run/generate.h"
@@ -109,6 +111,7 @@ void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageT
 void scatter(const AddressRange& model, const FreeMemory& free, PageTables* tables);
 void start_screen(bool quiet, Screen* screen);
 void start_disk(bool quiet, NvmeDisk* disk);
+void start_usb(bool quiet, const Status& allowed, UsbKeyboards* usb);
 FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages);
 Record describe_machine(const Entry& entry, const Options& options, const Facts& facts,
                         const CorePlan& plan, const StartedCores& started, const LoadedModel& model,
@@ -225,11 +228,28 @@ Status boot(const Entry& entry) {
     Serial serial(has_spcr ? facts.acpi.uart : Serial::kCom1,
                   has_spcr ? facts.acpi.uart_baud : Serial::kCom1Baud);
     Screen screen(facts.framebuffer);
-    Keys keys(&serial, !facts.acpi.no_8042, options.keymap, facts.clock);
+    const UsbPlaces usb_places = find_usb(firmware, facts.acpi.pci);
+    if (!options.quiet && !usb_places.note.view().empty())
+        say("note      ", usb_places.note.view());
+    UsbKeyboards usb(usb_places.places, facts.clock, options.keymap,
+                     {.write = Console::sink, .context = &crash.console});
+    const auto usb_controllers = usb.controllers();
+    Keys keys(&serial, !facts.acpi.no_8042, options.keymap, facts.clock, &usb);
     Power power(firmware.runtime, facts.acpi, options.on_exit);
     Device apic = apic_device(facts.apic);
     NvmeDisk disk(disk_place, facts.clock);
-    Device* const devices[] = {&serial, &crash.console, &screen, &keys, &power, &apic, &disk};
+    static_assert(UsbKeyboards::kMaxControllers == 4);
+    Device* const devices[] = {&serial,
+                               &crash.console,
+                               &screen,
+                               &keys,
+                               &power,
+                               &apic,
+                               &disk,
+                               &usb_controllers[0],
+                               &usb_controllers[1],
+                               &usb_controllers[2],
+                               &usb_controllers[3]};
 
     const Result<std::span<PageTable>> pool =
         plan_memory(firmware, options, weights, prompts.value(), cores, devices, &map, &pages);
@@ -251,7 +271,9 @@ Status boot(const Entry& entry) {
 #ifdef AXIOM_TEST_FAULT
     turn_on_iommus(options.prompt, facts.acpi.pci);
 #endif
-    if (disk.exists()) require(check_iommus(facts.acpi.pci));
+    if (disk.exists()) require(check_iommus(facts.acpi.pci, "use --stream off"));
+    const Status usb_allowed =
+        check_iommus(facts.acpi.pci, "use a PS/2 keyboard or the serial port");
     use_own_tables({.regions = map.regions,
                     .image = image,
                     .model = model.range(),
@@ -263,6 +285,7 @@ Status boot(const Entry& entry) {
     phases.end(Phase::paging);
     start_screen(options.quiet, &screen);
     if (disk.exists()) start_disk(options.quiet, &disk);
+    if (usb.exists()) start_usb(options.quiet, usb_allowed, &usb);
     phases.end(Phase::other);
     Team team;
     const StartedCores started = start_team({.plan = cores.plan,
@@ -281,7 +304,7 @@ Status boot(const Entry& entry) {
     LayerLoop loop;
     add_tasks(devices, &loop);
 #ifdef AXIOM_TEST_FAULT
-    provoke_fault(options.prompt, team, cores.memory);
+    provoke_fault(options.prompt, team, cores.memory, usb);
 #endif
     CoreCounters counters;
     ApicTicks ticks(facts.clock);
@@ -533,6 +556,18 @@ void start_disk(bool quiet, NvmeDisk* disk) {
     const DiskReader::Limits limits = disk->reader()->limits();
     say("disk      ", disk->full_name(), ", blocks of ", limits.alignment, " bytes, ", limits.depth,
         " reads of up to ", Bytes{limits.max_read_bytes}, " at a time");
+}
+
+// `allowed`: whether controllers may read and write memory, or why not.
+void start_usb(bool quiet, const Status& allowed, UsbKeyboards* usb) {
+    if (!allowed.ok()) return say("note      USB keyboards are left alone: ", allowed.text());
+    usb->start();
+    if (quiet) return;
+    for (const UsbController& controller : usb->controllers()) {
+        if (!controller.works()) continue;
+        say("usb       ", controller.full_name(), ", ", controller.n_ports(),
+            " ports for keyboards");
+    }
 }
 
 // What the slab may have once boot services are gone, by the map at hand.

@@ -46,6 +46,11 @@ void say_facts(const Facts& facts) {
         acpi.uart.address != 0 ? "by SPCR" : "COM1");
     if (!facts.screen_note.view().empty()) say("note      ", facts.screen_note.view());
     if (!acpi.note.view().empty()) say("note      ", acpi.note.view());
+    if (acpi.names_i2c_hid && !acpi.names_ps2_keyboard) {
+        say("note      a keyboard behind I2C (ACPI names PNP0C50, and no PS/2 keyboard) is not "
+            "supported: "
+            "use one on USB, or the serial port");
+    }
 }
 
 }  // namespace axiom::efi

@@ -7,7 +7,7 @@
 namespace axiom::efi {
 
 Result<CoreStacks> take_stacks(OwnedPages* pages) {
-    constexpr uint64_t kStackBytes = 512 << 10;  // boot() keeps 45 KiB in it
+    constexpr uint64_t kStackBytes = 512 << 10;  // boot() keeps 141 KiB in it
     const Result<uint64_t> address =
         pages->take({.what = "stack", .bytes = CoreStacks::bytes(kStackBytes)});
     if (!address.ok()) return address.status();

@@ -64,6 +64,7 @@ void Crash::leave() {
     if (!needs_.power->begun()) {
         console.flush();
         wait_for_key();
+        needs_.keys->stop();
     }
     while (needs_.power->try_next()) {
     }
@@ -84,9 +85,9 @@ void Crash::leave_at_once() {
 
 // What nobody has read would be gone with the power.
 void Crash::wait_for_key() {
-    if (has_waited_ || !needs_.may_wait || !needs_.keys->has_keyboard()) return;
-    if (!console.is_on_screen_only()) return;
-    has_waited_ = true;
+    if (has_waited_ || !needs_.may_wait || !console.is_on_screen_only()) return;
+    has_waited_ = true;  // first: looking for a keyboard may fault, too
+    if (!needs_.keys->has_keyboard()) return;
     say("\nPress a key to power off.");
     console.flush();
     needs_.keys->wait();

@@ -16,19 +16,41 @@ constexpr Ps2Keyboard::Bus kPorts = {
 
 }  // namespace
 
-Keys::Keys(Serial* serial, bool has_8042, Keymap keymap, const Clock& clock)
-    : serial_(serial), ps2_(kPorts, has_8042, clock.ticks_per_second), scan_codes_(keymap) {
+Keys::Keys(Serial* serial, bool has_8042, Keymap keymap, const Clock& clock, KeySource* others)
+    : serial_(serial),
+      others_(others),
+      clock_(clock),
+      ps2_(kPorts, has_8042, clock.ticks_per_second),
+      scan_codes_(keymap) {
     name = "keys";
     queue_.init(queued_, sizeof queued_);
     poll = [](Device& self, uint64_t now_ticks) {
         Keys& keys = static_cast<Keys&>(self);
         keys.read_serial();
         keys.read_ps2(now_ticks);
+        keys.read_others(now_ticks);
     };
 }
 
 void Keys::start() {
     ps2_.start();
+}
+
+bool Keys::has_keyboard() {
+    constexpr uint64_t kPatienceSeconds = 3;
+    const uint64_t begin = ticks_now();
+    while (others_ != nullptr && !ps2_.answers() && !others_->answers()) {
+        const uint64_t now = ticks_now();
+        if (others_->is_settled(now)) break;
+        if (now - begin > kPatienceSeconds * clock_.ticks_per_second) break;
+        pause_cpu();
+        poll(*this, now);
+    }
+    return ps2_.answers() || (others_ != nullptr && others_->answers());
+}
+
+void Keys::stop() {
+    if (others_ != nullptr) others_->stop();
 }
 
 void Keys::take(std::string_view bytes) {
@@ -65,6 +87,14 @@ void Keys::read_ps2(uint64_t now_ticks) {
     uint8_t bytes[Ps2Keyboard::kMaxBytes];
     const int n = ps2_.poll(now_ticks, bytes);
     for (int i = 0; i < n; i++) take(scan_codes_.feed(bytes[i]));
+}
+
+void Keys::read_others(uint64_t now_ticks) {
+    if (others_ == nullptr) return;
+    const auto take_one = [](void* self, std::string_view bytes) {
+        static_cast<Keys*>(self)->take(bytes);
+    };
+    others_->poll_keys(now_ticks, {.take = take_one, .context = this});
 }
 
 }  // namespace axiom::efi

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/ring.h"
 #include "efi/dev/device.h"
+#include "efi/dev/key_source.h"
 #include "efi/dev/keyboard_layout.h"
 #include "efi/dev/ps2.h"
 #include "efi/dev/serial.h"
@@ -17,17 +18,21 @@ namespace axiom::efi {
 
 class Keys : public Device {
   public:
-    // has_8042: false where ACPI says that there is none.
-    Keys(Serial* serial, bool has_8042, Keymap keymap, const Clock& clock);
+    // has_8042: false where ACPI says that there is none. `others`: more keyboards, nullptr: none.
+    Keys(Serial* serial, bool has_8042, Keymap keymap, const Clock& clock, KeySource* others);
     // After the exit, before the first poll: looks for a keyboard.
     void start();
-    // Somebody could press a key of a keyboard of this machine.
-    bool has_keyboard() const { return ps2_.answers(); }
+    // Somebody could press a key of a keyboard of this machine. Waits while one may still be found, 3 s at
+    // most.
+    bool has_keyboard();
 
     // The oldest byte that nobody took; false: none. Only a poll brings new ones.
     bool next(char* byte) { return queue_.pop(byte); }
     // Waits for a key that is pressed from now on, for ever.
     void wait();
+
+    // Before the machine is left: no keyboard is asked any more.
+    void stop();
 
     std::atomic<bool> interrupted{false};
 
@@ -36,8 +41,11 @@ class Keys : public Device {
     void drop();
     void read_serial();
     void read_ps2(uint64_t now_ticks);
+    void read_others(uint64_t now_ticks);
 
     Serial* serial_;
+    KeySource* others_;
+    Clock clock_;
     Ps2Keyboard ps2_;
     ScanCodes scan_codes_;
     Ring queue_;

@@ -31,18 +31,6 @@ Text<128> device_name(const Firmware& firmware, EFI_HANDLE device) {
     return Text<128>(std::string_view(name, length.value()));
 }
 
-Handles::Handles(const Firmware& firmware, EFI_LOCATE_SEARCH_TYPE which, EFI_GUID* protocol)
-    : firmware_(firmware) {
-    if (EFI_ERROR(firmware.boot->LocateHandleBuffer(which, protocol, nullptr, &n_, &handles_))) {
-        n_ = 0;
-        handles_ = nullptr;
-    }
-}
-
-Handles::~Handles() {
-    if (handles_ != nullptr) firmware_.boot->FreePool(handles_);
-}
-
 bool FirmwareDisk::open(const Firmware& firmware, EFI_HANDLE handle) {
     EFI_GUID guid = EFI_BLOCK_IO_PROTOCOL_GUID;
     void* protocol = nullptr;

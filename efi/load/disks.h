@@ -10,6 +10,7 @@
 #include "core/gpt.h"
 #include "core/status.h"
 #include "efi/boot/firmware.h"
+#include "efi/boot/handles.h"
 #include "efi/boot/pages.h"
 #include "model/weights/layout.h"
 
@@ -17,25 +18,6 @@ namespace axiom::efi {
 
 // The path to a device as the UEFI shell writes it, cut where it is very long.
 Text<128> device_name(const Firmware& firmware, EFI_HANDLE device);
-
-// Handles that have a protocol, or all there are, in the firmware's order; freed with the object.
-class Handles {
-  public:
-    Handles(const Firmware& firmware, EFI_GUID protocol)
-        : Handles(firmware, ByProtocol, &protocol) {}
-    explicit Handles(const Firmware& firmware) : Handles(firmware, AllHandles, nullptr) {}
-    ~Handles();
-    Handles(const Handles&) = delete;
-    Handles& operator=(const Handles&) = delete;
-    std::span<EFI_HANDLE const> all() const { return {handles_, n_}; }
-
-  private:
-    Handles(const Firmware& firmware, EFI_LOCATE_SEARCH_TYPE which, EFI_GUID* protocol);
-
-    const Firmware& firmware_;
-    EFI_HANDLE* handles_ = nullptr;
-    UINTN n_ = 0;
-};
 
 // A disk, UEFI 2.10 section 13.9.
 class FirmwareDisk final : public BlockReader {

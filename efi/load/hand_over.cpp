@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "efi/load/hand_over.h"
 
-#include <efipciio.h>
-
 #include <cstring>
 
+#include "efi/boot/pci_io.h"
 #include "efi/load/disks.h"
 
 namespace axiom::efi {
@@ -37,17 +36,6 @@ class PciPath {
     const EFI_DEVICE_PATH_PROTOCOL* path_ = nullptr;  // of the disk
     const EFI_DEVICE_PATH_PROTOCOL* rest_ = nullptr;  // of it, behind the controller
 };
-
-uint32_t config(EFI_PCI_IO_PROTOCOL* function, uint32_t offset) {
-    uint32_t value = 0xffffffff;
-    function->Pci.Read(function, EfiPciIoWidthUint32, offset, 1, &value);
-    return value;
-}
-
-// In the upper three bytes of the third word (PCI 3.0, section 6.2.1).
-uint32_t class_of(EFI_PCI_IO_PROTOCOL* function) {
-    return config(function, 8) >> 8;
-}
 
 size_t length_of(const EFI_DEVICE_PATH_PROTOCOL* node) {
     return size_t(node->Length[0]) | size_t(node->Length[1]) << 8;
@@ -104,9 +92,9 @@ Status PciPath::check_classes() const {
         memcpy(cut + n, &end, sizeof end);
         auto* rest = reinterpret_cast<EFI_DEVICE_PATH_PROTOCOL*>(cut);
         EFI_PCI_IO_PROTOCOL* const function = function_at(&rest);
-        if (function != nullptr) classes[n_classes++] = class_of(function);
+        if (function != nullptr) classes[n_classes++] = pci_class(function);
     }
-    classes[n_classes++] = class_of(io_);
+    classes[n_classes++] = pci_class(io_);
     const Text<128> why_not = why_not_nvme({classes, n_classes});
     return why_not.view().empty() ? Status() : unsupported(why_not.view());
 }
@@ -122,18 +110,11 @@ Result<uint32_t> PciPath::namespace_id() const {
 }
 
 Status PciPath::describe(NvmePlace* out) const {
-    UINTN segment = 0, bus = 0, device = 0, function = 0;
-    if (EFI_ERROR(io_->GetLocation(io_, &segment, &bus, &device, &function))) {
-        return unsupported("its controller has no PCI address");
-    }
-    out->where = {uint16_t(segment), uint8_t(bus), uint8_t(device), uint8_t(function)};
-    // BAR0, of 64 bits or of 32 (PCI 3.0, section 6.2.5.1).
-    constexpr uint32_t kBar0 = 0x10, kIsPort = 1, kIs64Bits = 4, kFlags = 0xf;
-    const uint32_t low = config(io_, kBar0);
-    out->registers = low & ~kFlags;
-    if ((low & kIs64Bits) != 0) out->registers |= uint64_t{config(io_, kBar0 + 4)} << 32;
-    if ((low & kIsPort) != 0 || out->registers < kPageBytes || out->registers >= kMappableEnd / 2) {
-        return unsupported("the registers of its controller are at ", Hex{out->registers});
+    if (!pci_address(io_, &out->where)) return unsupported("its controller has no PCI address");
+    const PciRegisters registers = pci_registers(io_);
+    out->registers = registers.address;
+    if (!registers.usable) {
+        return unsupported("the registers of its controller are at ", Hex{registers.address});
     }
     uint32_t cap[2] = {};
     if (EFI_ERROR(io_->Mem.Read(io_, EfiPciIoWidthUint32, 0, nvme::kCap, 2, cap))) {

@@ -393,6 +393,20 @@ size_t NvmeController::give_up_reads(std::span<Done> done) {
     return n;
 }
 
+Text<128> why_not_nvme(std::span<const uint32_t> classes) {
+    constexpr uint32_t kNvmeClass = 0x010802, kRaidSubclass = 0x0104;
+    for (const uint32_t c : classes) {
+        if (c >> 8 != kRaidSubclass) continue;
+        return Text<128>(
+            "its disk is behind a RAID controller (Intel VMD or RST): turn it off in the "
+            "firmware's setup");
+    }
+    const uint32_t last = classes.empty() ? 0 : classes.back();
+    if (last == kNvmeClass) return Text<128>("");
+    return Text<128>("its disk is on a controller of PCI class ", Hex{last, 6}, ", allowed NVMe (",
+                     Hex{kNvmeClass, 6}, ")");
+}
+
 // Base 4.2.3, with those of NVM; those that a read may end with.
 Text<96> status_text(CommandStatus status) {
     const struct {

@@ -123,6 +123,11 @@ class NvmeController final : public DiskReader {
     Status dead_;  // what ended the controller; every read fails with it
 };
 
+// Whether the last of these functions, on the path from the root to a disk, is an NVMe controller that its
+// own driver would find: class codes of three bytes (PCI Code and ID Assignment Specification 1.11). What
+// is in the way, else nothing.
+Text<128> why_not_nvme(std::span<const uint32_t> classes);
+
 // "unrecovered read error" and so on, with type and code.
 Text<96> status_text(nvme::CommandStatus status);
 

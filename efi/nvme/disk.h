@@ -7,7 +7,7 @@
 #include "core/clock.h"
 #include "efi/dev/device.h"
 #include "efi/nvme/controller.h"
-#include "efi/nvme/pci.h"
+#include "efi/pci/pci.h"
 
 namespace axiom::efi {
 

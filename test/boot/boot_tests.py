@@ -25,6 +25,7 @@ import suite_tests
 import talk
 import tally
 import trust
+import usb
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
 import conf  # noqa: E402
@@ -592,6 +593,7 @@ def scenarios(suite):
     yield from disturb.scenarios(suite)
     yield from stream.scenarios(suite)
     yield from screen.scenarios(suite)
+    yield from usb.scenarios(suite)
     yield from talk.scenarios(suite)
     yield from records.scenarios(suite)
     yield from trust.scenarios(suite)

@@ -29,14 +29,16 @@ ROOM_MAY_INCLUDE = {
         "run": {"format", "text", "weights", "report", "engine"},
         "chat": {"format", "text", "weights", "report", "engine", "run"},
     },
-    # memory <- screen <- dev <- nvme, cpu <- boot <- load <- main.cpp
+    # memory <- screen <- dev <- pci <- nvme, usb; dev <- cpu; all of these <- boot <- load <- main.cpp
     "efi": {
         "memory": set(),
         "screen": {"memory"},
         "dev": {"memory", "screen"},
         "cpu": {"memory", "dev"},
-        "nvme": {"memory", "dev"},
-        "boot": {"memory", "screen", "dev", "nvme", "cpu"},
+        "pci": {"memory", "dev"},
+        "nvme": {"memory", "dev", "pci"},
+        "usb": {"memory", "dev", "pci"},
+        "boot": {"memory", "screen", "dev", "pci", "nvme", "usb", "cpu"},
         "load": {"memory", "dev", "nvme", "cpu", "boot"},
     },
 }
@@ -53,7 +55,7 @@ EFI_HEADER = re.compile(r"efi\w*\.h$")
 RULES = {
     "one-way": "includes point one way: core <- model <- { efi, packer, bench, test }",
     "rooms": "inside model/: format <- text <- weights, report <- engine <- run <- chat; "
-             "inside efi/: memory <- screen <- dev <- nvme, cpu <- boot <- load <- main",
+             "inside efi/: memory <- screen <- dev <- pci <- nvme, usb; dev <- cpu; all <- boot <- load <- main",
     "rooted": "quoted includes are paths from the top of the tree to files that exist",
     "freestanding": "core, model and efi include freestanding headers only",
     "firmware": "firmware headers are included by efi only",

@@ -4,7 +4,7 @@
 #include <random>
 #include <string>
 
-#include "efi/nvme/pci.h"
+#include "efi/pci/pci.h"
 #include "test/unit/catch.h"
 #include "test/unit/fake_nvme.h"
 
@@ -350,7 +350,7 @@ TEST_CASE("an IOMMU is refused while it is in force, not for being there") {
     PciFacts facts;
     for (size_t i = 0; i < 3; i++)
         facts.iommus[facts.n_iommus++] = {uint64_t(pages.data) + i * 4096, i == 1};
-    CHECK(check_iommus(facts).ok());
+    CHECK(check_iommus(facts, "walk").ok());
     const auto set = [&](size_t i_unit, size_t offset, uint32_t value) {
         memcpy(pages.data + i_unit * 4096 + offset, &value, sizeof value);
     };
@@ -361,14 +361,14 @@ TEST_CASE("an IOMMU is refused while it is in force, not for being there") {
     }
     set(1, 0x18, ~1u);
     set(1, 0x1c, ~0u);
-    CHECK(check_iommus(facts).ok());
+    CHECK(check_iommus(facts, "walk").ok());
     set(1, 0x18, 1);
-    CHECK(says(check_iommus(facts), "(IommuEn = 1), allowed off"));
-    CHECK(says(check_iommus(facts), "AMD IOMMU"));
+    CHECK(says(check_iommus(facts, "walk"), "(IommuEn = 1), allowed off"));
+    CHECK(says(check_iommus(facts, "walk"), "AMD IOMMU"));
     set(1, 0x18, 0);
     set(2, 0x1c, 1u << 31);
-    CHECK(check_iommus(facts).code() == Code::unsupported);
-    CHECK(says(check_iommus(facts), "(GSTS.TES = 1), allowed off"));
+    CHECK(check_iommus(facts, "walk").code() == Code::unsupported);
+    CHECK(says(check_iommus(facts, "walk"), "(GSTS.TES = 1), allowed off"));
 }
 
 TEST_CASE("NVMe: a shutdown is waited for, but not for ever", "[nvme]") {

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <string_view>
 
 #include "core/status.h"
 #include "efi/dev/acpi_pci.h"
@@ -24,22 +24,18 @@ class PciFunction {
     RegisterRange config_registers() const;
     // Memory decoding on, interrupts off, bus mastering as asked.
     void set_command(bool bus_master);
-
-  private:
+    // A word of it; the offset is a multiple of 4.
     uint32_t read(uint32_t offset) const;
     void write(uint32_t offset, uint32_t value) const;
 
+  private:
     PciAddress where_;
     uint64_t config_page_ = 0;
 };
 
-// Whether the last of these functions, on the path from the root to a disk, is an NVMe controller that its
-// own driver would find: class codes of three bytes (PCI Code and ID Assignment Specification 1.11). What
-// is in the way, else nothing.
-Text<128> why_not_nvme(std::span<const uint32_t> classes);
-
 // unsupported, by name, if a unit is in force: a table alone is on nearly every PC, and firmware that
-// used one mostly turns it off at the exit. Their registers are mapped.
-Status check_iommus(const PciFacts& facts);
+// used one mostly turns it off at the exit. Their registers are mapped. `way_out`: what else can be done,
+// for the message.
+Status check_iommus(const PciFacts& facts, std::string_view way_out);
 
 }  // namespace axiom::efi

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "efi/nvme/pci.h"
+#include "efi/pci/pci.h"
 
 #include "efi/dev/ports.h"
 
@@ -43,30 +43,16 @@ void PciFunction::set_command(bool bus_master) {
     read(kCommand);  // it has arrived
 }
 
-Text<128> why_not_nvme(std::span<const uint32_t> classes) {
-    constexpr uint32_t kNvmeClass = 0x010802, kRaidSubclass = 0x0104;
-    for (const uint32_t c : classes) {
-        if (c >> 8 != kRaidSubclass) continue;
-        return Text<128>(
-            "its disk is behind a RAID controller (Intel VMD or RST): turn it off in the "
-            "firmware's setup");
-    }
-    const uint32_t last = classes.empty() ? 0 : classes.back();
-    if (last == kNvmeClass) return Text<128>("");
-    return Text<128>("its disk is on a controller of PCI class ", Hex{last, 6}, ", allowed NVMe (",
-                     Hex{kNvmeClass, 6}, ")");
-}
-
-Status check_iommus(const PciFacts& facts) {
+Status check_iommus(const PciFacts& facts, std::string_view way_out) {
     for (const PciFacts::Iommu& unit : facts.all_iommus()) {
         // Intel VT-d 4.1: global status, TES. AMD I/O Virtualization 3.08: control, IommuEn.
         const bool in_force = unit.is_amd ? (mmio_read<uint32_t>(unit.registers + 0x18) & 1) != 0
                                           : mmio_read<uint32_t>(unit.registers + 0x1c) >> 31 != 0;
         if (!in_force) continue;
-        return error(
-            Code::unsupported, "IOMMU at ", Hex{unit.registers}, ": found in force (",
-            unit.is_amd ? "IommuEn" : "GSTS.TES", " = 1), allowed off: turn off DMA protection (",
-            unit.is_amd ? "AMD IOMMU" : "VT-d", ") in the firmware's setup, or use --stream off");
+        return error(Code::unsupported, "IOMMU at ", Hex{unit.registers}, ": found in force (",
+                     unit.is_amd ? "IommuEn" : "GSTS.TES",
+                     " = 1), allowed off: turn off DMA protection (",
+                     unit.is_amd ? "AMD IOMMU" : "VT-d", ") in the firmware's setup, or ", way_out);
     }
     return {};
 }
