@@ -57,6 +57,7 @@ class Reader {
     void read_fadt(ByteView t);
     void read_spcr(ByteView t);
     void read_madt(ByteView t);
+    void read_definitions(ByteView t);
     void add_cpu(uint32_t apic_id, uint32_t flags, uint32_t broadcast, size_t at);
     static Register gas(ByteView t, size_t at);
 
@@ -121,6 +122,7 @@ bool Reader::read_root(uint64_t address, size_t entry_bytes) {
         if (memcmp(signature.data(), "FACP", 4) == 0) read_fadt(table("FADT", entry));
         if (memcmp(signature.data(), "SPCR", 4) == 0) read_spcr(table("SPCR", entry));
         if (memcmp(signature.data(), "APIC", 4) == 0) read_madt(table("MADT", entry));
+        if (memcmp(signature.data(), "SSDT", 4) == 0) read_definitions(table("SSDT", entry));
         if (memcmp(signature.data(), "MCFG", 4) == 0) read_mcfg(table("MCFG", entry), &facts_.pci);
         if (memcmp(signature.data(), "DMAR", 4) == 0) read_dmar(table("DMAR", entry), &facts_.pci);
         if (memcmp(signature.data(), "IVRS", 4) == 0) read_ivrs(table("IVRS", entry), &facts_.pci);
@@ -141,6 +143,9 @@ Register Reader::gas(ByteView t, size_t at) {
 
 void Reader::read_fadt(ByteView t) {
     if (!has(t, 112, 4)) return;
+    uint64_t dsdt = has(t, 140, 8) ? load<uint64_t>(t, 140) : 0;  // X_DSDT
+    if (dsdt == 0) dsdt = load<uint32_t>(t, 40);
+    if (dsdt != 0) read_definitions(table("DSDT", dsdt));
     const uint32_t flags = load<uint32_t>(t, 112);
     // IAPC_BOOT_ARCH says so from revision 3 (ACPI 2.0) on; before, the field was reserved.
     facts_.no_8042 = t[8] >= 3 && (load<uint16_t>(t, 109) >> 1 & 1) == 0;
@@ -185,6 +190,15 @@ void Reader::read_spcr(ByteView t) {
     }
     // Only COM ports surely have the PC's clock to divide.
     if (!facts_.uart.io) facts_.uart_baud = 0;
+}
+
+// The program in it is not run: its text has the compatible ID of such a device, as a string or packed
+// into 32 bits (section 19.3.4, EISAID).
+void Reader::read_definitions(ByteView t) {
+    constexpr std::string_view kIds[] = {"PNP0C50", "ACPI0C50", "\x41\xd0\x0c\x50"};
+    const std::string_view text(reinterpret_cast<const char*>(t.data()), t.size());
+    for (const std::string_view id : kIds)
+        facts_.has_i2c_input = facts_.has_i2c_input || text.find(id) != text.npos;
 }
 
 void Reader::add_cpu(uint32_t apic_id, uint32_t flags, uint32_t broadcast, size_t at) {

@@ -36,7 +36,10 @@ struct AcpiFacts {
     Register uart;           // SPCR: a 16550-compatible console
     uint32_t uart_baud = 0;  // 0 = leave as firmware set it; always so for one in memory
     bool no_8042 = false;    // the FADT says that there is no PS/2 keyboard controller
-    CpuList cpus;            // empty without a MADT
+    // A device on I2C is a keyboard, a touchpad or the like, which is not driven; what it is of these, only
+    // the firmware's program could say (HID over I2C Protocol Specification 1.0, section 4).
+    bool has_i2c_input = false;
+    CpuList cpus;  // empty without a MADT
     PciFacts pci;
     Text<192> note{""};  // the first thing that was wrong, for people; empty if nothing was
 };

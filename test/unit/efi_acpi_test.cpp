@@ -153,6 +153,30 @@ TEST_CASE("timer, reset register, serial console and CPUs are found through the 
     CHECK(facts.note.view().empty());
 }
 
+TEST_CASE("input devices on I2C are known by their compatible ID, in the DSDT and in SSDTs") {
+    const auto has_input = [](std::string_view id, bool in_ssdt, bool extended) {
+        Tables t;
+        Blob definitions = table(in_ssdt ? "SSDT" : "DSDT", 60);
+        memcpy(&definitions[41], id.data(), id.size());
+        t.at[0x7000] = definitions;
+        if (in_ssdt) store<uint64_t>(t.at[0x3000], 60, 0x7000);
+        if (!in_ssdt && extended) store<uint64_t>(t.at[0x4000], 140, 0x7000);
+        if (!in_ssdt && !extended) store<uint32_t>(t.at[0x4000], 40, 0x7000);
+        t.fix();
+        const AcpiFacts facts = t.facts();
+        CHECK(facts.note.view().empty());
+        return facts.has_i2c_input;
+    };
+    for (const std::string_view id : {"PNP0C50", "ACPI0C50", "\x41\xd0\x0c\x50"}) {
+        CHECK(has_input(id, true, false));
+        CHECK(has_input(id, false, false));
+        CHECK(has_input(id, false, true));
+    }
+    CHECK(!has_input("PNP0C51", true, false));
+    CHECK(!has_input("PNP0C51", false, true));
+    CHECK(!Tables().facts().has_i2c_input);
+}
+
 TEST_CASE("the extended timer block wins over the port in the old field") {
     Tables t;
     gas(t.at[0x4000], 208, 1, 32, 3, 0xb008);
