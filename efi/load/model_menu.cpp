@@ -26,6 +26,14 @@ void count_down(const ModelList& models, uint32_t seconds_left) {
     ask(models, Text<40>(", ", models.preset + 1, " in ", seconds_left, " s"));
 }
 
+// The key that chose us in the firmware's menu, or several of them, chooses no model.
+void drop_keys(SIMPLE_INPUT_INTERFACE* keys) {
+    constexpr int kMax = 64;
+    EFI_INPUT_KEY key{};
+    for (int i = 0; i < kMax && !EFI_ERROR(keys->ReadKeyStroke(keys, &key)); i++) {
+    }
+}
+
 // What a key chooses: a model, or none of them.
 size_t chosen(const EFI_INPUT_KEY& key, const ModelList& models) {
     if (key.UnicodeChar == '\r') return models.preset;
@@ -41,6 +49,7 @@ const ModelPlace& choose_model(const Firmware& firmware, const ModelList& models
     auto* const keys = firmware.system->ConIn;
     size_t choice = keys == nullptr ? models.preset : models.n;
     bool is_waited_for = false;
+    if (keys != nullptr) drop_keys(keys);
     for (uint32_t i = 0; choice == models.n; i++) {
         EFI_INPUT_KEY key{};
         if (!EFI_ERROR(keys->ReadKeyStroke(keys, &key))) {
