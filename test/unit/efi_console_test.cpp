@@ -2,6 +2,7 @@
 // The console in front of a serial port that is memory, and a line edited on the screen's grid.
 #include "efi/dev/console.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -79,9 +80,10 @@ struct Desk {
             whole.put(character_at(line, i));
             if (i < n_before) before.put(character_at(line, i));
         }
-        const bool at_end = n_before == line.size();
-        const uint32_t next =
-            at_end ? 1 : uint32_t(columns_of(utf8_point(character_at(line, n_before))));
+        // Where a character can be put next; a mark has the place of what it belongs to.
+        uint32_t next = 1;
+        if (n_before < line.size())
+            next = std::max(next, uint32_t(columns_of(utf8_point(character_at(line, n_before)))));
         before.make_room(next);
         picture.show();
         const size_t row = before.rows.size() - 1;
