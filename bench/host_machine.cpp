@@ -245,7 +245,7 @@ Result<LoadedModel> load_model(const std::string& path, Stream stream, PageSize 
     const uint64_t begin_ticks = ticks_now() - source.ticks();
     Progress progress{path, model.n_bytes, begin_ns, show_progress};
     const Status status =
-        streamed ? load_frame(path, model.file_bytes, source, to, root)
+        streamed ? load_frame(path, model.file_bytes, source, to, Progress::update, &progress, root)
                  : load_packed(path, model.n_bytes, source, to, Progress::update, &progress, root);
     if (progress.shown) fprintf(stderr, "\n");
     if (!status.ok()) return status;

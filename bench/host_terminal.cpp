@@ -43,14 +43,10 @@ HostTerminal::HostTerminal(HostMachine& machine, std::string_view model, FILE* r
     if (!is_typed_) return;
     text_.resize(2 * kLineBytes);
     history_.resize(kLineBytes);
-    winsize size{};
-    const bool has_size = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
     editor_.emplace(LineEditor::Setup{.text = text_,
                                       .history = history_,
                                       .write = machine_.machine.write,
-                                      .write_context = machine_.machine.write_context,
-                                      .n_columns = has_size ? size.ws_col : 80u,
-                                      .n_rows = has_size ? std::max<size_t>(1, size.ws_row) : 8});
+                                      .write_context = machine_.machine.write_context});
 }
 
 HostTerminal::~HostTerminal() {
@@ -68,6 +64,10 @@ ChatTerminal::Next HostTerminal::next(std::string_view prompt, std::string_view*
 
 ChatTerminal::Next HostTerminal::next_typed(std::string_view prompt, std::string_view* line) {
     const KeyMode keys(before_);
+    // A window may have become another size since the last line.
+    winsize size{};
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0)
+        editor_->set_size(size.ws_col, size.ws_row);
     editor_->begin(prompt);
     for (;;) {
         machine_.flush();
@@ -111,7 +111,7 @@ void HostTerminal::status(std::string_view text) {
     if (!has_title_) write("\x1b[22;2t");
     has_title_ = !text.empty();
     if (has_title_) {
-        write(Text<96>("\x1b]2;axiom: ", text, "\x07"));
+        write(Text<128>("\x1b]2;axiom: ", text, "\x07"));
     } else {
         write("\x1b[23;2t");
     }

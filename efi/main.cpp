@@ -34,6 +34,7 @@
 #include "efi/load/find_model.h"
 #include "efi/load/hand_over.h"
 #include "efi/load/loader.h"
+#include "efi/load/model_menu.h"
 #include "efi/memory/machine_map.h"
 #include "efi/memory/scatter.h"
 #include "efi/nvme/disk.h"
@@ -91,6 +92,7 @@ Status boot(const Entry& entry);
 bool answer_at_once(const Options& options);
 CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pages);
 void say_start(const Facts& facts, const CorePlan& plan);
+const ModelPlace& choose(const Firmware& firmware, const ModelList& models, const Options& options);
 Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Options& options,
                     const Facts& facts, const MemoryMap& map, Tpm* tpm, OwnedPages* pages);
 Trust who_vouches(const Firmware& firmware, const Tpm& tpm);
@@ -112,11 +114,12 @@ void scatter(const AddressRange& model, const FreeMemory& free, PageTables* tabl
 void start_screen(bool quiet, Screen* screen);
 void start_disk(bool quiet, NvmeDisk* disk);
 void start_usb(bool quiet, const Status& allowed, UsbKeyboards* usb);
+void note_keyboard(Keys* keys, const AcpiFacts& acpi);
 FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages);
 Record describe_machine(const Entry& entry, const Options& options, const Facts& facts,
                         const CorePlan& plan, const StartedCores& started, const LoadedModel& model,
                         const FreeMemory& free, uint64_t exit_ticks);
-Text<1536> list_models(const ModelFiles& files, std::string_view current);
+Text<2048> list_models(const ModelList& models, const ModelPlace& current);
 void run(const Machine& machine, const Weights& weights, const Options& options,
          const Prompts& prompts, ChatTerminal& terminal, Record* record);
 void keep_record(const Record& record, bool quiet, RecordVariable* variable);
@@ -205,13 +208,12 @@ Status boot(const Entry& entry) {
     if (!options.quiet) say_start(facts, cores.plan);
     phases.end(Phase::console);
 
-    const ModelFiles files = find_model_files(firmware, firmware.loaded->DeviceHandle);
-    const Result<ModelPlace> place =
-        find_model(firmware, options.model, files, options.menu_seconds);
-    if (!place.ok()) return place.status();
-    options.model = place.value().name.view();
+    const Result<ModelList> models = find_models(firmware, options.model);
+    if (!models.ok()) return models.status();
+    const ModelPlace& place = choose(firmware, models.value(), options);
+    options.model = place.name.view();
     phases.end(Phase::find);
-    const Result<Loaded> loaded = load(firmware, place.value(), options, facts, map, &tpm, &pages);
+    const Result<Loaded> loaded = load(firmware, place, options, facts, map, &tpm, &pages);
     if (!loaded.ok()) return loaded.status();
     const auto& [model, weights, disk_place] = loaded.value();
     const Trust trust = who_vouches(firmware, tpm);
@@ -227,7 +229,7 @@ Status boot(const Entry& entry) {
     const bool has_spcr = facts.acpi.uart.address != 0;
     Serial serial(has_spcr ? facts.acpi.uart : Serial::kCom1,
                   has_spcr ? facts.acpi.uart_baud : Serial::kCom1Baud);
-    Screen screen(facts.framebuffer);
+    Screen screen(facts.framebuffer, options.chat);
     const UsbPlaces usb_places = find_usb(firmware, facts.acpi.pci);
     if (!options.quiet && !usb_places.note.view().empty())
         say("note      ", usb_places.note.view());
@@ -286,6 +288,7 @@ Status boot(const Entry& entry) {
     start_screen(options.quiet, &screen);
     if (disk.exists()) start_disk(options.quiet, &disk);
     if (usb.exists()) start_usb(options.quiet, usb_allowed, &usb);
+    if (screen.exists()) note_keyboard(&keys, facts.acpi);
     phases.end(Phase::other);
     Team team;
     const StartedCores started = start_team({.plan = cores.plan,
@@ -317,7 +320,7 @@ Status boot(const Entry& entry) {
                           .interrupted = &keys.interrupted,
                           .write = Console::sink,
                           .write_context = &crash.console,
-                          .note = Console::sink,
+                          .note = Console::note_sink,
                           .note_context = &crash.console,
                           .trace = Console::sink,
                           .trace_context = &crash.console,
@@ -335,8 +338,9 @@ Status boot(const Entry& entry) {
     runtime = distort_runtime(options.prompt, runtime);
 #endif
     RecordVariable kept(runtime);
-    const Text<1536> models = list_models(files, options.model);
-    Terminal terminal(&keys, &crash.console, options.keep_record ? &kept : nullptr, models);
+    const Text<2048> models_text = list_models(models.value(), place);
+    Terminal terminal(&keys, &crash.console, &screen, options.keep_record ? &kept : nullptr,
+                      models_text);
     screen.draw_all();
     run(machine, weights, options, prompts.value(), terminal, &record);
     if (options.keep_record) keep_record(record, options.quiet, &kept);
@@ -384,6 +388,14 @@ void say_start(const Facts& facts, const CorePlan& plan) {
     for (const Text<192>& note : plan.notes) {
         if (!note.view().empty()) say("note      ", note.view());
     }
+}
+
+// A model that was named is not asked about, unless the menu was named, too.
+const ModelPlace& choose(const Firmware& firmware, const ModelList& models,
+                         const Options& options) {
+    const bool asks = models.n > 1 && (!models.is_asked || options.has_menu);
+    if (!asks || options.menu_seconds == 0) return models.places[models.preset];
+    return choose_model(firmware, models, options.menu_seconds);
 }
 
 Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Options& options,
@@ -550,6 +562,13 @@ void start_screen(bool quiet, Screen* screen) {
     screen->draw_all();
 }
 
+// A laptop without a word to its keyboard would look hung.
+void note_keyboard(Keys* keys, const AcpiFacts& acpi) {
+    if (!acpi.has_i2c_input || keys->has_keyboard()) return;
+    say("note      no keyboard has answered; ACPI shows one or a touchpad on I2C, which is not "
+        "driven: one on USB, or the serial port, is the way out");
+}
+
 void start_disk(bool quiet, NvmeDisk* disk) {
     require(disk->start());
     if (quiet) return;
@@ -617,18 +636,18 @@ Status run_noise(const Machine& machine, const Options& options, const Record& r
 }
 
 // What /models says: the next start can take another one.
-Text<1536> list_models(const ModelFiles& files, std::string_view current) {
-    char lines[1400];
+Text<2048> list_models(const ModelList& models, const ModelPlace& current) {
+    char lines[1800];
     Writer w(lines, sizeof lines);
-    for (const ModelFile& file : files.all()) {
-        if (file.path.view() == current) continue;
+    for (const ModelPlace& place : models.all()) {
+        if (&place == &current) continue;
         w.put("\n")
-            .put(file.path.view())
+            .put(place.name.view())
             .put(", ")
-            .put(Bytes{file.bytes})
+            .put(Bytes{place.bytes})
             .put(", at the next start");
     }
-    return Text<1536>(current, ", in use", w.view());
+    return Text<2048>(current.name.view(), ", in use", w.view());
 }
 
 // The tests of --bench, all of --prompts, a conversation, or one prompt, whichever the options ask for.

@@ -5,7 +5,8 @@
 # Logic without firmware or hardware, which the unit tests link on Linux.
 EFI_PURE    := $(wildcard efi/memory/*.cpp efi/screen/*.cpp) efi/dev/text.cpp efi/dev/acpi.cpp efi/dev/acpi_pci.cpp \
                efi/dev/device.cpp efi/dev/keyboard_layout.cpp efi/dev/ps2.cpp efi/dev/screen.cpp \
-               efi/boot/image_section.cpp efi/nvme/controller.cpp efi/pci/pci.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
+               efi/dev/serial.cpp efi/dev/console.cpp efi/boot/image_section.cpp \
+               efi/nvme/controller.cpp efi/pci/pci.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
                efi/cpu/smp_plan.cpp $(wildcard efi/usb/*.cpp)
 EFI_CPP     := $(wildcard efi/*.cpp efi/*/*.cpp)
 EFI_ASM     := $(wildcard efi/*/*.S)

@@ -17,7 +17,7 @@ Result<Facts> gather_facts(const Firmware& firmware, MemoryMap* map) {
     const Result<Framebuffer> framebuffer = find_framebuffer(firmware, map->regions);
     if (framebuffer.ok()) {
         facts.framebuffer = framebuffer.value();
-    } else if (framebuffer.status().code() != Code::not_found) {
+    } else {
         facts.screen_note = Text<160>(framebuffer.status().text());
     }
     facts.apic = local_apic();
@@ -44,13 +44,10 @@ void say_facts(const Facts& facts) {
         rate.spread > kMaxSpread ? " (unsteady: times are less exact than usual)" : "");
     say("acpi      ", acpi.found ? "found, " : "none, ", acpi.cpus.n_found, " CPUs, console ",
         acpi.uart.address != 0 ? "by SPCR" : "COM1");
-    if (!facts.screen_note.view().empty()) say("note      ", facts.screen_note.view());
+    if (!facts.screen_note.view().empty())
+        say("note      ", facts.screen_note.view(),
+            "; from the firmware's exit on only the serial port speaks");
     if (!acpi.note.view().empty()) say("note      ", acpi.note.view());
-    if (acpi.names_i2c_hid && !acpi.names_ps2_keyboard) {
-        say("note      a keyboard behind I2C (ACPI names PNP0C50, and no PS/2 keyboard) is not "
-            "supported: "
-            "use one on USB, or the serial port");
-    }
 }
 
 }  // namespace axiom::efi

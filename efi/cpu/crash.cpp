@@ -45,7 +45,8 @@ void say_registers(const Frame& f) {
 }  // namespace
 
 void Crash::begin(EFI_HANDLE image, EFI_SYSTEM_TABLE* system) {
-    console.use_firmware(system->ConOut);
+    firmware_console_.init(system->ConOut);
+    console.use_firmware(FirmwareConsole::sink, &firmware_console_);
     image_ = image;
     boot_services_ = system->BootServices;
 }

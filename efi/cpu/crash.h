@@ -11,6 +11,7 @@
 #include "efi/cpu/cores.h"
 #include "efi/cpu/interrupts.h"
 #include "efi/dev/console.h"
+#include "efi/dev/firmware_console.h"
 #include "efi/dev/keys.h"
 #include "efi/dev/power.h"
 #include "efi/memory/machine_map.h"
@@ -59,6 +60,7 @@ class Crash {
     void say_code(uint64_t rip);
     void say_callers(uint64_t rsp, const CoreState& core);
 
+    FirmwareConsole firmware_console_;
     EFI_HANDLE image_ = nullptr;
     EFI_BOOT_SERVICES* boot_services_ = nullptr;  // nullptr after the exit
     CrashNeeds needs_{};

@@ -12,7 +12,6 @@ namespace {
 constexpr size_t kHeaderBytes = 36;
 constexpr uint32_t kMaxTableBytes = 1 << 20;  // firmware tables of interest are a few KiB
 constexpr uint32_t kMaxTables = 1024;
-constexpr uint32_t kMaxAmlBytes = 8 << 20;  // that are searched, of all tables together
 
 bool has(ByteView bytes, size_t at, size_t n) {
     return at <= bytes.size() && bytes.size() - at >= n;
@@ -56,16 +55,15 @@ class Reader {
     ByteView table(std::string_view name, uint64_t address);
     bool read_root(uint64_t address, size_t entry_bytes);
     void read_fadt(ByteView t);
-    void search_aml(ByteView t);
     void read_spcr(ByteView t);
     void read_madt(ByteView t);
+    void read_definitions(ByteView t);
     void add_cpu(uint32_t apic_id, uint32_t flags, uint32_t broadcast, size_t at);
     static Register gas(ByteView t, size_t at);
 
     const PhysicalView& memory_;
     AcpiFacts& facts_;
     bool has_madt_ = false;
-    size_t n_searched_ = 0;
 };
 
 // A whole table whose length and checksum are right, or nothing.
@@ -122,9 +120,9 @@ bool Reader::read_root(uint64_t address, size_t entry_bytes) {
         const ByteView signature = entry == 0 ? ByteView{} : view(memory_, entry, 4);
         if (signature.empty()) continue;
         if (memcmp(signature.data(), "FACP", 4) == 0) read_fadt(table("FADT", entry));
-        if (memcmp(signature.data(), "SSDT", 4) == 0) search_aml(table("SSDT", entry));
         if (memcmp(signature.data(), "SPCR", 4) == 0) read_spcr(table("SPCR", entry));
         if (memcmp(signature.data(), "APIC", 4) == 0) read_madt(table("MADT", entry));
+        if (memcmp(signature.data(), "SSDT", 4) == 0) read_definitions(table("SSDT", entry));
         if (memcmp(signature.data(), "MCFG", 4) == 0) read_mcfg(table("MCFG", entry), &facts_.pci);
         if (memcmp(signature.data(), "DMAR", 4) == 0) read_dmar(table("DMAR", entry), &facts_.pci);
         if (memcmp(signature.data(), "IVRS", 4) == 0) read_ivrs(table("IVRS", entry), &facts_.pci);
@@ -144,12 +142,10 @@ Register Reader::gas(ByteView t, size_t at) {
 }
 
 void Reader::read_fadt(ByteView t) {
-    if (has(t, 40, 4)) {
-        uint64_t dsdt = has(t, 140, 8) ? load<uint64_t>(t, 140) : 0;  // X_DSDT
-        if (dsdt == 0) dsdt = load<uint32_t>(t, 40);
-        if (dsdt != 0) search_aml(table("DSDT", dsdt));
-    }
     if (!has(t, 112, 4)) return;
+    uint64_t dsdt = has(t, 140, 8) ? load<uint64_t>(t, 140) : 0;  // X_DSDT
+    if (dsdt == 0) dsdt = load<uint32_t>(t, 40);
+    if (dsdt != 0) read_definitions(table("DSDT", dsdt));
     const uint32_t flags = load<uint32_t>(t, 112);
     // IAPC_BOOT_ARCH says so from revision 3 (ACPI 2.0) on; before, the field was reserved.
     facts_.no_8042 = t[8] >= 3 && (load<uint16_t>(t, 109) >> 1 & 1) == 0;
@@ -166,16 +162,6 @@ void Reader::read_fadt(ByteView t) {
         facts_.reset = gas(t, 116);
         facts_.reset_value = t[128];
     }
-}
-
-// A keyboard's driver would have to run the AML to find it; that there is a device takes no more than its
-// name. A name that stands there by chance costs a note too many, or one too few.
-void Reader::search_aml(ByteView t) {
-    constexpr uint16_t kI2cHid = 0x0c50, kFirstKeyboard = 0x0300, kLastKeyboard = 0x03ff;
-    if (t.size() > kMaxAmlBytes - n_searched_) return;
-    n_searched_ += t.size();
-    facts_.names_i2c_hid |= names_pnp_device(t, kI2cHid, kI2cHid);
-    facts_.names_ps2_keyboard |= names_pnp_device(t, kFirstKeyboard, kLastKeyboard);
 }
 
 void Reader::read_spcr(ByteView t) {
@@ -204,6 +190,15 @@ void Reader::read_spcr(ByteView t) {
     }
     // Only COM ports surely have the PC's clock to divide.
     if (!facts_.uart.io) facts_.uart_baud = 0;
+}
+
+// The program in it is not run: its text has the compatible ID of such a device, as a string or packed
+// into 32 bits (section 19.3.4, EISAID).
+void Reader::read_definitions(ByteView t) {
+    constexpr std::string_view kIds[] = {"PNP0C50", "ACPI0C50", "\x41\xd0\x0c\x50"};
+    const std::string_view text(reinterpret_cast<const char*>(t.data()), t.size());
+    for (const std::string_view id : kIds)
+        facts_.has_i2c_input = facts_.has_i2c_input || text.find(id) != text.npos;
 }
 
 void Reader::add_cpu(uint32_t apic_id, uint32_t flags, uint32_t broadcast, size_t at) {
@@ -246,22 +241,6 @@ void Reader::read_madt(ByteView t) {
 }
 
 }  // namespace
-
-bool names_pnp_device(std::span<const uint8_t> aml, uint16_t first, uint16_t last) {
-    const auto digit = [](uint8_t c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : 0x10000;
-    };
-    const auto is_meant = [&](uint32_t number) { return number >= first && number <= last; };
-    for (size_t at = 0; at + 4 <= aml.size(); at++) {
-        const uint8_t* const p = aml.data() + at;
-        if (p[0] == 0x41 && p[1] == 0xd0 && is_meant(uint32_t{p[2]} << 8 | p[3])) return true;
-        if (p[0] != 'P' || p[1] != 'N' || p[2] != 'P' || at + 7 > aml.size()) continue;
-        const int number =
-            digit(p[3]) * 0x1000 + digit(p[4]) * 0x100 + digit(p[5]) * 0x10 + digit(p[6]);
-        if (is_meant(uint32_t(number))) return true;
-    }
-    return false;
-}
 
 void drop_impossible_registers(std::span<const MemoryRegion> regions, AcpiFacts* facts) {
     const struct {

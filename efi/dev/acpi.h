@@ -36,20 +36,16 @@ struct AcpiFacts {
     Register uart;           // SPCR: a 16550-compatible console
     uint32_t uart_baud = 0;  // 0 = leave as firmware set it; always so for one in memory
     bool no_8042 = false;    // the FADT says that there is no PS/2 keyboard controller
-    // Devices that the AML of DSDT and SSDTs names, or seems to: it is searched, not run.
-    bool names_i2c_hid = false;       // PNP0C50: HID over I2C
-    bool names_ps2_keyboard = false;  // PNP0300 to PNP03FF
-    CpuList cpus;                     // empty without a MADT
+    // A device on I2C is a keyboard, a touchpad or the like, which is not driven; what it is of these, only
+    // the firmware's program could say (HID over I2C Protocol Specification 1.0, section 4).
+    bool has_i2c_input = false;
+    CpuList cpus;  // empty without a MADT
     PciFacts pci;
     Text<192> note{""};  // the first thing that was wrong, for people; empty if nothing was
 };
 
 // `rsdp_address` 0: no ACPI. Never fails: what cannot be read is missing from the facts.
 AcpiFacts read_acpi(const PhysicalView& memory, uint64_t rsdp_address);
-
-// Whether bytes of AML name a device PNPxxxx whose number is in this range: as a string, or as the number
-// that EISAID("PNPxxxx") becomes (ACPI 6.5, section 19.3.4).
-bool names_pnp_device(std::span<const uint8_t> aml, uint16_t first, uint16_t last);
 
 // Removes the registers in memory that cannot be ones, and notes it: in the first page, within
 // kRegisterBytes of the end of mappable addresses, or over RAM of the map.

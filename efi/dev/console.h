@@ -11,8 +11,8 @@
 #include "efi/dev/device.h"
 #include "efi/dev/screen.h"
 #include "efi/dev/serial.h"
-#include "efi/dev/text.h"
 #include "efi/screen/record_filter.h"
+#include "model/report/json_writer.h"  // TextSink
 
 namespace axiom::efi {
 
@@ -24,10 +24,12 @@ class Console : public Device {
         poll = [](Device& self, uint64_t) { static_cast<Console&>(self).drain(); };
     }
 
-    // `con_out`: an EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL.
-    void use_firmware(void* con_out) { con_out_ = con_out; }
+    void use_firmware(TextSink to, void* context) {
+        firmware_ = to;
+        firmware_context_ = context;
+    }
     // Between boot services and use_serial(): nothing can be said.
-    void use_nothing() { con_out_ = nullptr; }
+    void use_nothing() { firmware_ = nullptr; }
     // From here on the UART, through the ring in this device's memory.
     void use_serial(Serial* serial);
     // And the screen, which shows first what was said so far, its last few KiB. Of lines for machines it
@@ -35,9 +37,14 @@ class Console : public Device {
     void use_screen(Screen* screen);
 
     // Waits only when the ring is full, so never call it inside a layer.
-    void write(std::string_view text);
+    void write(std::string_view text) { write_as(text, 0); }
+    // The same of what is beside the matter, which a screen shows dim.
+    void note(std::string_view text) { write_as(text, kDim); }
     // There is a screen, and nobody listens at the serial port.
     bool is_on_screen_only() const;
+
+    // What a poll gives the UART at most, which is what its FIFO takes: one that is emulated never refuses.
+    static constexpr int kBytesPerPoll = 16;
 
     // Everything, waiting for the UART, and drawing at once.
     void flush();
@@ -45,21 +52,24 @@ class Console : public Device {
     static void sink(void* self, std::string_view text) {
         static_cast<Console*>(self)->write(text);
     }
+    static void note_sink(void* self, std::string_view text) {
+        static_cast<Console*>(self)->note(text);
+    }
 
   private:
-    void write_firmware(std::string_view text);
     void keep(std::string_view text);
-    void write_screen(std::string_view text);
+    void write_as(std::string_view text, Cell ink);
+    void write_screen(std::string_view text, Cell ink);
     void push(char c);
-    // What the UART takes now; never waits.
+    // What the UART takes now, within the budget of a poll; never waits.
     void drain();
 
-    void* con_out_ = nullptr;
+    TextSink firmware_ = nullptr;
+    void* firmware_context_ = nullptr;
     Serial* serial_ = nullptr;
     Screen* screen_ = nullptr;
     RecordFilter filter_;
     Ring ring_;
-    Utf8Stream stream_;
     char unsent_ = 0;  // taken from the ring, refused by the UART
     bool has_unsent_ = false;
     // What was said before there was a screen, a ring whose oldest bytes give way.

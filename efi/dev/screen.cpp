@@ -5,7 +5,8 @@
 
 namespace axiom::efi {
 
-Screen::Screen(const Framebuffer& to) : framebuffer_(to), painter_(to) {
+Screen::Screen(const Framebuffer& to, bool has_status)
+    : framebuffer_(to), painter_(to), has_status_(has_status) {
     name = "screen";
     if (!exists()) return;
     registers[0] = {to.range(), Cache::write_combining};
@@ -19,11 +20,15 @@ Screen::Screen(const Framebuffer& to) : framebuffer_(to), painter_(to) {
 void Screen::start() {
     if (!exists()) return;
     grid_.init({reinterpret_cast<uint8_t*>(memory.address), memory.bytes}, painter_.n_columns(),
-               painter_.n_rows());
+               painter_.n_rows(), has_status_);
 }
 
-void Screen::write(std::string_view text) {
-    if (exists()) grid_.write(text);
+void Screen::write(std::string_view text, Cell ink) {
+    if (exists()) grid_.write(text, ink);
+}
+
+void Screen::status(std::string_view text) {
+    if (exists()) grid_.set_status(text);
 }
 
 size_t Screen::cells_per_poll() const {

@@ -14,16 +14,21 @@ namespace axiom::efi {
 
 class Screen : public Device {
   public:
-    // width 0: there is no screen, and everything written is dropped.
-    explicit Screen(const Framebuffer& to);
+    // width 0: there is no screen, and everything written is dropped. `has_status`: the last row is for
+    // status().
+    explicit Screen(const Framebuffer& to, bool has_status = false);
     bool exists() const { return framebuffer_.width != 0; }
     const Painter& painter() const { return painter_; }
     const Framebuffer& framebuffer() const { return framebuffer_; }
 
     // After the exit, with this device's memory: an empty grid. Nothing is drawn yet.
     void start();
+    uint32_t n_text_rows() const { return grid_.n_text_rows(); }
     // UTF-8, as Grid takes it.
-    void write(std::string_view text);
+    void write(std::string_view text, Cell ink = 0);
+    // How what is under way goes on, as Grid::set_status() takes it. No part of the text: where that is
+    // kept or compared, this is not in it.
+    void status(std::string_view text);
     // All that is not drawn yet: up to tens of milliseconds.
     void draw_all();
 
@@ -38,6 +43,7 @@ class Screen : public Device {
     Framebuffer framebuffer_;
     Painter painter_;
     Grid grid_;
+    bool has_status_;
     bool is_clear_ = false;  // what the firmware left on the screen is gone
 };
 

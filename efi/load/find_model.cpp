@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "efi/load/find_model.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "efi/boot/files.h"
@@ -21,29 +22,39 @@ Text<40> id_text(std::span<const uint8_t> id) {
     return Text<40>(w.view());
 }
 
-// What a search finds.
-class Found {
-  public:
-    static constexpr size_t kMaxNamed = 2;
+void add(const ModelPlace& place, ModelList* list) {
+    if (list->n < ModelList::kMax) list->places[list->n++] = place;
+}
 
-    void add(const ModelPlace& place, std::string_view id) {
-        if (n_ == 0) first_ = place;
-        if (n_ < kMaxNamed) {
-            names_[n_] = Text<160>(place.name.view(), id.empty() ? "" : " with id ", id);
-        }
-        n_++;
+void add_files(const Firmware& firmware, EFI_HANDLE volume, std::string_view volume_name,
+               ModelList* list) {
+    const ModelFiles files = find_model_files(firmware, volume);
+    for (const ModelFile& file : files.all()) {
+        ModelPlace place;
+        place.name = Text<200>(file.path.view(), volume_name.empty() ? "" : " of ", volume_name);
+        place.bytes = file.bytes;
+        place.volume = volume;
+        place.found_path = file.path;
+        add(place, list);
     }
-    size_t n() const { return n_; }
-    const ModelPlace& first() const { return first_; }
-    std::string_view name(size_t i) const { return names_[i].view(); }
+}
 
+void prefer_usual_path(ModelList* list) {
+    for (size_t i = list->n; i-- > 0;)
+        if (list->places[i].path() == kModelPath) list->preset = i;
+}
+
+// What a search finds.
+struct Found {
+    ModelList list;
     size_t n_empty = 0;  // partitions of our type that hold no packed file
     Status trouble;      // the first disk whose partition table could not be used
 
-  private:
-    ModelPlace first_;
-    Text<160> names_[kMaxNamed] = {Text<160>(""), Text<160>("")};
-    size_t n_ = 0;
+    Text<240> name(size_t i) const {
+        const ModelPlace& place = list.places[i];
+        const std::string_view id = place.id.view();
+        return Text<240>(place.name.view(), id.empty() ? "" : " with id ", id);
+    }
 };
 
 class Search {
@@ -92,23 +103,18 @@ void Search::partitions_of(FirmwareDisk& disk, std::string_view id, Found* found
         if (!own_id.view().starts_with(id)) continue;
         ModelPlace place;
         place.name = Text<200>("partition ", p.number, " of ", disk.name());
+        place.bytes = header.file_bytes;
         place.disk = disk.handle();
         place.partition = p;
-        found->add(place, own_id.view());
+        place.id = own_id;
+        add(place, &found->list);
     }
 }
 
 void Search::volumes(Found* found) {
     const Handles handles(firmware_, EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID);
-    for (const EFI_HANDLE handle : handles.all()) {
-        File file;
-        if (!file.open(firmware_, handle, kModelPath).ok()) continue;
-        ModelPlace place;
-        place.name = Text<200>(kModelPath, " of ", device_name(firmware_, handle).view());
-        place.volume = handle;
-        place.found_path = Text<128>(kModelPath);
-        found->add(place, "");
-    }
+    for (const EFI_HANDLE handle : handles.all())
+        add_files(firmware_, handle, device_name(firmware_, handle).view(), &found->list);
 }
 
 // Firmware that boots fast knows only the disk it boots from; this makes it look at all.
@@ -127,40 +133,81 @@ bool is_id(std::string_view text) {
 
 // What one would have to do: where nothing was found, or too much.
 Status not_one(std::string_view what, const Found& found, const Found& others) {
-    if (found.n() > 1) {
-        return error(Code::bad_option, what, ": found ", found.n(), ": ", found.name(0), ", and ",
-                     found.name(1), "; allowed one: -m partition:ID or -m FILE says which");
+    if (found.list.n > 1) {
+        return error(Code::bad_option, what, ": found ", found.list.n, ": ", found.name(0).view(),
+                     ", and ", found.name(1).view(), "; allowed one: more digits, or -m FILE");
     }
     if (!found.trouble.ok()) return found.trouble;
-    if (others.n() > 0) {
-        return error(Code::not_found, what, ": found none, but ", others.name(0),
-                     others.n() > 1 ? ", " : "", others.n() > 1 ? others.name(1) : "");
+    if (others.list.n > 0) {
+        return error(Code::not_found, what, ": found none, but ", others.name(0).view(),
+                     others.list.n > 1 ? ", " : "",
+                     others.list.n > 1 ? others.name(1).view() : std::string_view());
     }
     return error(Code::not_found, what, ": found none, ", found.n_empty,
                  " partitions of AXIOM's type without a packed file");
 }
 
-size_t choose(const Firmware& firmware, std::span<const ModelFile> files, uint32_t menu_seconds) {
-    size_t preset = 0;
-    for (size_t i = 0; i < files.size(); i++)
-        if (files[i].path.view() == kModelPath) preset = i;
-    if (files.size() == 1 || menu_seconds == 0) return preset;
-    return choose_model_file(firmware, files, preset, menu_seconds);
+// On all disks: the partitions whose id begins so, or of `by_id` false all, and all volumes.
+Result<Found> search_everywhere(const Firmware& firmware, std::string_view id, bool by_id,
+                                std::string_view what) {
+    OwnedPages pages(firmware);
+    const Result<uint64_t> page = pages.take({.what = "disk block", .bytes = kPageBytes});
+    if (!page.ok()) return page.status();
+    Search search(firmware, {reinterpret_cast<uint8_t*>(page.value()), kPageBytes});
+    Found found;
+    for (const bool again : {false, true}) {
+        if (again) connect_everything(firmware);
+        found = {};
+        if (!by_id) search.volumes(&found);
+        search.partitions(id, &found);
+        if (found.list.n != 0) break;
+    }
+    if (found.list.n == 1 || (found.list.n > 1 && !by_id)) {
+        if (!found.trouble.ok()) say("note      ", found.trouble.text());
+        return found;
+    }
+    Found others;
+    if (!id.empty()) search.partitions("", &others);
+    return not_one(what, found, others);
+}
+
+// With one more, which is meant.
+ModelList with_asked(ModelList list, const ModelPlace& place) {
+    list.n = std::min(list.n, ModelList::kMax - 1);
+    list.preset = list.n;
+    list.is_asked = true;
+    add(place, &list);
+    return list;
+}
+
+// The volume's own files, of which one may be the one that was asked for.
+ModelList with_asked_file(ModelList list, const Firmware& firmware, std::string_view asked) {
+    ModelPlace place;
+    place.name = Text<200>(asked);
+    place.asked_path = asked;
+    place.volume = firmware.loaded->DeviceHandle;
+    File file;  // what is wrong with it, loading says
+    if (file.open(firmware, place.volume, asked).ok()) place.bytes = file.size();
+    for (size_t i = 0; i < list.n; i++) {
+        if (!is_same_path(list.places[i].path(), asked)) continue;
+        list.places[i] = place;
+        list.preset = i;
+        list.is_asked = true;
+        return list;
+    }
+    return with_asked(list, place);
 }
 
 }  // namespace
 
-Result<ModelPlace> find_model(const Firmware& firmware, std::string_view asked,
-                              const ModelFiles& files, uint32_t menu_seconds) {
+Result<ModelList> find_models(const Firmware& firmware, std::string_view asked) {
+    ModelList own;
+    add_files(firmware, firmware.loaded->DeviceHandle, "", &own);
     const bool by_id = asked.starts_with(kPartitionPrefix);
-    ModelPlace place;
-    if (!by_id && (!asked.empty() || files.n != 0)) {
-        place.asked_path = asked;
-        if (asked.empty())
-            place.found_path = files.all()[choose(firmware, files.all(), menu_seconds)].path;
-        place.name = Text<200>(place.path());
-        place.volume = firmware.loaded->DeviceHandle;
-        return place;
+    if (!asked.empty() && !by_id) return with_asked_file(own, firmware, asked);
+    if (!by_id && own.n != 0) {
+        prefer_usual_path(&own);
+        return own;
     }
     const std::string_view id =
         by_id ? asked.substr(sizeof kPartitionPrefix - 1) : std::string_view();
@@ -168,27 +215,14 @@ Result<ModelPlace> find_model(const Firmware& firmware, std::string_view asked,
         return error(Code::bad_option, "option -m: found ", Quoted{asked},
                      ", allowed partition: and up to 32 digits 0-9 a-f");
     }
-    OwnedPages pages(firmware);
-    const Result<uint64_t> page = pages.take({.what = "disk block", .bytes = kPageBytes});
-    if (!page.ok()) return page.status();
-    Search search(firmware, {reinterpret_cast<uint8_t*>(page.value()), kPageBytes});
-    for (const bool again : {false, true}) {
-        if (again) connect_everything(firmware);
-        Found found;
-        search.partitions(id, &found);
-        if (!by_id) search.volumes(&found);
-        if (found.n() == 1) {
-            if (!found.trouble.ok()) say("note      ", found.trouble.text());
-            return found.first();
-        }
-        if (found.n() == 0 && !again) continue;
-        Found others;
-        if (!id.empty()) search.partitions("", &others);
-        const std::string_view what =
-            by_id ? asked : "\\axiom\\model.axm, or a partition of weights";
-        return not_one(what, found, others);
+    Result<Found> found = search_everywhere(
+        firmware, id, by_id, by_id ? asked : "\\axiom\\*.axm, or a partition of weights");
+    if (!found.ok()) return found.status();
+    if (!by_id) {
+        prefer_usual_path(&found.value().list);
+        return found.value().list;
     }
-    AXIOM_PANIC("search");
+    return with_asked(own, found.value().list.places[0]);
 }
 
 }  // namespace axiom::efi

@@ -16,9 +16,13 @@ namespace {
 // One line that is drawn over itself, but only when loading takes long enough to wonder.
 class Progress {
   public:
-    Progress(const Clock& clock, std::string_view path, uint64_t total, bool quiet)
-        : clock_(clock), path_(path), total_(total), quiet_(quiet), begin_(ticks_now()) {}
+    Progress(const Clock& clock, std::string_view path, bool quiet)
+        : clock_(clock), path_(path), quiet_(quiet) {}
 
+    void begin(uint64_t total) {
+        total_ = total;
+        begin_ = ticks_now();
+    }
     void update(uint64_t done) {
         if (quiet_) return;
         const uint64_t now = ticks_now();
@@ -47,10 +51,8 @@ class Progress {
 
     const Clock& clock_;
     std::string_view path_;
-    uint64_t total_;
     bool quiet_;
-    uint64_t begin_;
-    uint64_t last_ = 0;
+    uint64_t total_ = 0, begin_ = 0, last_ = 0;
 };
 
 // For the largest pages that the CPU has and the model fills, if memory has room to align for them.
@@ -85,8 +87,9 @@ Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSo
         static_cast<Progress*>(context)->update(done);
     };
     const uint64_t begin_both = ticks_now() - source.ticks();
+    progress.begin(m.n_bytes);
     const Status status = streamed
-                              ? load_frame(name, file_bytes, source, to, root)
+                              ? load_frame(name, file_bytes, source, to, update, &progress, root)
                               : load_packed(name, file_bytes, source, to, update, &progress, root);
     if (!status.ok()) {
         progress.abandon();
@@ -121,7 +124,7 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
         if (!status.ok()) return status;
         return load_from(name, file.size(), file,
                          is_streamed(stream, file.size(), free_bytes, kBesideWeights), root,
-                         Progress(clock, name, file.size(), quiet), pages);
+                         Progress(clock, name, quiet), pages);
     }
     OwnedPages scratch(firmware);
     const Result<uint64_t> page = scratch.take({.what = "disk block", .bytes = kPageBytes});
@@ -136,7 +139,7 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
     if (!n_bytes.ok()) return n_bytes.status();
     return load_from(name, n_bytes.value(), partition,
                      is_streamed(stream, n_bytes.value(), free_bytes, kBesideWeights), root,
-                     Progress(clock, name, n_bytes.value(), quiet), pages);
+                     Progress(clock, name, quiet), pages);
 }
 
 }  // namespace axiom::efi

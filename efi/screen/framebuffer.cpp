@@ -8,7 +8,7 @@
 namespace axiom::efi {
 namespace {
 
-constexpr uint32_t kBright = 0xd0;  // of 255, each colour
+constexpr uint32_t kDimmed = 0x98, kBright = 0xd0;  // of 255, each colour
 constexpr uint32_t kMaxPixels = 16384;
 
 bool is_one_run(uint32_t mask) {
@@ -28,16 +28,15 @@ uint32_t placed(uint32_t mask, uint32_t value) {
 // A pixel as it is stored, little-endian.
 template <size_t N>
 struct PixelsOf {
-    uint8_t bytes[2][4];  // of each colour
-    void put(uint8_t* to, bool bright) const { memcpy(to, bytes[bright], N); }
+    uint8_t bytes[3][4];  // of each colour
+    void put(uint8_t* to, uint32_t colour) const { memcpy(to, bytes[colour], N); }
     static constexpr size_t n_bytes = N;
 };
 
 template <class Function>
-void with_pixels(uint32_t pixel_bytes, const uint32_t (&colours)[2], Function function) {
+void with_pixels(uint32_t pixel_bytes, const uint32_t (&colours)[3], Function function) {
     const auto call = [&]<size_t N>(PixelsOf<N> pixels) {
-        memcpy(pixels.bytes[0], &colours[0], 4);
-        memcpy(pixels.bytes[1], &colours[1], 4);
+        for (size_t i = 0; i < std::size(colours); i++) memcpy(pixels.bytes[i], &colours[i], 4);
         function(pixels);
     };
     switch (pixel_bytes) {
@@ -106,7 +105,11 @@ Result<Framebuffer> check_mode(const GraphicsMode& mode, std::span<const MemoryR
 Painter::Painter(const Framebuffer& to) : to_(to) {
     if (to.width == 0) return;
     choose_size();
-    colours_[1] = placed(to.red, kBright) | placed(to.green, kBright) | placed(to.blue, kBright);
+    const auto grey = [&](uint32_t value) {
+        return placed(to.red, value) | placed(to.green, value) | placed(to.blue, value);
+    };
+    colours_[1] = grey(kDimmed);
+    colours_[2] = grey(kBright);
 }
 
 void Painter::choose_size() {
@@ -143,14 +146,15 @@ void Painter::draw_as(uint8_t* at, std::span<const Cell> cells, Pixels pixels) c
         for (uint32_t again = 0; again < scale_; again++) {
             uint8_t* to = at;
             for (const Cell cell : cells) {
-                const uint8_t* const row = font_->glyph(cell & ~kInverse) + y * row_bytes;
+                const uint8_t* const row = font_->glyph(glyph_in(cell)) + y * row_bytes;
                 const uint8_t flip = (cell & kInverse) != 0 ? 0xff : 0;
+                const uint32_t ink = (cell & kDim) != 0 ? 1 : 2;
                 for (uint32_t i = 0; i < row_bytes; i++) {
                     const uint32_t bits = uint8_t(row[i] ^ flip);
                     for (uint32_t x = 0; x < 8; x++) {
-                        const bool bright = (bits >> (7 - x) & 1) != 0;
+                        const uint32_t colour = (bits >> (7 - x) & 1) != 0 ? ink : 0;
                         for (uint32_t s = 0; s < scale_; s++, to += Pixels::n_bytes) {
-                            pixels.put(to, bright);
+                            pixels.put(to, colour);
                         }
                     }
                 }

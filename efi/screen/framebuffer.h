@@ -36,9 +36,13 @@ struct Framebuffer {
 // cannot be, an address in RAM of the map.
 Result<Framebuffer> check_mode(const GraphicsMode& mode, std::span<const MemoryRegion> regions);
 
-// A character of the screen: the number of its glyph, drawn bright on dark or the other way around.
+// A character of the screen: the number of its glyph, drawn bright on dark, dim on dark, or either the
+// other way around.
 using Cell = uint16_t;
-inline constexpr Cell kInverse = 0x8000;
+inline constexpr Cell kInverse = 0x8000, kDim = 0x4000;
+constexpr uint16_t glyph_in(Cell cell) {
+    return uint16_t(cell & ~(kInverse | kDim));
+}
 
 class Painter {
   public:
@@ -69,7 +73,7 @@ class Painter {
     uint32_t scale_ = 1;  // screen pixels, each way, for a pixel of the font
     uint32_t n_columns_ = 0, n_rows_ = 0;
     uint32_t left_ = 0, top_ = 0;  // pixels beside the cells
-    uint32_t colours_[2] = {};     // dark, bright
+    uint32_t colours_[3] = {};     // dark, dim, bright
 };
 
 }  // namespace axiom::efi

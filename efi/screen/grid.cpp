@@ -26,13 +26,14 @@ size_t Grid::bytes_needed(uint32_t n_columns, uint32_t n_rows) {
     return round_up(2 * n_cells * sizeof(Cell), alignof(Dirty)) + n_rows * sizeof(Dirty);
 }
 
-void Grid::init(std::span<uint8_t> memory, uint32_t n_columns, uint32_t n_rows) {
+void Grid::init(std::span<uint8_t> memory, uint32_t n_columns, uint32_t n_rows, bool has_status) {
     AXIOM_CHECK(memory.size() >= bytes_needed(n_columns, n_rows));
     AXIOM_CHECK(n_columns > 0 && n_columns <= Painter::kMaxColumns && n_rows > 0 &&
                 n_rows <= Painter::kMaxRows);
     *this = Grid();
     n_columns_ = n_columns;
     n_rows_ = n_rows;
+    n_text_rows_ = n_rows - (has_status && n_rows > 1);
     blank_ = glyph_of(' ');
     const size_t n_cells = size_t{n_columns} * n_rows;
     wanted_ = reinterpret_cast<Cell*>(memory.data());
@@ -46,8 +47,9 @@ void Grid::init(std::span<uint8_t> memory, uint32_t n_columns, uint32_t n_rows) 
 
 // ---- text ----------------------------------------------------------------------------------
 
-void Grid::write(std::string_view text) {
+void Grid::write(std::string_view text, Cell ink) {
     if (n_rows_ == 0) return;
+    ink_ = ink;
     utf8_.put(text, [this](std::string_view sequence) {
         const uint32_t point = utf8_point(sequence);
         if (point < 0x20 && point != kEscape) {
@@ -68,7 +70,7 @@ void Grid::put(uint32_t point) {
     if (column_ + width > n_columns_) new_row();
     // The second cell of a wide character, of which the font has none, stays blank.
     for (size_t i = 0; i < width && column_ < n_columns_; i++) {
-        cells(row_)[column_] = i == 0 ? glyph_of(point) : blank_;
+        cells(row_)[column_] = i == 0 && point != ' ' ? Cell(glyph_of(point) | ink_) : blank_;
         mark(row_, column_, column_ + 1);
         column_++;
     }
@@ -119,7 +121,7 @@ void Grid::escape(uint32_t point) {
             row_ -= std::min(row_, n);
             break;
         case 'B':
-            row_ = std::min(row_ + n, n_rows_ - 1);
+            row_ = std::min(row_ + n, n_text_rows_ - 1);
             break;
         case 'C':
             column_ = std::min(column_ + n, n_columns_ - 1);
@@ -143,7 +145,7 @@ void Grid::escape(uint32_t point) {
 
 void Grid::new_row() {
     column_ = 0;
-    if (row_ + 1 < n_rows_) {
+    if (row_ + 1 < n_text_rows_) {
         row_++;
     } else {
         scroll();
@@ -151,12 +153,13 @@ void Grid::new_row() {
 }
 
 void Grid::scroll() {
-    const uint32_t n = rows_to_scroll(n_rows_);
-    top_ = (top_ + n) % n_rows_;
-    row_ = n_rows_ - n;
+    const uint32_t n = rows_to_scroll(n_text_rows_);
+    top_ = (top_ + n) % n_text_rows_;
+    row_ = n_text_rows_ - n;
     cursor_row_ -= std::min(cursor_row_, n);
-    for (uint32_t row = 0; row < n_rows_; row++) mark(row, 0, n_columns_);
-    for (uint32_t row = row_; row < n_rows_; row++) std::fill_n(cells(row), n_columns_, blank_);
+    for (uint32_t row = 0; row < n_text_rows_; row++) mark(row, 0, n_columns_);
+    for (uint32_t row = row_; row < n_text_rows_; row++)
+        std::fill_n(cells(row), n_columns_, blank_);
 }
 
 void Grid::erase(uint32_t row, uint32_t from, uint32_t to) {
@@ -167,8 +170,22 @@ void Grid::erase(uint32_t row, uint32_t from, uint32_t to) {
 
 void Grid::erase_below(bool from_the_top) {
     if (!from_the_top) erase(row_, column_, n_columns_);
-    for (uint32_t row = from_the_top ? 0 : row_ + 1; row < n_rows_; row++)
+    for (uint32_t row = from_the_top ? 0 : row_ + 1; row < n_text_rows_; row++)
         erase(row, 0, n_columns_);
+}
+
+void Grid::set_status(std::string_view text) {
+    if (n_text_rows_ == n_rows_) return;
+    const uint32_t row = n_rows_ - 1;
+    uint32_t column = 0;
+    axiom::Utf8Stream stream;
+    stream.put(text, [&](std::string_view sequence) {
+        const uint32_t point = utf8_point(sequence);
+        for (size_t i = 0; i < columns_of(point) && column < n_columns_; i++)
+            cells(row)[column++] = Cell((i == 0 ? glyph_of(point) : blank_) | kDim);
+    });
+    std::fill_n(cells(row) + column, n_columns_ - column, blank_);
+    mark(row, 0, n_columns_);
 }
 
 // ---- what is to be drawn -------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Text as a terminal shows it, as a grid of cells, and which of them are not yet drawn. Lines scroll
 // by moving the grid's first row, so that it costs no copying; what then has to be drawn anew is what
-// differs, a few cells at a time.
+// differs, a few cells at a time. The last row may be a status that is no part of the text.
 // Must not know: pixels.
 #pragma once
 
@@ -19,13 +19,20 @@ class Grid {
   public:
     static size_t bytes_needed(uint32_t n_columns, uint32_t n_rows);
     // `memory` is aligned to 8 bytes and outlives the grid. Everything is blank, and drawn so.
-    // Up to Painter's limits.
-    void init(std::span<uint8_t> memory, uint32_t n_columns, uint32_t n_rows);
+    // Up to Painter's limits. A grid of one row has no status.
+    void init(std::span<uint8_t> memory, uint32_t n_columns, uint32_t n_rows,
+              bool has_status = false);
+
+    uint32_t n_text_rows() const { return n_text_rows_; }
 
     // UTF-8 in pieces of any size. Of control characters: \n (a new row, at its start), \r, \b, \t, and
     // of ANSI's escape sequences (ECMA-48) CUU, CUD, CUF, CUB, CUP to the first cell, ED and EL; others
     // are taken and do nothing.
-    void write(std::string_view text);
+    // `ink`: kDim or 0.
+    void write(std::string_view text, Cell ink = 0);
+    // What the status row says, UTF-8 without control characters, from now on; what does not fit is cut.
+    // Without such a row, nothing.
+    void set_status(std::string_view text);
 
     // Cells of one row that have to be drawn, which then count as drawn; empty: there are none, or more
     // than *n_compared were to be looked at. That is counted down.
@@ -51,10 +58,14 @@ class Grid {
     void erase_below(bool from_the_top);
     void mark(uint32_t row, uint32_t first, uint32_t end);
     void show_cursor();
-    Cell* cells(uint32_t row) { return wanted_ + (row + top_) % n_rows_ * n_columns_; }
+    Cell* cells(uint32_t row) {
+        const uint32_t place = row < n_text_rows_ ? (row + top_) % n_text_rows_ : row;
+        return wanted_ + size_t{place} * n_columns_;
+    }
 
     uint32_t n_columns_ = 0, n_rows_ = 0;
-    Cell* wanted_ = nullptr;  // rows in a ring that begins with row top_
+    uint32_t n_text_rows_ = 0;
+    Cell* wanted_ = nullptr;  // rows of text in a ring that begins with row top_, then the status
     Cell* drawn_ = nullptr;
     Dirty* dirty_ = nullptr;  // [n_rows]
     uint64_t dirty_rows_[Painter::kMaxRows / 64] = {};
@@ -62,7 +73,7 @@ class Grid {
     uint32_t row_ = 0,
              column_ = 0;  // column_ == n_columns_: the next character goes to the next row
     uint32_t cursor_row_ = 0, cursor_column_ = 0;  // where it is to be seen
-    Cell blank_ = 0;
+    Cell blank_ = 0, ink_ = 0;
     Escape escape_ = Escape::none;
     uint32_t number_ = 0;
     bool has_number_ = false;

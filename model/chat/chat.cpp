@@ -35,7 +35,7 @@ Status Talk::start() {
 
 Status Talk::run() {
     if (Status s = start(); !s.ok()) return s;
-    if (!o_.quiet) say("Type a message, or /help. Ctrl-C stops an answer, /exit ends.");
+    if (!o_.quiet) say("Type a message, or /help. Ctrl-C stops an answer, /exit ends.\n");
     Status status;
     if (!o_.prompt.empty()) status = add_message(o_.prompt);
     while (status.ok() && !ended_) {
@@ -166,6 +166,7 @@ Status Talk::write_answer(size_t n_tokens, TurnCost& turn) {
     }
     if (session_->stop_reason() == StopReason::context_full)
         say("The context is full. /drop forgets the oldest turns, /reset all.");
+    if (!o_.quiet) say();  // between turns
     return {};
 }
 
@@ -200,7 +201,8 @@ void Talk::show_progress() {
     next_status_ticks_ = now + m_.clock.ticks_per_second / 2;
     const size_t n = session_->n_generated();
     const double seconds = m_.clock.seconds(now - answer_ticks_);
-    terminal_.status(Text<64>(n, " tokens, ", Fixed{double(n) / seconds, 2}, " t/s"));
+    terminal_.status(Text<96>(n, " tokens, ", Fixed{double(n) / seconds, 2}, " t/s, context ",
+                              session_->tokens().size(), " of ", r_->n_ctx));
 }
 
 Status chat(const Machine& machine, const Weights& weights, const Options& options,

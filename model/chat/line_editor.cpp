@@ -23,10 +23,11 @@ LineEditor::LineEditor(const Setup& setup)
       displaced_(setup.text.subspan(setup.text.size() / 2)),
       history_(setup.history),
       write_(setup.write),
-      write_context_(setup.write_context),
-      n_columns_(setup.n_columns),
-      n_rows_(setup.n_rows) {
-    AXIOM_CHECK(n_columns_ > 1 && n_rows_ > 0);
+      write_context_(setup.write_context) {}
+
+void LineEditor::set_size(size_t n_columns, size_t n_rows) {
+    n_columns_ = std::max(n_columns, kMinColumns);
+    n_rows_ = std::max<size_t>(n_rows, 1);
 }
 
 void LineEditor::begin(std::string_view prompt) {
@@ -381,7 +382,9 @@ void LineEditor::finish(std::string_view mark) {
         refresh();
     else
         go({place.row - first_row_, place.column});
-    write(mark);
+    // Behind a row that is full the next one has begun.
+    const bool has_new_row = mark == "\n" && place.row > 0 && place.column == 0;
+    if (!has_new_row) write(mark);
 }
 
 }  // namespace axiom

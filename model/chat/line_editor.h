@@ -22,9 +22,6 @@ class LineEditor {
         std::span<char> history;   // of lines; the oldest make room. Empty: no history
         TextSink write = nullptr;  // '\n' begins a new row, at its first column
         void* write_context = nullptr;
-        size_t n_columns = 80;  // of the terminal; fewer than it has are harmless
-        size_t n_rows =
-            8;  // that a line may fill; of a longer one only those about the cursor show
     };
     enum class Event : uint8_t {
         none,
@@ -35,6 +32,12 @@ class LineEditor {
 
     explicit LineEditor(const Setup& setup);
 
+    // Between lines: the terminal's columns, fewer than it has are harmless; and the rows that a line may fill,
+    // of a longer one only those about the cursor show. 80 and 8 until then; never fewer than kMinColumns
+    // and a row.
+    static constexpr size_t kMinColumns = 8;
+    void set_size(size_t n_columns, size_t n_rows);
+
     // A new empty line behind `prompt`, which stays where it is until the line ends. It has no control
     // characters and fewer columns than the terminal.
     void begin(std::string_view prompt);
@@ -43,6 +46,8 @@ class LineEditor {
     Event feed(uint8_t byte);
     // Without control characters, valid UTF-8.
     std::string_view line() const { return {text_.data(), n_}; }
+    // Bytes of it before the cursor.
+    size_t cursor() const { return cursor_; }
     // The prompt and the line anew, after something else was written from the first column of a row.
     void redraw();
 
@@ -80,7 +85,7 @@ class LineEditor {
     size_t recalled_ = 0;      // where in history_ the line came from; n_history_: from the keys
     TextSink write_;
     void* write_context_;
-    size_t n_columns_, n_rows_;
+    size_t n_columns_ = 80, n_rows_ = 8;
 
     std::string_view prompt_;
     size_t n_ = 0, cursor_ = 0;

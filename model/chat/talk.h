@@ -47,11 +47,8 @@ class Talk final : public Generation {
     template <class... Parts>
     void say(const Parts&... parts) {
         m_.loop->poll_tasks();  // what was written before stands before
-        const bool has_note = m_.note != nullptr;
-        const TextSink sink = has_note ? m_.note : m_.write;
-        void* const context = has_note ? m_.note_context : m_.write_context;
-        sink(context, Text<2048>(parts...));
-        sink(context, "\n");
+        m_.remark(Text<2048>(parts...));
+        m_.remark("\n");
     }
 
     Options& options_;

@@ -97,8 +97,8 @@ constexpr OptionSpec kTable[] = {
     {{"--keymap"}, K::keymap, {}, 0, 0, false, kOnEfi | kInConfig, "NAME",
      "layout of the keyboard: us, uk, de or fr (default us)"},
     {{"--menu"}, K::count, &O::menu_seconds, 0, 3600, false, kOnEfi | kInConfig, "N",
-     "seconds in which a model can be chosen where \\axiom has several and -m names none; 0 = no choice "
-     "(default {})"},
+     "seconds in which a model can be chosen where there are several and -m names none; 0 = no choice "
+     "(default {}); given beside -m, it offers the choice with that one preset"},
     {{"--keep-record"}, K::flag, &O::keep_record, 0, 0, false, kOnEfi | kInConfig, "",
      "keep the record in a variable of the firmware's until the next start, which moves it into "
      "\\axiom\\records.jsonl; =false: don't (default: do)"},
@@ -196,6 +196,7 @@ Status set_count(const OptionSpec& spec, std::string_view shown, std::string_vie
     }
     o->*spec.target.count = uint32_t(n);
     if (spec.target.count == &Options::n_predict) o->has_predict = true;
+    if (spec.target.count == &Options::menu_seconds) o->has_menu = true;
     return {};
 }
 

@@ -141,6 +141,7 @@ struct Options {
     OnExit on_exit = OnExit::by_place;        // EFI: also what happens after a panic
     Keymap keymap = Keymap::us;               // --keymap
     uint32_t menu_seconds = 5;                // EFI: for a choice among several models; 0 = none
+    bool has_menu = false;                    // it was given: the choice is offered beside -m, too
     bool keep_record = true;  // EFI: in a variable of the firmware's, then in a file
     bool quiet = false;       // no timing table, no progress
     bool help = false;

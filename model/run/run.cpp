@@ -47,21 +47,22 @@ Result<const Kernels*> forced_kernels(const Options& options, const CpuFeatures&
 }
 
 void PassProgress::poll(void* context, uint64_t now) {
-    constexpr uint64_t kMarks = 40, kMarksAPercentage = 8;
     PassProgress& p = *static_cast<PassProgress*>(context);
-    if (!p.enabled) return;
-    p.n_layers_done++;
-    if (now - p.begin_ticks < 2 * p.machine->clock.ticks_per_second) return;
-    const auto write = [&p](std::string_view text) {
-        p.machine->write(p.machine->write_context, text);
-    };
-    if (p.n_shown == 0) write(p.what);
-    const uint64_t seconds = (now - p.begin_ticks) / p.machine->clock.ticks_per_second - 2;
+    p.show(p.n_layers_done + 1, now);
+}
+
+void PassProgress::show(uint64_t n_done, uint64_t now) {
+    constexpr uint64_t kMarks = 40, kMarksAPercentage = 8;
+    if (!enabled) return;
+    n_layers_done = n_done;
+    if (now - begin_ticks < 2 * machine->clock.ticks_per_second) return;
+    if (n_shown == 0) machine->remark(what);
+    const uint64_t seconds = (now - begin_ticks) / machine->clock.ticks_per_second - 2;
     const uint64_t reached =
-        p.n_layers == 0 ? seconds : std::min(p.n_layers_done, p.n_layers) * kMarks / p.n_layers;
-    for (; p.n_shown <= reached; p.n_shown++) {
-        const bool says_percent = p.n_layers != 0 && p.n_shown % kMarksAPercentage == 0;
-        write(says_percent ? Text<8>(p.n_shown * 100 / kMarks, "%") : Text<8>("."));
+        n_layers == 0 ? seconds : std::min(n_layers_done, n_layers) * kMarks / n_layers;
+    for (; n_shown <= reached; n_shown++) {
+        const bool says_percent = n_layers != 0 && n_shown % kMarksAPercentage == 0;
+        machine->remark(says_percent ? Text<8>(n_shown * 100 / kMarks, "%") : Text<8>("."));
     }
 }
 
@@ -75,7 +76,7 @@ void PassProgress::begin(const Machine* m, std::string_view text, uint64_t all_l
 }
 
 void PassProgress::end() {
-    if (n_shown > 0) machine->write(machine->write_context, "\n");
+    if (n_shown > 0) machine->remark("\n");
     enabled = false;
     n_shown = 0;
 }
@@ -110,8 +111,7 @@ Status RunBase::create(RunNeed need) {
     if (!streamed) {
         resident_.bind(w_, memory_.layers);
     } else {
-        AXIOM_CHECK(m_.disk != nullptr);
-        if (Status s = memory_.streamed.start(w_, *m_.disk, *m_.slab, *m_.team); !s.ok()) return s;
+        if (Status s = start_streaming(need); !s.ok()) return s;
         r_->n_streamed_layers = uint32_t(need.streamed.n_streamed(w_.config.n_layer));
         r_->resident_bytes = need.streamed.resident_bytes(w_);
     }
@@ -124,6 +124,23 @@ Status RunBase::create(RunNeed need) {
     r_->n_batch = uint32_t(need.engine.n_batch);
     if (m_.counters != nullptr) counters_told_ = m_.counters->of_all_cores();
     return {};
+}
+
+// What stays of a large model takes a while to read.
+Status RunBase::start_streaming(const RunNeed& need) {
+    AXIOM_CHECK(m_.disk != nullptr);
+    const uint64_t n_bytes = need.streamed.resident_bytes(w_) - w_.layout.frame_bytes();
+    if (!o_.quiet) progress_.begin(&m_, "reading layers ", n_bytes);
+    const Status status = memory_.streamed.start(
+        w_, *m_.disk, *m_.slab, *m_.team,
+        [](void* self, uint64_t n_arrived) {
+            RunBase& run = *static_cast<RunBase*>(self);
+            run.progress_.show(n_arrived, ticks_now());
+            if (run.progress_.n_shown != 0) run.m_.loop->poll_tasks();  // to be seen
+        },
+        this);
+    progress_.end();
+    return status;
 }
 
 RunBase::~RunBase() {

@@ -52,6 +52,10 @@ struct Machine {
     // Optional: lines about how a long run goes on, for a person only.
     TextSink note = nullptr;
     void* note_context = nullptr;
+    // To `note`, or with the text where there is none.
+    void remark(std::string_view text) const {
+        note != nullptr ? note(note_context, text) : write(write_context, text);
+    }
 
     // Optional: every logits vector the hash covers, as it is hashed (axiom-host --logits).
     void (*on_logits)(void* context, std::span<const float> logits) = nullptr;
@@ -82,6 +86,8 @@ struct PassProgress {
     bool enabled = false;
 
     static void poll(void* context, uint64_t now);
+    // So many layers, or of whatever else begin() was told the number.
+    void show(uint64_t n_done, uint64_t now);
     // all_layers: of all the passes; 0: not known.
     void begin(const Machine* m, std::string_view text, uint64_t all_layers = 0);
     void end();
@@ -155,6 +161,7 @@ class RunBase {
     // Weights are streamed, and nobody said how many tokens a pass takes.
     bool finds_pass_size() const { return o_.n_batch == 0 && r_->n_streamed_layers != 0; }
     PassSize size_of_passes(const EngineShape& shape);
+    Status start_streaming(const RunNeed& need);
     void describe();
     Status prepare_ticks();
     uint64_t n_ticks() const;

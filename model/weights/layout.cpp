@@ -394,12 +394,13 @@ Result<uint64_t> frame_bytes(std::string_view file, uint64_t file_bytes, ByteSou
 }
 
 Status load_frame(std::string_view file, uint64_t file_bytes, ByteSource& source,
-                  std::span<uint8_t> to, RootCheck root) {
+                  std::span<uint8_t> to, LoadProgress progress, void* context, RootCheck root) {
     const auto read = [&](uint64_t from, uint64_t n, uint64_t at) -> Status {
         for (uint64_t done = 0; done < n;) {
             const uint64_t part = std::min(kLoadChunkBytes, n - done);
             if (Status s = source.read(from + done, to.subspan(at + done, part)); !s.ok()) return s;
             done += part;
+            progress(context, at + done);
         }
         return {};
     };

@@ -140,9 +140,9 @@ Status load_packed(std::string_view file, uint64_t file_bytes, ByteSource& sourc
 // Bytes of the frame of a packed file, for taking memory: what the extent table says, which
 // load_frame() checks.
 Result<uint64_t> frame_bytes(std::string_view file, uint64_t file_bytes, ByteSource& source);
-// Reads the frame into `to` (frame_bytes() long, 64-byte aligned) and verifies it.
+// Reads the frame into `to` (frame_bytes() long, 64-byte aligned) and verifies it; `progress` as above.
 Status load_frame(std::string_view file, uint64_t file_bytes, ByteSource& source,
-                  std::span<uint8_t> to, RootCheck root = {});
+                  std::span<uint8_t> to, LoadProgress progress, void* context, RootCheck root = {});
 
 // Every piece of a whole file in memory.
 Status verify_checksums(std::string_view file, std::span<const uint8_t> bytes);

@@ -97,7 +97,8 @@ void WeightPool::plan(const Weights& weights, const PoolShape& shape, SlabPlan& 
     plan.add_array("expert uses", weights.layout.extents.size(), &n_uses_);
 }
 
-Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, Team& team) {
+Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, Team& team,
+                         LoadProgress progress, void* context) {
     const DiskReader::Limits limits = disk.limits();
     AXIOM_CHECK(limits.depth != 0 && limits.alignment != 0 && kBlock % limits.alignment == 0);
     weights_ = &weights;
@@ -121,17 +122,20 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
 
     struct Load {
         WeightPool& pool;
+        LoadProgress progress;
+        void* context;
         std::atomic<bool> is_done{false};
-    } load{*this};
+    } load{*this, progress, context};
     team.run(
-        [](const Worker& worker, void* context) {
-            auto& [pool, is_done] = *static_cast<Load*>(context);
+        [](const Worker& worker, void* of_load) {
+            auto& [pool, tell, told, is_done] = *static_cast<Load*>(of_load);
             pool.touch(worker);
             worker.barrier([](void* p) { static_cast<WeightPool*>(p)->count_anew(); }, &pool);
             for (uint32_t spins = 0; !is_done.load(std::memory_order_relaxed);) {
                 if (worker.rank == 0) {
                     pool.collect();
                     pool.ask_ahead(kAll);
+                    tell(told, pool.traffic_.n_bytes);
                     if (pool.n_under_way_ == 0) is_done.store(true, std::memory_order_relaxed);
                 }
                 if (!pool.check_one()) worker.relax(spins++);

@@ -68,8 +68,10 @@ class WeightPool final : public WeightSource {
     // Adds its memory to a plan; the pool stays where it is until that is created.
     void plan(const Weights& weights, const PoolShape& shape, SlabPlan& plan);
     // Reads what stays, and what comes first of the rest, as fast as the disk can, checked by the
-    // whole team. `weights` (without layers), disk and slab outlive the pool.
-    Status start(const Weights& weights, DiskReader& disk, Slab& slab, Team& team);
+    // whole team. `weights` (without layers), disk and slab outlive the pool. `progress` is called on worker 0,
+    // often, with the bytes of extents that have arrived.
+    Status start(const Weights& weights, DiskReader& disk, Slab& slab, Team& team,
+                 LoadProgress progress, void* context);
     // Waits until no read is under way, so that the memory may be used for something else.
     void stop();
 

@@ -12,6 +12,7 @@ import threading
 import sys
 
 import badfiles
+import conversation
 import cores
 import disturb
 import guest
@@ -592,6 +593,7 @@ def scenarios(suite):
     yield from cores.scenarios(suite)
     yield from disturb.scenarios(suite)
     yield from stream.scenarios(suite)
+    yield from conversation.scenarios(suite)
     yield from screen.scenarios(suite)
     yield from usb.scenarios(suite)
     yield from talk.scenarios(suite)

@@ -6,10 +6,11 @@ import re
 import threading
 import time
 
-import conf
-import guest
+import guest  # finds conf
 import judge
 import panel
+
+import conf  # noqa: E402
 
 TEXT = "Hello from the keyboard"
 N_TOKENS = 8
@@ -168,6 +169,18 @@ class Watched:
             results.result(name, judge.judge_run(outcome, None, status="interrupted"))
 
 
+    def no_keyboard(self, results, name):
+        """Without a keyboard controller, as a laptop whose keyboard is on I2C: a table shows such a device."""
+        ssdt = self.suite.source("i2c.aml", b"\x08_CID\x0dPNP0C50\0")
+        words = ["-machine", "i8042=off", "-acpitable", f"sig=SSDT,data={ssdt}", *card(800, 600)]
+        with self.seat(
+            "screen-i2c", self.suite.efi, TEXT, "--on-exit halt", serial="none", extra=words
+        ) as seat:
+            text = seat.wait("axiom: halted", seat.screen)
+            failure = lacks(text.replace("\n", " "), "no keyboard has answered; ACPI shows one or a touchpad on I2C")
+            results.result(name, failure)
+
+
 def scenarios(suite):
     watched = Watched(suite)
     yield (
@@ -182,4 +195,5 @@ def scenarios(suite):
         "a fault is reported on a screen of 3840x2160 until a key is pressed",
         watched.crash,
     )
+    yield "a machine whose keyboard is on I2C says so on its screen", watched.no_keyboard
     yield "Ctrl-C on the PS/2 keyboard ends a run with a record that says so", watched.interrupt

@@ -213,7 +213,7 @@ def scenarios(suite):
     )
     yield "two partitions of one model are both named", s.refused(
         "two", r": found 2: " + NAME + " with id ([0-9a-f]{32}), and partition 2 of .* with id \\1",
-        lambda axm: disk("two", axm, n=2), ask=False,
+        lambda axm: disk("two", axm, n=2),
     )
     yield "a partition that is not on NVMe is not streamed, and why", s.refused(
         "no-nvme", NAME + r": cannot be streamed: its disk is on a controller of PCI class 0x010000, "

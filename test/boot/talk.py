@@ -91,7 +91,76 @@ def choice(suite):
     return run
 
 
+class Elsewhere:
+    """Boots from a volume that has no model, beside two disks that have one each."""
+
+    def __init__(self, suite):
+        self.suite = suite
+        self.models = [suite.tiny, other_model(suite)]
+
+    def boot(self, label, options, reactions=()):
+        suite = self.suite
+        config = suite.source(label + ".conf", "prompt x\nn 4\n" + options)
+        files = {"EFI/BOOT/BOOTX64.EFI": suite.efi, "axiom/axiom.conf": config}
+        words = []
+        for i, model in enumerate(self.models):
+            path = suite.image(f"{label}-{i}", {"axiom/model.axm": model})
+            drive = f"if=none,id=m{i},format=raw,snapshot=on,file={guest.qemu.quote(path)}"
+            words += ["-drive", drive, "-device", f"virtio-blk-pci,drive=m{i}"]
+        image_path = suite.image(label, files)
+        return guest.boot(suite.folder / label, image_path, 90, reactions, memory_mib=512, extra=words)
+
+    def judge(self, outcome, i_model):
+        failure = judge.judge_run(outcome, self.suite.host_hash(self.models[i_model], "x", 4))
+        for i, unless in enumerate((", unless another is chosen", "")):
+            line = rf"{i + 1}  \\axiom\\model\.axm of \S+, \d\S* [KM]iB{unless}\s"
+            if failure is None and not re.search(line, outcome.text):
+                failure = f"found no {line!r} in\n{outcome.tail(30)}"
+        return failure
+
+    def preset(self, results, name):
+        outcome = self.boot("elsewhere", "menu 2\n")
+        failure = self.judge(outcome, 0)
+        for seconds in (2, 1):
+            if failure is None and f"1..2, 1 in {seconds} s" not in outcome.text:
+                failure = f"no countdown at {seconds} in\n{outcome.tail(30)}"
+        results.result(name, failure)
+
+    def chosen(self, results, name):
+        # A key that chooses nothing ends the countdown.
+        reactions = [(re.compile(rb"in 2 s"), b"x"), (re.compile(rb"1\.\.2: "), b"2")]
+        outcome = self.boot("elsewhere-chosen", "menu 2\n", reactions)
+        results.result(name, self.judge(outcome, 1))
+
+
+def configured(suite):
+    def run(results, name):
+        model = other_model(suite)
+        config = "prompt x\nn 4\nmodel \\AXIOM\\another.axm\nmenu 1\n"
+        image_path = suite.image(
+            "configured",
+            {
+                "EFI/BOOT/BOOTX64.EFI": suite.efi,
+                "axiom/another.axm": model,
+                "axiom/model.axm": suite.tiny,
+                "axiom/axiom.conf": suite.source("configured.conf", config),
+            },
+        )
+        outcome = guest.boot(suite.folder / "configured", image_path, 90, memory_mib=512)
+        failure = judge.judge_run(outcome, suite.host_hash(model, "x", 4))
+        for part in (r"1  \AXIOM\another.axm", "unless another is chosen", "1..2, 1 in 1 s"):
+            if failure is None and part not in outcome.text:
+                failure = f"found no {part!r} in\n{outcome.tail(30)}"
+        results.result(name, failure)
+
+    return run
+
+
 def scenarios(suite):
+    elsewhere = Elsewhere(suite)
+    yield "nobody's choice among the models of other volumes is the first, after a countdown", elsewhere.preset
+    yield "a digit chooses among the models of other volumes, for as long as it takes", elsewhere.chosen
+    yield "the configured model is preset in a menu that is configured, too", configured(suite)
     yield "a digit chooses among several models before the firmware is left", choice(suite)
     yield (
         "without a prompt in axiom.conf, lines typed on the serial port are answered as by axiom-host",

@@ -108,7 +108,8 @@ void load(std::span<const uint8_t> bytes) {
     require(n_frame.ok() || !whole.ok());
     if (n_frame.ok() && n_frame.value() <= bytes.size()) {
         AlignedCopy frame(nullptr, size_t(n_frame.value()));
-        const Status framed = load_frame("f.axm", bytes.size(), source, frame.span());
+        const Status framed = load_frame(
+            "f.axm", bytes.size(), source, frame.span(), [](void*, uint64_t) {}, nullptr);
         require(framed.ok() || !whole.ok());
         if (framed.ok()) {
             const Result<Weights> f = Weights::open("f.axm", frame.span(), bytes.size());

@@ -153,6 +153,30 @@ TEST_CASE("timer, reset register, serial console and CPUs are found through the 
     CHECK(facts.note.view().empty());
 }
 
+TEST_CASE("input devices on I2C are known by their compatible ID, in the DSDT and in SSDTs") {
+    const auto has_input = [](std::string_view id, bool in_ssdt, bool extended) {
+        Tables t;
+        Blob definitions = table(in_ssdt ? "SSDT" : "DSDT", 60);
+        memcpy(&definitions[41], id.data(), id.size());
+        t.at[0x7000] = definitions;
+        if (in_ssdt) store<uint64_t>(t.at[0x3000], 60, 0x7000);
+        if (!in_ssdt && extended) store<uint64_t>(t.at[0x4000], 140, 0x7000);
+        if (!in_ssdt && !extended) store<uint32_t>(t.at[0x4000], 40, 0x7000);
+        t.fix();
+        const AcpiFacts facts = t.facts();
+        CHECK(facts.note.view().empty());
+        return facts.has_i2c_input;
+    };
+    for (const std::string_view id : {"PNP0C50", "ACPI0C50", "\x41\xd0\x0c\x50"}) {
+        CHECK(has_input(id, true, false));
+        CHECK(has_input(id, false, false));
+        CHECK(has_input(id, false, true));
+    }
+    CHECK(!has_input("PNP0C51", true, false));
+    CHECK(!has_input("PNP0C51", false, true));
+    CHECK(!Tables().facts().has_i2c_input);
+}
+
 TEST_CASE("the extended timer block wins over the port in the old field") {
     Tables t;
     gas(t.at[0x4000], 208, 1, 32, 3, 0xb008);
@@ -583,52 +607,4 @@ TEST_CASE("a structure of length zero or past the table's end ends the list of I
         read_mcfg(std::span(short_unit).first(n), &facts);
     }
     CHECK(facts.n_iommus == 0);
-}
-
-TEST_CASE("PnP devices are found in AML as strings and as numbers, whole ones only") {
-    const auto names = [](std::string_view aml, uint16_t first, uint16_t last) {
-        return names_pnp_device({reinterpret_cast<const uint8_t*>(aml.data()), aml.size()}, first,
-                                last);
-    };
-    using namespace std::string_view_literals;
-    CHECK(names("\x0c\x41\xd0\x0c\x50"sv, 0x0c50, 0x0c50));
-    CHECK(names("x\x0dPNP0C50\0"sv, 0x0c50, 0x0c50));
-    CHECK(names("\x0dPNP030B"sv, 0x0300, 0x03ff));
-    CHECK_FALSE(names("\x0c\x41\xd0\x0c"sv, 0x0c50, 0x0c50));
-    CHECK_FALSE(names("PNP0C5"sv, 0x0c50, 0x0c50));
-    CHECK_FALSE(names("PNP0C5G"sv, 0, 0xffff));
-    CHECK_FALSE(names("\x41\xd0\x0f\x13 PNP0F13"sv, 0x0300, 0x03ff));
-    CHECK_FALSE(names(""sv, 0, 0xffff));
-}
-
-TEST_CASE("a keyboard behind I2C is suspected by what DSDT and SSDTs name") {
-    const auto with = [](std::string_view dsdt_body, std::string_view ssdt_body, bool by_x_dsdt) {
-        Tables t;
-        const auto add = [&](uint64_t address, const char* signature, std::string_view body) {
-            Blob b = table(signature, 36 + body.size());
-            memcpy(b.data() + 36, body.data(), body.size());
-            t.at[address] = b;
-        };
-        add(0x10000, "DSDT", dsdt_body);
-        add(0x11000, "SSDT", ssdt_body);
-        if (by_x_dsdt) {
-            store<uint64_t>(t.at[0x4000], 140, 0x10000);
-        } else {
-            store<uint32_t>(t.at[0x4000], 40, 0x10000);
-        }
-        store<uint64_t>(t.at[0x3000], 60, 0x11000);
-        t.fix();
-        return t.facts();
-    };
-    const AcpiFacts laptop = with("....", "PNP0C50", true);
-    CHECK(laptop.names_i2c_hid);
-    CHECK_FALSE(laptop.names_ps2_keyboard);
-    const AcpiFacts touchpad = with("PNP0303", "PNP0C50", false);
-    CHECK(touchpad.names_i2c_hid);
-    CHECK(touchpad.names_ps2_keyboard);
-    const AcpiFacts neither = with("PNP0501", "PNP0C02", false);
-    CHECK_FALSE(neither.names_i2c_hid);
-    CHECK_FALSE(neither.names_ps2_keyboard);
-    CHECK(neither.note.view().empty());
-    CHECK_FALSE(Tables().facts().names_i2c_hid);
 }

@@ -11,6 +11,7 @@
 #include "efi/screen/grid.h"
 #include "efi/screen/record_filter.h"
 #include "test/unit/catch.h"
+#include "test/unit/picture.h"
 
 using namespace axiom;
 using namespace axiom::efi;
@@ -87,68 +88,26 @@ GraphicsMode masks(uint32_t pixel_bytes, uint32_t red, uint32_t green, uint32_t 
     return m;
 }
 
-// A grid, and what was drawn of it, as text.
-struct Terminal {
-    Terminal(uint32_t columns, uint32_t rows)
-        : n_columns(columns), n_rows(rows), memory(Grid::bytes_needed(columns, rows) / 8 + 1) {
-        grid.init({reinterpret_cast<uint8_t*>(memory.data()), memory.size() * 8}, columns, rows);
-        lines.assign(rows, std::u32string(columns, U' '));
-    }
-    // At most max_cells; returns how many.
-    size_t draw(size_t max_cells = ~size_t{0}, size_t n_compared = ~size_t{0}) {
-        size_t n = 0;
-        while (n < max_cells) {
-            const Grid::Run run = grid.next_run(max_cells - n, &n_compared);
-            if (run.cells.empty()) break;
-            for (size_t i = 0; i < run.cells.size(); i++) {
-                const bool inverse = (run.cells[i] & kInverse) != 0;
-                if (inverse) cursor_row = run.row, cursor_column = uint32_t(run.column + i);
-                lines[run.row][run.column + i] = kFontPoints[run.cells[i] & ~kInverse];
-            }
-            n += run.cells.size();
-        }
-        return n;
-    }
-    // All of it drawn; trailing blanks cut, rows that are blank at the end left out.
-    std::vector<std::u32string> show() {
-        draw();
-        CHECK(grid.all_drawn());
-        std::vector<std::u32string> shown;
-        for (const std::u32string& line : lines) {
-            shown.push_back(line.substr(0, line.find_last_not_of(U' ') + 1));
-        }
-        while (!shown.empty() && shown.back().empty()) shown.pop_back();
-        return shown;
-    }
-    std::vector<std::u32string> after(std::string_view text) {
-        grid.write(text);
-        return show();
-    }
-
-    uint32_t n_columns, n_rows;
-    std::vector<uint64_t> memory;
-    Grid grid;
-    std::vector<std::u32string> lines;
-    uint32_t cursor_row = 0, cursor_column = 0;
-};
-
-using Lines = std::vector<std::u32string>;
+using test::Lines;
+using test::Picture;
 
 }  // namespace
 
 TEST_CASE("text is drawn in every pixel format and pitch, and nothing beside the pixels") {
     const struct {
         GraphicsMode mode;
-        uint32_t pixel_bytes, bright;
+        uint32_t pixel_bytes, bright, dim;
     } cases[] = {
-        {mode(Format::rgb, 100, 50, 100), 4, 0xd0d0d0},
-        {mode(Format::bgr, 101, 49, 128), 4, 0xd0d0d0},
-        {masks(4, 0x3ff00000, 0xffc00, 0x3ff, 0xc0000000), 4, 0x343 << 20 | 0x343 << 10 | 0x343},
-        {masks(4, 0xff, 0xff00, 0xff0000, 0xff000000), 4, 0xd0d0d0},
-        {masks(3, 0xff0000, 0xff00, 0xff, 0), 3, 0xd0d0d0},
-        {masks(2, 0xf800, 0x7e0, 0x1f, 0), 2, 26u << 11 | 52u << 5 | 26},
-        {masks(2, 0x7c00, 0x3e0, 0x1f, 0x8000), 2, 26u << 10 | 26u << 5 | 26},
-        {masks(1, 0xe0, 0x1c, 0x3, 0), 1, 6u << 5 | 6u << 2 | 3},
+        {mode(Format::rgb, 100, 50, 100), 4, 0xd0d0d0, 0x989898},
+        {mode(Format::bgr, 101, 49, 128), 4, 0xd0d0d0, 0x989898},
+        {masks(4, 0x3ff00000, 0xffc00, 0x3ff, 0xc0000000), 4, 0x343 << 20 | 0x343 << 10 | 0x343,
+         0x262 << 20 | 0x262 << 10 | 0x262},
+        {masks(4, 0xff, 0xff00, 0xff0000, 0xff000000), 4, 0xd0d0d0, 0x989898},
+        {masks(3, 0xff0000, 0xff00, 0xff, 0), 3, 0xd0d0d0, 0x989898},
+        {masks(2, 0xf800, 0x7e0, 0x1f, 0), 2, 26u << 11 | 52u << 5 | 26, 19u << 11 | 38u << 5 | 19},
+        {masks(2, 0x7c00, 0x3e0, 0x1f, 0x8000), 2, 26u << 10 | 26u << 5 | 26,
+         19u << 10 | 19u << 5 | 19},
+        {masks(1, 0xe0, 0x1c, 0x3, 0), 1, 6u << 5 | 6u << 2 | 3, 4u << 5 | 4u << 2 | 2},
     };
     for (const auto& c : cases) {
         FakePanel panel(c.mode);
@@ -160,12 +119,15 @@ TEST_CASE("text is drawn in every pixel format and pitch, and nothing beside the
         const Cell cells[] = {glyph_of('A'), glyph_of(0x416), glyph_of(0x3a9)};
         painter.draw(1, 2, {cells, 3});
         painter.draw(2, 11, {cells, 1});
+        const Cell dim = Cell(glyph_of('d') | kDim);
+        painter.draw(0, 0, {&dim, 1});
         CHECK(panel.character(painter, 1, 2, c.bright) == 'A');
         CHECK(panel.character(painter, 1, 3, c.bright) == 0x416);
         CHECK(panel.character(painter, 1, 4, c.bright) == 0x3a9);
         CHECK(panel.character(painter, 2, 11, c.bright) == 'A');
         CHECK(panel.character(painter, 1, 5, c.bright) == ' ');
         CHECK(panel.character(painter, 0, 2, c.bright) == ' ');
+        CHECK(panel.character(painter, 0, 0, c.dim) == 'd');
         CHECK(panel.marks_are_whole());
     }
 }
@@ -276,12 +238,13 @@ TEST_CASE("Latin, Greek, Cyrillic and box drawing have glyphs, what has none bec
     for (uint32_t p = 0x2500; p < 0x2580; p++) CHECK(has(p));
     for (const uint32_t p : {0x2588, 0x2591, 0x20ac, 0x2013, 0x201c, 0x2026, 0x2192, 0x2264})
         CHECK(has(p));
+    CHECK(kFontPoints.size() <= glyph_in(0xffff));
     for (const uint32_t p : {0x4e2d, 0x1f600, 0x07, 0x10ffff, 0xfffd})
         CHECK(kFontPoints[glyph_of(p)] == 0xfffd);
 }
 
 TEST_CASE("text fills rows, wraps at the last column and goes on below a newline") {
-    Terminal t(10, 5);
+    Picture t(10, 5);
     CHECK(t.after("one\ntwo") == Lines{U"one", U"two"});
     CHECK(t.after("3456789") == Lines{U"one", U"two3456789"});
     CHECK(t.after("\nx") == Lines{U"one", U"two3456789", U"x"});
@@ -291,14 +254,14 @@ TEST_CASE("text fills rows, wraps at the last column and goes on below a newline
 }
 
 TEST_CASE("UTF-8 arrives in pieces, malformed bytes become U+FFFD, marks are left out") {
-    Terminal t(20, 3);
+    Picture t(20, 3);
     t.grid.write("\xd0");
     CHECK(t.after("\x96 \xce\xa9\xff\xe2\x94\x80 e\xcc\x81!") ==
           Lines{U"\u0416 \u03a9\ufffd\u2500 e!"});
 }
 
 TEST_CASE("a wide character takes two cells, whole ones") {
-    Terminal t(5, 3);
+    Picture t(5, 3);
     CHECK(t.after("ab\xe4\xb8\xad"
                   "c") == Lines{U"ab\ufffd c"});
     CHECK(t.after("\rabcd\xe4\xb8\xad") == Lines{U"abcdc", U"\ufffd"});
@@ -330,7 +293,7 @@ TEST_CASE("control characters and escape sequences move the cursor and erase") {
         {"a\x1b[1\nb", {U"a", U"b"}},
     };
     for (const auto& c : cases) {
-        Terminal t(10, 4);
+        Picture t(10, 4);
         INFO(c.text);
         if (c.lines.size() == 2 && c.lines[1].empty()) {
             CHECK(t.after(c.text) == Lines{U"a        b"});
@@ -341,7 +304,7 @@ TEST_CASE("control characters and escape sequences move the cursor and erase") {
 }
 
 TEST_CASE("below the last row the text scrolls, and only what differs is drawn") {
-    Terminal t(10, 4);
+    Picture t(10, 4);
     CHECK(t.after("1\n2\n3\n4") == Lines{U"1", U"2", U"3", U"4"});
     t.grid.write("\n5");
     CHECK(t.draw() <= 6);  // four characters that changed, the new one, the cursor twice
@@ -351,7 +314,7 @@ TEST_CASE("below the last row the text scrolls, and only what differs is drawn")
 }
 
 TEST_CASE("a large screen scrolls an eighth of its rows at a time") {
-    Terminal t(10, 16);
+    Picture t(10, 16);
     for (int i = 0; i < 16; i++) t.grid.write(i == 0 ? "a" : "\na");
     CHECK(t.show().size() == 16);
     CHECK(t.after("\nb").size() == 15);
@@ -359,15 +322,63 @@ TEST_CASE("a large screen scrolls an eighth of its rows at a time") {
     CHECK(t.cursor_row == 15);
 }
 
+TEST_CASE("a status is in the last row, where text neither goes nor scrolls") {
+    Picture t(10, 4, true);
+    CHECK(t.grid.n_text_rows() == 3);
+    t.grid.write("1\n2\n3");
+    t.grid.set_status("state");
+    CHECK(t.show() == Lines{U"1", U"2", U"3", U"state"});
+    CHECK(t.after("\n4\n5") == Lines{U"3", U"4", U"5", U"state"});
+    CHECK(t.after("\x1b[9BX") == Lines{U"3", U"4", U"5X", U"state"});
+    CHECK(t.after("\x1b[2J") == Lines{U"", U"", U"", U"state"});
+    t.grid.set_status("longer than the row");
+    CHECK(t.show().back() == U"longer tha");
+    t.grid.set_status("short");
+    CHECK(t.show().back() == U"short");
+    t.grid.set_status("");
+    CHECK(t.after("\x1b[Hx") == Lines{U"x"});
+}
+
+TEST_CASE("what is written dim is dim, and what comes after it is not") {
+    Picture t(10, 2);
+    t.show();
+    t.grid.write("a b", kDim);
+    t.grid.write("c");
+    size_t n_compared = 100;
+    const Grid::Run run = t.grid.next_run(10, &n_compared);
+    REQUIRE(run.cells.size() == 1);  // the blank behind it is one anyway
+    CHECK(run.cells[0] == (glyph_of('a') | kDim));
+    const Grid::Run next = t.grid.next_run(10, &n_compared);
+    REQUIRE(next.cells.size() == 3);  // with the cursor
+    CHECK(next.cells[0] == (glyph_of('b') | kDim));
+    CHECK(next.cells[1] == glyph_of('c'));
+}
+
+TEST_CASE("of a status that changes only what differs is drawn") {
+    Picture t(100, 5, true);
+    t.grid.set_status("12 tokens, 39.78 t/s");
+    t.show();
+    t.grid.set_status("13 tokens, 39.81 t/s");
+    CHECK(t.draw() == 3);
+}
+
+TEST_CASE("a grid without a row for it has no status") {
+    Picture t(10, 2), one(10, 1, true);
+    t.grid.set_status("state");
+    CHECK(t.after("a\nb") == Lines{U"a", U"b"});
+    one.grid.set_status("state");
+    CHECK(one.after("a") == Lines{U"a"});
+}
+
 TEST_CASE("text that scrolled away before it was drawn is never drawn") {
-    Terminal t(10, 4);
+    Picture t(10, 4);
     for (int i = 0; i < 1000; i++) t.grid.write("abcdefghij\n");
     CHECK(t.draw() <= 4 * 10);
     CHECK(t.show() == Lines{U"abcdefghij", U"abcdefghij", U"abcdefghij"});
 }
 
 TEST_CASE("a piece of work draws no more cells, and looks at no more, than it may") {
-    Terminal t(100, 30);
+    Picture t(100, 30);
     for (int i = 0; i < 30; i++)
         t.grid.write(std::string(99, char('a' + i % 26)) + (i < 29 ? "\n" : ""));
     size_t n = 0, n_pieces = 0;
@@ -415,7 +426,7 @@ TEST_CASE("whatever bytes come, every pixel drawn is on the screen") {
 TEST_CASE("a poll of the screen draws 16 KiB of pixels at most") {
     for (const uint32_t width : {800u, 1920u, 3840u}) {
         FakePanel panel(mode(Format::bgr, width, width * 9 / 16 + 150, width));
-        Screen screen(panel.framebuffer);
+        Screen screen(panel.framebuffer, true);
         std::vector<uint64_t> memory(screen.memory.bytes / 8 + 1);
         screen.memory.address = uint64_t(memory.data());
         screen.start();
@@ -424,6 +435,7 @@ TEST_CASE("a poll of the screen draws 16 KiB of pixels at most") {
         CHECK(n_cells * screen.painter().cell_bytes() <= Screen::kBytesPerPoll);
         CHECK(n_cells >= 2);
         for (int i = 0; i < 200; i++) screen.write("\xe2\x96\x88\xe2\x96\x88\xe2\x96\x88");
+        screen.status("\xe2\x96\x88\xe2\x96\x88\xe2\x96\x88");
         const std::vector<uint8_t> before = panel.bytes;
         screen.poll(screen, 0);
         size_t n_changed = 0;

@@ -497,6 +497,8 @@ TEST_CASE("a prompt, if empty, and a length are known to be given") {
     CHECK(ParsedConfig("prompt\nn -1\n").options.has_prompt);
     CHECK_FALSE(ParsedConfig("prompts x\n").options.has_prompt);
     CHECK_FALSE(ParsedConfig("keep-record false\nmenu 0\n").options.keep_record);
+    CHECK(ParsedConfig("menu 5\n").options.has_menu);
+    CHECK_FALSE(ParsedConfig("n 5\n").options.has_menu);
 }
 
 TEST_CASE("a failed parse changes nothing") {

@@ -116,6 +116,7 @@ TEST_CASE("every layer that does not stay is read once a pass, and the others ne
         const uint64_t layer_bytes = round_up(model.frame.layer(0).bytes, 4096);
         const size_t n_first = i == model.last() ? n : i + PoolShape::kBuffers;
         REQUIRE(disk.n_bytes == n_first * layer_bytes);
+        REQUIRE(engine.n_told_bytes == n_first * model.frame.layer(0).bytes);
         const uint64_t before = disk.n_bytes;
         engine.pool().count_anew();
         for (size_t t = 0; t < 10; t++) REQUIRE(forward_one(engine, 5).ok());

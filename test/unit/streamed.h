@@ -99,7 +99,8 @@ class Frame {
         INFO(n.status().text());
         REQUIRE(n.ok());
         bytes_ = AlignedBytes(size_t(n.value()));
-        const Status loaded = load_frame("test.axm", file.size(), source, bytes_.span());
+        const Status loaded = load_frame(
+            "test.axm", file.size(), source, bytes_.span(), [](void*, uint64_t) {}, nullptr);
         INFO(loaded.text());
         REQUIRE(loaded.ok());
         const Result<Weights> opened = Weights::open("test.axm", bytes_.span(), file.size());
@@ -132,13 +133,17 @@ class StreamedEngine {
         SlabPlan plan;
         pool_.plan(frame.weights, shape, plan);
         slab_.create(plan);
-        started = pool_.start(frame.weights, disk, *slab_, engine_.team());
+        started = pool_.start(
+            frame.weights, disk, *slab_, engine_.team(),
+            [](void* told, uint64_t n_bytes) { *static_cast<uint64_t*>(told) = n_bytes; },
+            &n_told_bytes);
     }
     ~StreamedEngine() { pool_.stop(); }
     Engine* operator->() { return &engine_; }
     WeightPool& pool() { return pool_; }
 
     Status started;
+    uint64_t n_told_bytes = 0;  // by start(), at last
 
   private:
     PlannedSlab slab_;

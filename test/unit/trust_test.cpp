@@ -45,7 +45,8 @@ std::string loaded(const PackedFile& file, RootCheck root, bool whole = true) {
     const Status status =
         whole ? load_packed(
                     "m.axm", file.size(), source, to.span(), [](void*, uint64_t) {}, nullptr, root)
-              : load_frame("m.axm", file.size(), source, to.span(), root);
+              : load_frame(
+                    "m.axm", file.size(), source, to.span(), [](void*, uint64_t) {}, nullptr, root);
     return std::string(status.text());
 }
 
