@@ -13,6 +13,9 @@
 namespace axiom::efi {
 namespace {
 
+constexpr uint64_t kLowEnd = uint64_t{4} << 30;
+constexpr uint64_t kLowBufferBytes = 1 << 20;
+
 // One line that is drawn over itself, but only when loading takes long enough to wonder.
 class Progress {
   public:
@@ -53,6 +56,29 @@ class Progress {
     uint64_t last_ = 0;
 };
 
+// What reads through a buffer that any device can reach: some firmware's disk drivers cut an address to 32
+// bits and say nothing.
+class LowBytes final : public ByteSource {
+  public:
+    // `buffer`: below 4 GiB.
+    LowBytes(ByteSource& source, std::span<uint8_t> buffer) : source_(source), buffer_(buffer) {}
+    Status read(uint64_t offset, std::span<uint8_t> out) override {
+        while (!out.empty()) {
+            const size_t n = std::min(out.size(), buffer_.size());
+            const Status status = source_.read(offset, buffer_.first(n));
+            if (!status.ok()) return status;
+            std::copy_n(buffer_.begin(), n, out.begin());
+            offset += n;
+            out = out.subspan(n);
+        }
+        return {};
+    }
+
+  private:
+    ByteSource& source_;
+    std::span<uint8_t> buffer_;
+};
+
 // For the largest pages that the CPU has and the model fills, if memory has room to align for them.
 Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint64_t bytes) {
     if (bytes >= kHugePageBytes && bytes < kMaxPhysicalAddress && paging_features().gib_pages) {
@@ -63,8 +89,9 @@ Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint
     return pages->take({.what = path, .bytes = bytes, .alignment = kLargePageBytes});
 }
 
-Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSource& bytes,
-                              bool streamed, Progress progress, OwnedPages* pages) {
+Result<LoadedModel> load_from(const Firmware& firmware, std::string_view name, uint64_t file_bytes,
+                              ByteSource& bytes, bool streamed, Progress progress,
+                              OwnedPages* pages) {
     const uint64_t begin = ticks_now();
     TimedBytes source(bytes);
     if (file_bytes == 0) return FileLayout::head_bytes(name, {}, 0).status();
@@ -85,8 +112,21 @@ Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSo
         static_cast<Progress*>(context)->update(done);
     };
     const uint64_t begin_both = ticks_now() - source.ticks();
-    const Status status = streamed ? load_frame(name, file_bytes, source, to)
-                                   : load_packed(name, file_bytes, source, to, update, &progress);
+    const auto load = [&](ByteSource& from) {
+        return streamed ? load_frame(name, file_bytes, from, to)
+                        : load_packed(name, file_bytes, from, to, update, &progress);
+    };
+    Status status = load(source);
+    if (!status.ok() && m.address + m.reserved_bytes > kLowEnd) {
+        OwnedPages scratch(firmware);
+        const Result<uint64_t> buffer =
+            scratch.take({.what = "disk buffer", .bytes = kLowBufferBytes, .below = kLowEnd});
+        LowBytes low(source, {reinterpret_cast<uint8_t*>(buffer.value()), kLowBufferBytes});
+        if (buffer.ok()) {
+            say("note      ", status.text(), "; it is read again by way of memory below 4 GiB");
+            status = load(low);
+        }
+    }
     if (!status.ok()) {
         progress.abandon();
         return status;
@@ -118,7 +158,7 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
         File file;
         Status status = file.open(firmware, place.volume, place.path());
         if (!status.ok()) return status;
-        return load_from(name, file.size(), file,
+        return load_from(firmware, name, file.size(), file,
                          is_streamed(stream, file.size(), free_bytes, kBesideWeights),
                          Progress(clock, name, file.size(), quiet), pages);
     }
@@ -133,7 +173,7 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
                              {reinterpret_cast<uint8_t*>(page.value()), kPageBytes});
     const Result<uint64_t> n_bytes = packed_bytes(name, partition);
     if (!n_bytes.ok()) return n_bytes.status();
-    return load_from(name, n_bytes.value(), partition,
+    return load_from(firmware, name, n_bytes.value(), partition,
                      is_streamed(stream, n_bytes.value(), free_bytes, kBesideWeights),
                      Progress(clock, name, n_bytes.value(), quiet), pages);
 }

@@ -18,6 +18,7 @@ import guest
 import judge
 import launch_tests
 import messages
+import metal
 import records
 import screen
 import stream
@@ -589,6 +590,7 @@ def scenarios(suite):
         yield breaks(suite, kind)
     yield from cores.scenarios(suite)
     yield from disturb.scenarios(suite)
+    yield from metal.scenarios(suite)
     yield from stream.scenarios(suite)
     yield from screen.scenarios(suite)
     yield from talk.scenarios(suite)
