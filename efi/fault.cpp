@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 
 #include "core/status.h"
 #include "efi/cpu/apic.h"
@@ -43,6 +44,22 @@ void start_late(const CoreMemory& cores) {
     send_startup(real_id, uint8_t(cores.trampoline / kPageBytes));
     while (tickets == before) pause_cpu();
     say("fault     the late core has come, tickets ", Hex{before}, " then ", Hex{tickets});
+}
+
+// Takes memory below 4 GiB until a model has to go above; what a buffer needs is left.
+void fill_low_memory(EFI_BOOT_SERVICES* boot) {
+    constexpr EFI_PHYSICAL_ADDRESS kBelow = 0xffffffff;
+    constexpr UINTN kMib = 256, kLeft = 2 * kMib;  // pages
+    EFI_PHYSICAL_ADDRESS left = kBelow;
+    if (EFI_ERROR(boot->AllocatePages(AllocateMaxAddress, EfiLoaderData, kLeft, &left))) return;
+    for (const UINTN n_mib : {256, 64, 16, 3}) {
+        EFI_PHYSICAL_ADDRESS at = kBelow;
+        while (
+            !EFI_ERROR(boot->AllocatePages(AllocateMaxAddress, EfiLoaderData, n_mib * kMib, &at))) {
+            at = kBelow;
+        }
+    }
+    boot->FreePages(left, kLeft);
 }
 
 }  // namespace
@@ -123,6 +140,7 @@ void distort_disks(std::string_view kind, EFI_BOOT_SERVICES* boot) {
     };
     static constinit Disk disks[16]{};
     if (kind != "high-dma") return;
+    fill_low_memory(boot);
     EFI_GUID guid = EFI_BLOCK_IO_PROTOCOL_GUID;
     UINTN n = 0;
     EFI_HANDLE* handles = nullptr;

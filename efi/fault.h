@@ -31,7 +31,7 @@ void turn_on_iommus(std::string_view kind, const PciFacts& pci);
 // Before cores are planned. "no-low": all memory below 640 KiB becomes boot services'.
 void take_low_pages(std::string_view kind, EFI_BOOT_SERVICES* boot);
 
-// Before the exit. "high-dma": disks whose blocks arrive wrong above 4 GiB.
+// Before the exit. "high-dma": disks whose blocks arrive wrong above 4 GiB, and little memory below.
 void distort_disks(std::string_view kind, EFI_BOOT_SERVICES* boot);
 
 // "variable": services whose SetVariable refuses, "variable-full": and that have no room; "reset" and

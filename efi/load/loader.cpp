@@ -8,6 +8,7 @@
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
 #include "efi/load/disks.h"
+#include "efi/load/low_bytes.h"
 #include "model/weights/weights.h"
 
 namespace axiom::efi {
@@ -54,29 +55,6 @@ class Progress {
     bool quiet_;
     uint64_t begin_;
     uint64_t last_ = 0;
-};
-
-// What reads through a buffer that any device can reach: some firmware's disk drivers cut an address to 32
-// bits and say nothing.
-class LowBytes final : public ByteSource {
-  public:
-    // `buffer`: below 4 GiB.
-    LowBytes(ByteSource& source, std::span<uint8_t> buffer) : source_(source), buffer_(buffer) {}
-    Status read(uint64_t offset, std::span<uint8_t> out) override {
-        while (!out.empty()) {
-            const size_t n = std::min(out.size(), buffer_.size());
-            const Status status = source_.read(offset, buffer_.first(n));
-            if (!status.ok()) return status;
-            std::copy_n(buffer_.begin(), n, out.begin());
-            offset += n;
-            out = out.subspan(n);
-        }
-        return {};
-    }
-
-  private:
-    ByteSource& source_;
-    std::span<uint8_t> buffer_;
 };
 
 // For the largest pages that the CPU has and the model fills, if memory has room to align for them.
