@@ -20,8 +20,9 @@ enum class Counter : uint8_t {
     major_faults,          // and with
     steal_ns,              // time in which the hypervisor ran something else
     cache_misses,          // of the last-level cache
+    corrected_errors,      // by hardware: of memory, caches, buses (machine-check banks)
 };
-inline constexpr size_t kNCounters = size_t(Counter::cache_misses) + 1;
+inline constexpr size_t kNCounters = size_t(Counter::corrected_errors) + 1;
 
 class Counters {
   public:

@@ -28,17 +28,23 @@ size_t objects_that_fit(const AddressRange& range, size_t bytes, size_t alignmen
 
 }  // namespace
 
-void Slab::init(std::span<const AddressRange> ranges) {
+void Slab::init(std::span<const AddressRange> ranges, std::span<const AddressRange> used_last) {
     n_ranges_ = n_classes_ = 0;
+    add_ranges(ranges);
+    add_ranges(used_last);
+}
+
+// Sorted by size, largest first, so that what does not fit the table is the smallest.
+void Slab::add_ranges(std::span<const AddressRange> ranges) {
+    const size_t first = n_ranges_;
     for (const AddressRange& range : ranges) {
         if (range.end <= range.begin) continue;
-        // Sorted by size, largest first, so that what does not fit the table is the smallest.
         size_t i = n_ranges_ < kMaxRanges ? n_ranges_++ : kMaxRanges;
         if (i == kMaxRanges) {
-            if (range.size() <= ranges_[kMaxRanges - 1].size()) continue;
+            if (first == kMaxRanges || range.size() <= ranges_[kMaxRanges - 1].size()) continue;
             i = kMaxRanges - 1;
         }
-        for (; i > 0 && ranges_[i - 1].size() < range.size(); i--) ranges_[i] = ranges_[i - 1];
+        for (; i > first && ranges_[i - 1].size() < range.size(); i--) ranges_[i] = ranges_[i - 1];
         ranges_[i] = range;
     }
 }

@@ -39,7 +39,8 @@ class Slab {
 
     // Takes ownership of the ranges (readable, writable, disjoint, unused). Extra ranges beyond
     // kMaxRanges are ignored, smallest first. Contents need not be zero.
-    void init(std::span<const AddressRange> ranges);
+    // Classes are carved from `used_last` only once the others are full.
+    void init(std::span<const AddressRange> ranges, std::span<const AddressRange> used_last = {});
 
     // Bytes that classes can still be carved from.
     size_t free_bytes() const;
@@ -72,6 +73,7 @@ class Slab {
         size_t capacity = 0, in_use = 0, high_water = 0;
     };
     void* find(Class& c, void* object, uint64_t** word, uint64_t* bit);
+    void add_ranges(std::span<const AddressRange> ranges);
     // Takes up to `count` objects of `bytes` with their bitmap from the front of a range, and says
     // how many; touches no memory. *begin: the first.
     static size_t carve(AddressRange& range, size_t bytes, size_t alignment, size_t count,

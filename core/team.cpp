@@ -24,6 +24,7 @@ void Team::init(size_t n_workers, Relax relax, Relax rest) {
     rest_ = rest != nullptr ? rest : pause_long;
     generation_.value = roster_.value = arrived_.value = epoch_.value = claimed_.value =
         stop_.value = 0;
+    for (Group& group : groups_) group.arrived.value = group.epoch.value = 0;
     for (size_t i = 0; i <= count_; i++) speed_before_[i] = i;
 }
 
@@ -48,24 +49,57 @@ void Team::set_speeds(std::span<const uint32_t> speeds) {
     }
 }
 
-// Everybody but rank 0 counts itself in and spins on the epoch; rank 0 waits for the count, acts,
-// and bumps the epoch. The release increments and the release store order everybody's earlier
+// Those of a group that count themselves in: rank 0 waits for all and does not.
+size_t Team::group_members(size_t group) const {
+    const size_t begin = group * kGroupSize;
+    const size_t n = count_ - begin < kGroupSize ? count_ - begin : kGroupSize;
+    return group == 0 ? n - 1 : n;
+}
+
+size_t Team::n_arrivals() const {
+    return count_ <= kGroupSize ? count_ - 1 : (count_ + kGroupSize - 1) / kGroupSize;
+}
+
+// Counts this worker in, and waits until rank 0 has let all go on.
+void Team::wait_for_release(size_t rank) {
+    const auto wait = [&](const Line& line, uint32_t value) {
+        for (uint32_t spins = 0; line.value.load(std::memory_order_acquire) == value; spins++)
+            relax_(spins);
+    };
+    const uint32_t epoch = epoch_.value.load(std::memory_order_relaxed);
+    if (count_ <= kGroupSize) {
+        arrived_.value.fetch_add(1, std::memory_order_release);
+        return wait(epoch_, epoch);
+    }
+    Group& group = groups_[rank / kGroupSize];
+    const uint32_t group_epoch = group.epoch.value.load(std::memory_order_relaxed);
+    const size_t n_before = group.arrived.value.fetch_add(1, std::memory_order_acq_rel);
+    if (n_before + 1 == group_members(rank / kGroupSize)) {
+        group.arrived.value.store(0, std::memory_order_relaxed);
+        arrived_.value.fetch_add(1, std::memory_order_release);
+    }
+    if (rank % kGroupSize != 0) return wait(group.epoch, group_epoch);
+    wait(epoch_, epoch);
+    group.epoch.value.store(group_epoch + 1, std::memory_order_release);
+}
+
+// Everybody but rank 0 counts itself in and spins on an epoch; rank 0 waits for the count, acts,
+// and bumps the epoch. The release increments and the release stores order everybody's earlier
 // writes before everybody's later reads.
 void Team::wait_at_barrier(size_t rank, Worker::Action action, void* context) {
-    if (rank != 0) {
-        const uint32_t epoch = epoch_.value.load(std::memory_order_relaxed);
-        arrived_.value.fetch_add(1, std::memory_order_release);
-        for (uint32_t spins = 0; epoch_.value.load(std::memory_order_acquire) == epoch; spins++)
-            relax_(spins);
-        return;
-    }
-    for (uint32_t spins = 0; arrived_.value.load(std::memory_order_acquire) != count_ - 1; spins++)
+    if (rank != 0) return wait_for_release(rank);
+    for (uint32_t spins = 0; arrived_.value.load(std::memory_order_acquire) != n_arrivals();
+         spins++)
         relax_(spins);
     if (at_barriers_ != nullptr) at_barriers_(at_barriers_context_);
     if (action != nullptr) action(context);
     arrived_.value.store(0, std::memory_order_relaxed);
     claimed_.value.store(0, std::memory_order_relaxed);
-    epoch_.value.store(epoch_.value.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    const auto bump = [](Line& line) {
+        line.value.store(line.value.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    };
+    bump(epoch_);
+    if (count_ > kGroupSize) bump(groups_[0].epoch);
 }
 
 void Worker::barrier(Action action, void* context) const {

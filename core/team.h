@@ -46,7 +46,8 @@ using Job = void (*)(const Worker& worker, void* context);
 
 class Team {
   public:
-    static constexpr size_t kMaxWorkers = 256;
+    static constexpr size_t kMaxWorkers = 1024;
+    static constexpr size_t kGroupSize = 16;
 
     // Called with the number of fruitless spins so far; the platform may yield. Default: pause.
     using Relax = void (*)(uint32_t n_spins);
@@ -79,6 +80,9 @@ class Team {
   private:
     friend struct Worker;
     void wait_at_barrier(size_t rank, Worker::Action action, void* context);
+    void wait_for_release(size_t rank);
+    size_t group_members(size_t group) const;
+    size_t n_arrivals() const;
 
     struct alignas(64) Line {
         std::atomic<uint32_t> value{0};
@@ -92,9 +96,16 @@ class Team {
     void* context_ = nullptr;
     Line generation_;  // bumped to release a job
     Line roster_;      // bumped when other workers run jobs than before
-    Line arrived_;     // barrier: workers but rank 0 that have arrived
+    Line arrived_;     // barrier: workers but rank 0, or groups of them, that have arrived
     Line epoch_;       // barrier: bumped by rank 0 when all have
-    Line claimed_;     // units taken since the last barrier
+    // Of more workers than kGroupSize each group has lines of its own, so that no line is fought for by more
+    // than that: its members count themselves in, the last of them counts the group in; its first one watches
+    // epoch_ and tells the others.
+    struct Group {
+        Line arrived, epoch;
+    };
+    Group groups_[kMaxWorkers / kGroupSize];
+    Line claimed_;  // units taken since the last barrier
     Line stop_;
     uint64_t speed_before_[kMaxWorkers + 1] = {};  // sum of the speeds of lower ranks
 };

@@ -19,6 +19,9 @@ namespace axiom::efi {
 // x2apic: this core goes into that mode, and the processors are 0 and 1 whatever firmware listed.
 void distort_cpus(std::string_view kind, CpuList* cpus);
 
+// Before facts are gathered. "no-pm": the FADT has no PM timer.
+void distort_tables(std::string_view kind, uint64_t rsdp_address);
+
 // Once all cores run. `kind`: null, stack, text, nx or panic, on this core; or ap-null, ap-stack,
 // ap-panic on the last of the team; or key, when one of `keyboards` brings one. Does not return from
 // these; any other does nothing here.
@@ -28,8 +31,14 @@ void provoke_fault(std::string_view kind, Team& team, const CoreMemory& cores,
 // After the exit. "iommu": Intel's translate from here on.
 void turn_on_iommus(std::string_view kind, const PciFacts& pci);
 
-// After the exit. "variable": services whose SetVariable refuses, "variable-full": and that have no room;
-// otherwise `runtime`.
+// Before cores are planned. "no-low": all memory below 640 KiB becomes boot services'.
+void take_low_pages(std::string_view kind, EFI_BOOT_SERVICES* boot);
+
+// Before the exit. "high-dma": disks whose blocks arrive wrong above 4 GiB, and little memory below.
+void distort_disks(std::string_view kind, EFI_BOOT_SERVICES* boot);
+
+// "variable": services whose SetVariable refuses, "variable-full": and that have no room; "reset" and
+// "ap-reset": whose ResetSystem says on which core it was called, and returns; otherwise `runtime`.
 EFI_RUNTIME_SERVICES* distort_runtime(std::string_view kind, EFI_RUNTIME_SERVICES* runtime);
 
 }  // namespace axiom::efi

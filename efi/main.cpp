@@ -17,16 +17,20 @@
 #include "efi/boot/tpm.h"
 #include "efi/boot/usb.h"
 #include "efi/cpu/apic.h"
+#include "efi/cpu/cached_memory.h"
 #include "efi/cpu/counters.h"
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
 #include "efi/cpu/memory_types.h"
 #include "efi/cpu/smp.h"
 #include "efi/cpu/ticks.h"
+#include "efi/cpu/trampoline.h"
+#include "efi/cpu/tune.h"
 #include "efi/dev/device.h"
 #include "efi/dev/keys.h"
 #include "efi/dev/power.h"
 #include "efi/dev/record_variable.h"
+#include "efi/dev/register_ports.h"
 #include "efi/dev/screen.h"
 #include "efi/dev/serial.h"
 #include "efi/dev/terminal.h"
@@ -38,6 +42,8 @@
 #include "efi/memory/machine_map.h"
 #include "efi/memory/scatter.h"
 #include "efi/nvme/disk.h"
+#include "efi/platform/bus_masters.h"
+#include "efi/platform/tco.h"
 #include "efi/usb/keyboards.h"
 #include "model/report/prompts.h"
 #include "model/run/bench.h"
@@ -47,6 +53,9 @@
 
 namespace axiom::efi {
 namespace {
+
+// Pieces of RAM that are not cached, at most.
+constexpr size_t kMaxUncached = 16;
 
 // What efi_main begins with.
 struct Entry {
@@ -67,10 +76,15 @@ struct Loaded {
     NvmePlace disk;  // that layers are streamed from
 };
 
+// What the slab may have: all of it, and which of it comes last.
 struct FreeMemory {
+    // Crumbs between firmware's own pieces must not crowd out what comes last.
+    static constexpr size_t kMaxFirst = Slab::kMaxRanges * 3 / 4;
     AddressRange ranges[Slab::kMaxRanges];
-    size_t n = 0;
+    size_t n_first = 0, n = 0;
     std::span<const AddressRange> all() const { return {ranges, n}; }
+    std::span<const AddressRange> first() const { return all().first(n_first); }
+    std::span<const AddressRange> last() const { return all().subspan(n_first); }
 };
 
 // What vouches for this start, for the record; empty texts where nothing does.
@@ -94,13 +108,15 @@ CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pag
 void say_start(const Facts& facts, const CorePlan& plan);
 const ModelPlace& choose(const Firmware& firmware, const ModelList& models, const Options& options);
 Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Options& options,
-                    const Facts& facts, const MemoryMap& map, Tpm* tpm, OwnedPages* pages);
+                    const Facts& facts, const CacheRules& rules, const MemoryMap& map, Tpm* tpm,
+                    OwnedPages* pages);
 Trust who_vouches(const Firmware& firmware, const Tpm& tpm);
 Status check_options(const Firmware& firmware, const Options& options, const Weights& weights);
 Result<Prompts> read_prompts(const Firmware& firmware, const Options& options, OwnedPages* pages);
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
                                          const Weights& weights, const Prompts& prompts,
-                                         const CoreSetup& cores, DeviceList devices, MemoryMap* map,
+                                         const CoreSetup& cores, DeviceList devices,
+                                         const CacheRules& rules, MemoryMap* map,
                                          OwnedPages* pages);
 
 PageTables::Features wanted_pages(const Options& options);
@@ -111,14 +127,20 @@ uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* se
 void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
                     const Options& options, const FreeMemory& free, PageTables* tables);
 void scatter(const AddressRange& model, const FreeMemory& free, PageTables* tables);
+void stop_watchdogs(const AcpiFacts& acpi, bool quiet, RegisterAccess& registers);
 void start_screen(bool quiet, Screen* screen);
 void start_disk(bool quiet, NvmeDisk* disk);
 void start_usb(bool quiet, const Status& allowed, UsbKeyboards* usb);
 void note_keyboard(Keys* keys, const AcpiFacts& acpi);
-FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages);
+FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages, const CacheRules& rules);
+void say_left_out(const MemoryMap& map, const CacheRules& rules, const AddressRange& model);
+void stop_devices(bool quiet, const NvmeDisk& disk, const NvmePlace& place);
+void find_start_up_pages(const MemoryMap& map, const OwnedPages& pages, CoreSetup* cores);
 Record describe_machine(const Entry& entry, const Options& options, const Facts& facts,
                         const CorePlan& plan, const StartedCores& started, const LoadedModel& model,
                         const FreeMemory& free, uint64_t exit_ticks);
+std::span<const NodeShare> describe_nodes(const NumaFacts& numa, const AddressRange& model,
+                                          std::span<NodeShare> out);
 Text<2048> list_models(const ModelList& models, const ModelPlace& current);
 void run(const Machine& machine, const Weights& weights, const Options& options,
          const Prompts& prompts, ChatTerminal& terminal, Record* record);
@@ -195,25 +217,39 @@ Status boot(const Entry& entry) {
     if (options.keep_record) take_record_home(firmware, options.quiet);
     if (!asked.ok()) return asked.status();
 
+    if (const std::string_view kind = confidential_kind(read_confidential_words()); !kind.empty()) {
+        return error(Code::unsupported, "CPU: found a virtual machine of ", kind,
+                     ", whose memory is encrypted; allowed one whose memory is not");
+    }
     MemoryMap map;
     Status status = map.allocate(&pages);
     if (!status.ok()) return status;
+#ifdef AXIOM_TEST_FAULT
+    distort_tables(options.prompt, acpi_rsdp(firmware));
+#endif
     Result<Facts> gathered = gather_facts(firmware, &map);
     if (!gathered.ok()) return gathered.status();
 #ifdef AXIOM_TEST_FAULT
     distort_cpus(options.prompt, &gathered.value().acpi.cpus);
 #endif
     const Facts& facts = gathered.value();
-    const CoreSetup cores = plan_start(options, facts, &pages);
+    const CacheRules rules{read_memory_types(), forced_write_back_end()};
+#ifdef AXIOM_TEST_FAULT
+    take_low_pages(options.prompt, firmware.boot);
+#endif
+    CoreSetup cores = plan_start(options, facts, &pages);
     if (!options.quiet) say_start(facts, cores.plan);
     phases.end(Phase::console);
 
+#ifdef AXIOM_TEST_FAULT
+    distort_disks(options.prompt, firmware.boot);
+#endif
     const Result<ModelList> models = find_models(firmware, options.model);
     if (!models.ok()) return models.status();
     const ModelPlace& place = choose(firmware, models.value(), options);
     options.model = place.name.view();
     phases.end(Phase::find);
-    const Result<Loaded> loaded = load(firmware, place, options, facts, map, &tpm, &pages);
+    const Result<Loaded> loaded = load(firmware, place, options, facts, rules, map, &tpm, &pages);
     if (!loaded.ok()) return loaded.status();
     const auto& [model, weights, disk_place] = loaded.value();
     const Trust trust = who_vouches(firmware, tpm);
@@ -226,9 +262,10 @@ Status boot(const Entry& entry) {
     phases.end(Phase::other);
 
     // The machine's devices: all that has registers, needs memory or wants a turn between layers.
-    const bool has_spcr = facts.acpi.uart.address != 0;
-    Serial serial(has_spcr ? facts.acpi.uart : Serial::kCom1,
-                  has_spcr ? facts.acpi.uart_baud : Serial::kCom1Baud);
+    PortsAndMemory ports;
+    const bool has_table = facts.acpi.uart.address != 0;
+    Serial serial(has_table ? facts.acpi.uart : Serial::kCom1,
+                  has_table ? facts.acpi.uart_baud : Serial::kCom1Baud, has_table, ports);
     Screen screen(facts.framebuffer, options.chat);
     const UsbPlaces usb_places = find_usb(firmware, facts.acpi.pci);
     if (!options.quiet && !usb_places.note.view().empty())
@@ -237,8 +274,15 @@ Status boot(const Entry& entry) {
                      {.write = Console::sink, .context = &crash.console});
     const auto usb_controllers = usb.controllers();
     Keys keys(&serial, !facts.acpi.no_8042, options.keymap, facts.clock, &usb);
-    Power power(firmware.runtime, facts.acpi, options.on_exit);
+    EFI_RUNTIME_SERVICES* runtime = firmware.runtime;
+#ifdef AXIOM_TEST_FAULT
+    runtime = distort_runtime(options.prompt, runtime);
+#endif
+    Power power(runtime, facts.acpi, options.on_exit);
     Device apic = apic_device(facts.apic);
+    Device watchdog;
+    watchdog.name = "watchdog";
+    watchdog.registers[0] = registers_at(facts.acpi.watchdog.where);
     NvmeDisk disk(disk_place, facts.clock);
     static_assert(UsbKeyboards::kMaxControllers == 4);
     Device* const devices[] = {&serial,
@@ -247,14 +291,15 @@ Status boot(const Entry& entry) {
                                &keys,
                                &power,
                                &apic,
+                               &watchdog,
                                &disk,
                                &usb_controllers[0],
                                &usb_controllers[1],
                                &usb_controllers[2],
                                &usb_controllers[3]};
 
-    const Result<std::span<PageTable>> pool =
-        plan_memory(firmware, options, weights, prompts.value(), cores, devices, &map, &pages);
+    const Result<std::span<PageTable>> pool = plan_memory(
+        firmware, options, weights, prompts.value(), cores, devices, rules, &map, &pages);
     if (!pool.ok()) return pool.status();
 
     // Without the firmware. Nothing below returns: an error is said and the machine is left.
@@ -273,6 +318,9 @@ Status boot(const Entry& entry) {
 #ifdef AXIOM_TEST_FAULT
     turn_on_iommus(options.prompt, facts.acpi.pci);
 #endif
+    find_start_up_pages(map, pages, &cores);
+    stop_devices(options.quiet, disk, disk_place);
+    if (!options.quiet) say_left_out(map, rules, model.range());
     if (disk.exists()) require(check_iommus(facts.acpi.pci, "use --stream off"));
     const Status usb_allowed =
         check_iommus(facts.acpi.pci, "use a PS/2 keyboard or the serial port");
@@ -283,7 +331,8 @@ Status boot(const Entry& entry) {
                     .others = cores.memory,
                     .memory = readable_memory(&map.regions),
                     .attributes_table = memory_attributes_table(firmware)},
-                   devices, pool.value(), options, find_free_memory(map, pages), &tables);
+                   devices, pool.value(), options, find_free_memory(map, pages, rules), &tables);
+    stop_watchdogs(facts.acpi, options.quiet, ports);
     phases.end(Phase::paging);
     start_screen(options.quiet, &screen);
     if (disk.exists()) start_disk(options.quiet, &disk);
@@ -298,18 +347,20 @@ Status boot(const Entry& entry) {
                                              .isa = options.isa,
                                              .quiet = options.quiet},
                                             &team);
+    const CoreTuning tuning = tune_cores(team, facts.clock);
+    if (!options.quiet) say_tuning(tuning, team.size());
     phases.end(Phase::cores);
 
-    const FreeMemory free = find_free_memory(map, pages);
+    const FreeMemory free = find_free_memory(map, pages, rules);
     Slab slab;
-    slab.init(free.all());
+    slab.init(free.first(), free.last());
     phases.end(Phase::slab);
     LayerLoop loop;
     add_tasks(devices, &loop);
 #ifdef AXIOM_TEST_FAULT
     provoke_fault(options.prompt, team, cores.memory, usb);
 #endif
-    CoreCounters counters;
+    CoreCounters counters(team);
     ApicTicks ticks(facts.clock);
     const Machine machine{.clock = facts.clock,
                           .features = decode_features(started.common),
@@ -333,10 +384,15 @@ Status boot(const Entry& entry) {
     record.secure_boot = trust.secure_boot;
     record.tpm_options_pcr = trust.options_pcr;
     record.tpm_model_pcr = trust.model_pcr;
-    EFI_RUNTIME_SERVICES* runtime = firmware.runtime;
-#ifdef AXIOM_TEST_FAULT
-    runtime = distort_runtime(options.prompt, runtime);
-#endif
+    const Text<16> microcode(Hex{tuning.microcode});
+    NodeShare nodes[NumaFacts::kMaxNodes];
+    record.n_siblings = cores.plan.n_siblings;
+    record.nodes = describe_nodes(facts.acpi.numa, model.range(), nodes);
+    if (tuning.microcode != 0) record.microcode = microcode.view();
+    record.frequency_method = name_of(tuning.method);
+    record.frequency_before = tuning.before;
+    record.frequency_after = tuning.after;
+    record.frequency_slowest = tuning.slowest;
     RecordVariable kept(runtime);
     const Text<2048> models_text = list_models(models.value(), place);
     Terminal terminal(&keys, &crash.console, &screen, options.keep_record ? &kept : nullptr,
@@ -366,7 +422,10 @@ CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pag
     const LocalApic& apic = facts.apic;
     const uint32_t highest_id = apic.has_x2apic ? 0xfffffffe : kMaxXapicId;
     CoreSetup cores;
-    cores.plan = plan_cores(facts.acpi.cpus, own_apic_id(), options.n_threads, highest_id);
+    cores.plan = plan_cores(facts.acpi.cpus, own_apic_id(),
+                            {.n_cores = options.n_threads,
+                             .max_apic_id = highest_id,
+                             .thread_bits = options.smt ? 0 : own_thread_bits()});
     Status status;
     if (!apic.usable && cores.plan.n_others != 0) {
         status = error(Code::unsupported, "local APIC: found off, or at ", Hex{apic.base},
@@ -399,12 +458,13 @@ const ModelPlace& choose(const Firmware& firmware, const ModelList& models,
 }
 
 Result<Loaded> load(const Firmware& firmware, const ModelPlace& place, const Options& options,
-                    const Facts& facts, const MemoryMap& map, Tpm* tpm, OwnedPages* pages) {
+                    const Facts& facts, const CacheRules& rules, const MemoryMap& map, Tpm* tpm,
+                    OwnedPages* pages) {
     const RootCheck root{.wanted = options.has_required_root || tpm->exists(),
                          .required = options.has_required_root ? &options.required_root : nullptr};
     const Result<NvmePlace> disk = hand_over(firmware, facts.acpi.pci, place);
     if (!disk.ok() && options.stream == Stream::on) return disk.status();
-    const uint64_t free_bytes = total_bytes(find_free_memory(map, *pages).all());
+    const uint64_t free_bytes = total_bytes(find_free_memory(map, *pages, rules).all());
     const auto load_as = [&](Stream stream) {
         return load_model(firmware, facts.clock, place, stream, free_bytes, root, options.quiet,
                           pages);
@@ -476,7 +536,8 @@ Result<Prompts> read_prompts(const Firmware& firmware, const Options& options, O
 // The rest of what is taken for after the exit, and whether what is then left suffices.
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
                                          const Weights& weights, const Prompts& prompts,
-                                         const CoreSetup& cores, DeviceList devices, MemoryMap* map,
+                                         const CoreSetup& cores, DeviceList devices,
+                                         const CacheRules& rules, MemoryMap* map,
                                          OwnedPages* pages) {
     const Result<MemoryNeed> need =
         memory_needed(weights, options, cores.plan.n_cores(), prompts.longest_line);
@@ -487,7 +548,7 @@ Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options
     const Result<std::span<PageTable>> pool =
         take_tables(pages, *map, cores.memory, devices, wanted_pages(options));
     if (!pool.ok()) return pool.status();
-    const uint64_t have = total_bytes(find_free_memory(*map, *pages).all());
+    const uint64_t have = total_bytes(find_free_memory(*map, *pages, rules).all());
     if (need.value().least > have) {
         return error(Code::no_memory, options.model, ": the run needs ", Bytes{need.value().least},
                      " (", need.value().least, " bytes) beside the weights, the machine has ",
@@ -551,6 +612,42 @@ void scatter(const AddressRange& model, const FreeMemory& free, PageTables* tabl
     for (const AddressRange& range : free.all()) scatter_pages(range, nullptr, nullptr, tables);
 }
 
+// Where the firmware had no low pages to give, some of its own are free now.
+void find_start_up_pages(const MemoryMap& map, const OwnedPages& pages, CoreSetup* cores) {
+    CoreMemory& memory = cores->memory;
+    if (memory.n_places == 0 || memory.trampoline != 0) return;
+    memory.trampoline =
+        find_low_pages(map.regions, pages.ranges(), kTrampolinePages, kTrampolineEnd);
+    if (memory.trampoline != 0) return;
+    say("note      CPU start-up: found no ", kTrampolinePages, " pages below ", Hex{kTrampolineEnd},
+        "; one CPU is used");
+    memory.n_places = cores->plan.n_others = 0;
+}
+
+// Before memory that the firmware's drivers had is used.
+void stop_devices(bool quiet, const NvmeDisk& disk, const NvmePlace& place) {
+    PciPorts pci;
+    const StoppedMasters masters = stop_bus_masters(pci, disk.exists() ? &place.where : nullptr);
+    if (quiet || masters.n_functions == 0) return;
+    say("pci       ", masters.n_stopped, " of ", masters.n_functions,
+        " functions may no longer write to memory");
+}
+
+// They would reset a machine on which no driver feeds them.
+void stop_watchdogs(const AcpiFacts& acpi, bool quiet, RegisterAccess& registers) {
+    PciPorts pci;
+    const Tco tco = stop_tco(pci, acpi.pm1_events, registers);
+    if (tco == Tco::stopped && !quiet)
+        say("note      watchdog: the chipset's (TCO) was not halted; it is now");
+    if (tco == Tco::runs_on) say("note      watchdog: the chipset's (TCO) cannot be halted");
+    if (acpi.watchdog.where.address == 0) return;
+    if (!stop_watchdog(acpi.watchdog, registers)) {
+        say("note      watchdog: ACPI's (WDAT) cannot be stopped");
+    } else if (!quiet) {
+        say("note      watchdog: ACPI's (WDAT) is stopped");
+    }
+}
+
 void start_screen(bool quiet, Screen* screen) {
     if (!screen->exists()) return;
     const Framebuffer& f = screen->framebuffer();
@@ -589,11 +686,40 @@ void start_usb(bool quiet, const Status& allowed, UsbKeyboards* usb) {
     }
 }
 
-// What the slab may have once boot services are gone, by the map at hand.
-FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages) {
+// What the slab may have once boot services are gone, by the map at hand: RAM that is cached, and is not
+// otherwise ours.
+FreeMemory find_free_memory(const MemoryMap& map, const OwnedPages& pages,
+                            const CacheRules& rules) {
+    AddressRange kept[OwnedPages::kMax + kMaxUncached];
+    const auto owned = pages.ranges();
+    std::copy(owned.begin(), owned.end(), kept);
+    const size_t n_kept =
+        owned.size() + uncached_ranges(map.regions, rules, std::span(kept).subspan(owned.size()));
+    const std::span<AddressRange> all(kept, n_kept);
     FreeMemory free;
-    free.n = free_ranges(map.regions, pages.ranges(), free.ranges);
+    free.n_first = free_ranges(map.regions, all, FreeMemoryKind::never_boot_services,
+                               std::span(free.ranges).first(FreeMemory::kMaxFirst));
+    free.n = free.n_first + free_ranges(map.regions, all, FreeMemoryKind::boot_services,
+                                        std::span(free.ranges).subspan(free.n_first));
     return free;
+}
+
+// For people, where there are any.
+void say_left_out(const MemoryMap& map, const CacheRules& rules, const AddressRange& model) {
+    if (map.skipped.n != 0) {
+        say("note      ", map.skipped.first.view(), "; ", map.skipped.n,
+            map.skipped.n == 1 ? " is left out" : " are left out");
+    }
+    AddressRange ranges[kMaxUncached];
+    const std::span<const AddressRange> uncached(ranges,
+                                                 uncached_ranges(map.regions, rules, ranges));
+    if (uncached.empty()) return;
+    say("note      the MTRRs let ", Bytes{total_bytes(uncached)},
+        " of RAM be cached by no core, from ", Hex{uncached[0].begin}, " on; it is not used");
+    for (const AddressRange& range : uncached) {
+        if (range.begin < model.end && model.begin < range.end)
+            return say("note      the model lies there: reading it will be slow");
+    }
 }
 
 // What only this platform knows. The run fills in the rest.
@@ -611,12 +737,25 @@ Record describe_machine(const Entry& entry, const Options& options, const Facts&
     r.test_time = facts.test_time;
     r.model_filename = options.model;
     r.tsc_hz = clock.ticks_per_second;
+    if (facts.rate.is_measured) r.tsc_reference = facts.rate.reference;
     r.memory_bytes = total_bytes(free.all());
     r.phase_entry_ns = double(clock.ns(entry.ticks));
     r.phase_load_ns = double(clock.ns(model.load_ticks));
     r.load_bytes = model.n_bytes;
     r.phase_exit_ns = double(clock.ns(exit_ticks - entry.ticks));
     return r;
+}
+
+// What firmware says of where memory lies, and where the model does. `out` is at least as many as there are.
+std::span<const NodeShare> describe_nodes(const NumaFacts& numa, const AddressRange& model,
+                                          std::span<NodeShare> out) {
+    size_t n = 0;
+    for (const NumaFacts::Node& node : numa.all()) {
+        out[n++] = {node.domain, node.n_cpus,
+                    numa.bytes_near(node.domain, {0, kMaxPhysicalAddress}),
+                    numa.bytes_near(node.domain, model)};
+    }
+    return out.first(n);
 }
 
 // --noise: a table, and a record a core.

@@ -3,11 +3,12 @@
 # build/axiom.so stays beside it: `addr2line -e build/axiom.so 0x1234` resolves axiom.efi+0x1234.
 
 # Logic without firmware or hardware, which the unit tests link on Linux.
-EFI_PURE    := $(wildcard efi/memory/*.cpp efi/screen/*.cpp) efi/dev/text.cpp efi/dev/acpi.cpp efi/dev/acpi_pci.cpp \
+EFI_PURE    := $(wildcard efi/memory/*.cpp efi/screen/*.cpp efi/platform/*.cpp) \
+               $(wildcard efi/dev/acpi*.cpp) efi/dev/text.cpp efi/dev/serial.cpp \
                efi/dev/device.cpp efi/dev/keyboard_layout.cpp efi/dev/ps2.cpp efi/dev/screen.cpp \
-               efi/dev/serial.cpp efi/dev/console.cpp efi/boot/image_section.cpp \
+               efi/dev/console.cpp efi/boot/image_section.cpp \
                efi/nvme/controller.cpp efi/pci/pci.cpp efi/cpu/descriptors.cpp efi/cpu/rate.cpp \
-               efi/cpu/smp_plan.cpp $(wildcard efi/usb/*.cpp)
+               efi/cpu/smp_plan.cpp efi/cpu/cached_memory.cpp $(wildcard efi/usb/*.cpp)
 EFI_CPP     := $(wildcard efi/*.cpp efi/*/*.cpp)
 EFI_ASM     := $(wildcard efi/*/*.S)
 EFI_SOURCES := $(filter-out efi/fault.cpp,$(EFI_CPP))

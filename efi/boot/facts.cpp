@@ -26,10 +26,11 @@ Result<Facts> gather_facts(const Firmware& firmware, MemoryMap* map) {
 
     // Nothing may come between readings.
     const EFI_TPL level = firmware.boot->RaiseTPL(TPL_HIGH_LEVEL);
-    const Result<TscRate> rate = calibrate_tsc(facts.acpi);
+    const auto wait = [](void* boot, uint32_t us) {
+        static_cast<EFI_BOOT_SERVICES*>(boot)->Stall(us);
+    };
+    facts.rate = calibrate_tsc(facts.acpi, {wait, firmware.boot});
     firmware.boot->RestoreTPL(level);
-    if (!rate.ok()) return rate.status();
-    facts.rate = rate.value();
     facts.clock.ticks_per_second = facts.rate.hz;
     return facts;
 }
@@ -42,8 +43,14 @@ void say_facts(const Facts& facts) {
         ", spread ", Fixed{rate.spread * 100, 3}, " %",
         has_invariant_tsc() ? ", invariant" : ", not invariant",
         rate.spread > kMaxSpread ? " (unsteady: times are less exact than usual)" : "");
+    if (!rate.is_measured) {
+        say("note      tsc: no clock of this machine counts, its rate is by ", rate.reference,
+            " alone; times may be wrong");
+    }
     say("acpi      ", acpi.found ? "found, " : "none, ", acpi.cpus.n_found, " CPUs, console ",
-        acpi.uart.address != 0 ? "by SPCR" : "COM1");
+        acpi.uart.address == 0 ? "COM1"
+        : acpi.uart_is_dbg2    ? "by DBG2"
+                               : "by SPCR");
     if (!facts.screen_note.view().empty())
         say("note      ", facts.screen_note.view(),
             "; from the firmware's exit on only the serial port speaks");

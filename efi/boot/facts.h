@@ -25,7 +25,7 @@ struct Facts {
     Text<32> test_time{""};
 };
 
-// Reads `map` on the way. io when there is no clock that the TSC could be measured against.
+// Reads `map` on the way.
 Result<Facts> gather_facts(const Firmware& firmware, MemoryMap* map);
 // For people.
 void say_facts(const Facts& facts);

@@ -7,7 +7,7 @@
 namespace axiom::efi {
 
 Result<CoreStacks> take_stacks(OwnedPages* pages) {
-    constexpr uint64_t kStackBytes = 512 << 10;  // boot() keeps 141 KiB in it
+    constexpr uint64_t kStackBytes = 1 << 20;  // boot() keeps 200 KiB in it, and a run as much
     const Result<uint64_t> address =
         pages->take({.what = "stack", .bytes = CoreStacks::bytes(kStackBytes)});
     if (!address.ok()) return address.status();
@@ -18,11 +18,10 @@ Result<CoreMemory> take_cores(OwnedPages* pages, size_t n_others) {
     if (n_others == 0) return CoreMemory{};
     const Result<uint64_t> low = pages->take(
         {.what = "CPU start-up", .bytes = kTrampolinePages * kPageBytes, .below = kTrampolineEnd});
-    if (!low.ok()) return low.status();
     const Result<uint64_t> address =
         pages->take({.what = "CPU stacks", .bytes = n_others * CoreMemory::kPlaceBytes});
     if (!address.ok()) return address.status();
-    return CoreMemory{address.value(), n_others, low.value()};
+    return CoreMemory{address.value(), n_others, low.ok() ? low.value() : 0};
 }
 
 Status take_device_memory(OwnedPages* pages, DeviceList devices) {

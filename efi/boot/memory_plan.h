@@ -18,7 +18,8 @@ namespace axiom::efi {
 
 // The boot processor's.
 Result<CoreStacks> take_stacks(OwnedPages* pages);
-// Stacks for `n_others` cores and the pages they begin in.
+// Stacks for `n_others` cores and the pages they begin in; these are 0 where the firmware itself has all that is
+// low, and are then found once it is gone.
 Result<CoreMemory> take_cores(OwnedPages* pages, size_t n_others);
 // What each device asks for, written into it.
 Status take_device_memory(OwnedPages* pages, DeviceList devices);

@@ -108,8 +108,8 @@ Status MemoryMap::read(const Firmware& firmware) {
         return error(Code::io, "firmware: GetMemoryMap: ", status_name(status).view(), ", needs ",
                      bytes, " bytes, allowed ", raw_.size());
     }
-    const Result<size_t> n =
-        decode_memory_map("firmware memory map", raw_.first(bytes), descriptor_bytes, storage_);
+    const Result<size_t> n = decode_memory_map("firmware memory map", raw_.first(bytes),
+                                               descriptor_bytes, storage_, &skipped);
     if (!n.ok()) return n.status();
     regions = storage_.first(n.value());
     return {};

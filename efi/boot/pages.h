@@ -42,9 +42,9 @@ class OwnedPages {
 
     std::span<const AddressRange> ranges() const { return {ranges_, n_}; }
 
-  private:
     static constexpr size_t kMax = 32;
 
+  private:
     const Firmware& firmware_;
     AddressRange ranges_[kMax] = {};
     bool taken_[kMax] = {};
@@ -59,6 +59,7 @@ class MemoryMap {
     Status read(const Firmware& firmware);
 
     std::span<const MemoryRegion> regions;
+    SkippedRegions skipped;
     UINTN key = 0;
 
   private:

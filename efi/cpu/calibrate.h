@@ -7,8 +7,15 @@
 
 namespace axiom::efi {
 
-// Five windows of 20 ms against the ACPI PM timer, or the PIT's channel 2 where there is no usable
-// PM timer. Interrupts must be masked. io when neither clock counts or the result is implausible.
-Result<TscRate> calibrate_tsc(const AcpiFacts& acpi);
+// The firmware's way of waiting, the last resort.
+struct Stall {
+    void (*wait)(void* context, uint32_t us) = nullptr;
+    void* context = nullptr;
+};
+
+// Five windows of 20 ms against the first of these that counts: the ACPI PM timer, the HPET, the PIT's channel
+// 2, the firmware's Stall; then as choose_rate(). Never refuses. Interrupts must be masked, and registers in
+// memory mapped.
+TscRate calibrate_tsc(const AcpiFacts& acpi, const Stall& stall);
 
 }  // namespace axiom::efi

@@ -17,8 +17,10 @@ bool is_running(const CoreState& core) {
 
 }  // namespace
 
-void Cores::init(const CoreStacks& own_stacks, const CoreMemory& others, const Clock& clock) {
+void Cores::init(const CoreStacks& own_stacks, const CoreMemory& others, const Clock& clock,
+                 void (*leave)()) {
     clock_ = clock;
+    leave_ = leave;
     boot_processor_.number = 0;
     boot_processor_.apic_id = own_apic_id();
     boot_processor_.stacks = own_stacks;
@@ -74,8 +76,23 @@ uint64_t Cores::n_foreign_nmis() {
     return n;
 }
 
+void Cores::hand_over_end() {
+    constexpr uint64_t kPatienceUs = 500000;
+    CoreState& self = current();
+    if (&self == &boot_processor_ || is_running(boot_processor_)) return;
+    owner_.store(&boot_processor_, std::memory_order_release);
+    is_offered_.store(true, std::memory_order_release);
+    const auto is_taken = [&] { return !is_offered_.load(std::memory_order_acquire); };
+    if (wait_for(clock_, kPatienceUs, is_taken) || !is_offered_.exchange(false)) stop(self);
+    owner_.store(&self, std::memory_order_release);
+}
+
 void Cores::stop(CoreState& core) {
     core.stopped.store(true, std::memory_order_release);
+    while (&core == &boot_processor_) {
+        pause_cpu();
+        if (is_offered_.exchange(false)) leave_();
+    }
     halt_forever();
 }
 

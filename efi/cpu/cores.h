@@ -19,7 +19,9 @@ class Cores {
   public:
     // On the boot processor, before anything else here: its state, and one in each of the others'
     // places. `clock` says for how long to wait for cores to stop.
-    void init(const CoreStacks& own_stacks, const CoreMemory& others, const Clock& clock);
+    // `leave`: what the boot processor calls when the end is handed to it.
+    void init(const CoreStacks& own_stacks, const CoreMemory& others, const Clock& clock,
+              void (*leave)());
 
     CoreState& boot_processor() { return boot_processor_; }
     // The core that calls; the boot processor where its GDT is none of ours. Inlined always, as is
@@ -37,6 +39,9 @@ class Cores {
     // Returns on the first core that calls, at once when it calls again; all others have stopped by
     // then, or cannot be reached. Any other core that calls stops here.
     void take_the_end();
+    // On the core that has the end: hands it to the boot processor, which then calls its `leave`, since some
+    // firmware powers off on no other core. Returns where that is this core, or one that does not come.
+    void hand_over_end();
     // What became of them, once this core has the end: " (1 other stopped)", or how many could not
     // be stopped; empty when there was none.
     Text<64> fate_of_others();
@@ -49,7 +54,7 @@ class Cores {
     uint64_t n_foreign_nmis();
 
   private:
-    [[noreturn]] static void stop(CoreState& core);
+    [[noreturn]] void stop(CoreState& core);
     template <class Function>
     void for_running_others(const Function& function);
     size_t count_running_others();
@@ -58,7 +63,9 @@ class Cores {
     CoreMemory others_;
     Clock clock_;
     std::atomic<CoreState*> owner_{nullptr};  // of the end
-    size_t n_told_ = 0;                       // by the owner
+    std::atomic<bool> is_offered_{false};     // the end, to the boot processor
+    void (*leave_)() = nullptr;
+    size_t n_told_ = 0;  // by the owner
 };
 
 }  // namespace axiom::efi

@@ -51,6 +51,18 @@ PageTables::Features paging_features() {
     return {(edx >> 26 & 1) != 0, (edx >> 20 & 1) != 0, (read_cr4() & kCr4FiveLevels) != 0};
 }
 
+ConfidentialWords read_confidential_words() {
+    constexpr uint32_t kSevStatusMsr = 0xc0010131;
+    ConfidentialWords words;
+    uint32_t a, b, c, d;
+    if (__get_cpuid(0x21, &a, &b, &c, &d) != 0)
+        words.leaf21_ebx = b, words.leaf21_ecx = c, words.leaf21_edx = d;
+    if (__get_cpuid(0x8000001f, &a, &b, &c, &d) != 0) words.leaf8000001f_eax = a;
+    // Every CPU with SEV has the register.
+    if ((words.leaf8000001f_eax >> 1 & 1) != 0) words.sev_status = read_msr(kSevStatusMsr);
+    return words;
+}
+
 bool has_invariant_tsc() {
     return (extended_edx(0x80000007) >> 8 & 1) != 0;
 }

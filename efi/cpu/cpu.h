@@ -6,10 +6,12 @@
 #include <cstdint>
 
 #include "efi/memory/paging.h"
+#include "efi/platform/confidential.h"
 
 namespace axiom::efi {
 
 PageTables::Features paging_features();
+ConfidentialWords read_confidential_words();
 bool has_invariant_tsc();
 
 // FPU, SSE and, where the CPU has XSAVE, the widest vector state worth having; rounding to nearest,

@@ -5,6 +5,9 @@
 
 #include "core/status.h"
 #include "efi/cpu/cpu.h"
+#include "efi/cpu/guarded_msr.h"
+#include "efi/cpu/tune.h"
+#include "efi/platform/machine_check.h"
 
 extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_exception(
     const axiom::efi::Frame* frame);
@@ -25,6 +28,26 @@ void say_page_fault(const Frame& f, const CoreState& core) {
         address < kPageBytes                               ? " (null page)"
         : address >= guard && address < guard + kPageBytes ? " (stack guard: stack overflow)"
                                                            : "");
+}
+
+// What this core's banks hold. Cleared afterwards, as is the state of being in a machine check: another
+// one while the machine is left would otherwise reset it.
+void say_machine_check() {
+    constexpr uint32_t kGlobalStatus = 0x17a;
+    GuardedMsrs msrs;
+    uint64_t global = 0;
+    msrs.read(kGlobalStatus, &global);
+    MachineCheckBank banks[MachineChecks::kMaxBanks];
+    const size_t n = MachineChecks(has_machine_checks(), msrs).read(banks);
+    say("axiom: machine check: global status ", Hex{global}, ", ", n, n == 1 ? " bank" : " banks");
+    for (const MachineCheckBank& bank : std::span(banks, n)) {
+        say("  bank ", bank.number, ": status ", Hex{bank.status, 16},
+            bank.is_uncorrected() ? ", uncorrected" : ", corrected",
+            bank.has_address ? Text<32>(", address ", Hex{bank.address}).view() : "",
+            bank.has_misc ? Text<32>(", misc ", Hex{bank.misc}).view() : "",
+            bank.has_lost_some() ? ", later errors lost" : "");
+    }
+    msrs.write(kGlobalStatus, 0);
 }
 
 void say_registers(const Frame& f) {
@@ -55,7 +78,7 @@ void Crash::take_machine(const CrashNeeds& needs) {
     console.use_nothing();
     boot_services_ = nullptr;
     needs_ = needs;
-    cores.init(needs.stacks, needs.others, needs.clock);
+    cores.init(needs.stacks, needs.others, needs.clock, [] { crash.leave(); });
     fill_interrupts(&interrupts);
     load_interrupts(cores.boot_processor(), interrupts);
 }
@@ -66,6 +89,7 @@ void Crash::leave() {
         console.flush();
         wait_for_key();
         needs_.keys->stop();
+        cores.hand_over_end();
     }
     while (needs_.power->try_next()) {
     }
@@ -121,6 +145,7 @@ void Crash::report(const Frame& frame) {
         "), error code ", Hex{frame.error}, ", at ", place(frame.rip).view(), ", ",
         core_name(core).view(), cores.fate_of_others().view());
     if (frame.vector == kPageFaultVector) say_page_fault(frame, core);
+    if (frame.vector == kMachineCheckVector) say_machine_check();
     say_registers(frame);
     say_code(frame.rip);
     say_callers(frame.rsp, core);

@@ -2,7 +2,7 @@
 // One entry per vector: makes every frame alike (an error code of 0 where the CPU pushes none), saves the
 // general registers and calls axiom_interrupt(frame), which uses no others. Where that is true, the
 // interrupted code goes on; else axiom_exception(frame) is called, which never returns.
-// Then the read of an MSR that may not exist, which axiom_interrupt() knows.
+// Then the read and the write of an MSR that may not exist, which axiom_interrupt() knows.
 
     .set ERROR_CODES, 0x60227d00  // bit n: the CPU pushes an error code for vector n
 
@@ -91,6 +91,20 @@ axiom_probe_msr_read:
     ret
 axiom_probe_msr_failed:
     xor %eax, %eax
+    ret
+
+// bool axiom_try_msr(uint32_t msr, uint64_t value)
+    .hidden axiom_try_msr, axiom_try_msr_write
+    .globl axiom_try_msr, axiom_try_msr_write
+    .align 16
+axiom_try_msr:
+    mov %edi, %ecx
+    mov %esi, %eax
+    mov %rsi, %rdx
+    shr $32, %rdx
+axiom_try_msr_write:
+    wrmsr
+    mov $1, %eax
     ret
 
     .section .note.GNU-stack, "", @progbits

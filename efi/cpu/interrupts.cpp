@@ -9,13 +9,13 @@ namespace {
 constexpr uint64_t kEntryBytes = 16;
 
 unsigned stack_of(size_t vector) {
-    constexpr size_t kDoubleFault = 8, kMachineCheck = 18;
+    constexpr size_t kDoubleFault = 8;
     switch (vector) {
         case kDoubleFault:
             return 1;
         case kNmiVector:
             return 2;
-        case kMachineCheck:
+        case kMachineCheckVector:
             return 3;
         case kPageFaultVector:
             return 4;

@@ -11,7 +11,7 @@
 
 namespace axiom::efi {
 
-inline constexpr uint64_t kNmiVector = 2, kPageFaultVector = 14;
+inline constexpr uint64_t kNmiVector = 2, kPageFaultVector = 14, kMachineCheckVector = 18;
 
 // The interrupted registers, as interrupt_stubs.S hands them to axiom_exception().
 struct Frame {

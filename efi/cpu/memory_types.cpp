@@ -54,6 +54,20 @@ MemoryTypes read_memory_types() {
     return types;
 }
 
+uint64_t forced_write_back_end() {
+    constexpr uint32_t kHygonGenuine = 0x6f677948;
+    constexpr uint32_t kSystemConfig = 0xc0010010, kTopOfMemory2 = 0xc001001d;
+    constexpr uint64_t kTop2On = 1 << 21, kForced = 1 << 22, kAddressMask = 0x000fffffff800000;
+    uint32_t a, b, c, d;
+    __cpuid(0, a, b, c, d);
+    if (b != signature_AMD_ebx && b != kHygonGenuine) return 0;
+    __cpuid(1, a, b, c, d);
+    if ((c >> 31 & 1) != 0) return ~uint64_t{0};
+    const uint64_t config = read_msr(kSystemConfig);
+    if ((config & kTop2On) == 0 || (config & kForced) == 0) return 0;
+    return read_msr(kTopOfMemory2) & kAddressMask;
+}
+
 bool adopt_memory_types(const MemoryTypes& wanted) {
     const MemoryTypes now = read_memory_types();
     if (now == wanted) return true;

@@ -26,6 +26,9 @@ struct MemoryTypes {
 void set_page_types();
 
 MemoryTypes read_memory_types();
+// The end of what AMD's CPUs take for write-back above 4 GiB without asking the MTRRs; 0: nothing. Also under a
+// hypervisor, where the register may be missing and MTRRs mean little: everything.
+uint64_t forced_write_back_end();
 // Makes this core's registers those. Nothing is written where they are so already, which is what
 // firmware should have seen to. Caches are off and flushed while they change. False when this core
 // has not the registers for it.

@@ -4,8 +4,9 @@
 
 #include <cstdint>
 
-// In interrupt_stubs.S: false where this core has no such register.
+// In interrupt_stubs.S: false where this core has no such register, or it refuses the value.
 extern "C" [[gnu::visibility("hidden")]] bool axiom_probe_msr(uint32_t msr, uint64_t* value);
+extern "C" [[gnu::visibility("hidden")]] bool axiom_try_msr(uint32_t msr, uint64_t value);
 
 namespace axiom::efi {
 

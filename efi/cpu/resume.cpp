@@ -6,7 +6,7 @@
 #include "efi/cpu/crash.h"
 
 extern "C" [[gnu::visibility("hidden")]] bool axiom_interrupt(axiom::efi::Frame* frame);
-extern "C" const char axiom_probe_msr_read[], axiom_probe_msr_failed[];
+extern "C" const char axiom_probe_msr_read[], axiom_try_msr_write[], axiom_probe_msr_failed[];
 
 // Whether that was all there is to it.
 bool axiom_interrupt(axiom::efi::Frame* frame) {
@@ -20,7 +20,10 @@ bool axiom_interrupt(axiom::efi::Frame* frame) {
             crash.cores.current().n_nmis.fetch_add(1, std::memory_order_relaxed);
             return true;
         case kProtectionVector:
-            if (frame->rip != uint64_t(axiom_probe_msr_read)) return false;
+            if (frame->rip != uint64_t(axiom_probe_msr_read) &&
+                frame->rip != uint64_t(axiom_try_msr_write)) {
+                return false;
+            }
             frame->rip = uint64_t(axiom_probe_msr_failed);
             return true;
         case kTickVector: {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "efi/cpu/smp.h"
 
+#include <cpuid.h>
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -11,6 +13,7 @@
 #include "efi/cpu/memory_types.h"
 #include "efi/cpu/trampoline.h"
 #include "efi/cpu/wait.h"
+#include "efi/platform/topology.h"
 
 // `shared`: the Shared below.
 extern "C" [[noreturn]] [[gnu::visibility("hidden")]] void axiom_ap_main(uint64_t ticket,
@@ -182,6 +185,25 @@ size_t choose_workers(const CoreStart& start, const Starter& starter, StartedCor
 
 }  // namespace
 
+unsigned own_thread_bits() {
+    TopologyWords words;
+    uint32_t d;
+    uint32_t max_leaf, b, c;
+    __cpuid(0, max_leaf, b, c, d);
+    for (uint32_t i = 0; i < TopologyWords::kMaxLevels; i++) {
+        TopologyWords::Level &v2 = words.leaf1f[i], &v1 = words.leafb[i];
+        if (max_leaf >= 0x1f) __cpuid_count(0x1f, i, v2.eax, v2.ebx, v2.ecx, d);
+        if (max_leaf >= 0xb) __cpuid_count(0xb, i, v1.eax, v1.ebx, v1.ecx, d);
+    }
+    uint32_t a;
+    constexpr uint32_t kExtendedTopology = 1 << 22;  // 0x80000001 ECX: that leaf 0x8000001E exists
+    if (__get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c & kExtendedTopology) != 0 &&
+        __get_cpuid(0x8000001e, &a, &b, &c, &d) != 0) {
+        words.leaf8000001e_ebx = b;
+    }
+    return thread_bits(words);
+}
+
 StartedCores start_team(const CoreStart& start, Team* team) {
     StartedCores cores;
     cores.common = read_cpu_words();
@@ -208,7 +230,10 @@ StartedCores start_team(const CoreStart& start, Team* team) {
     if (!start.quiet) {
         say("cores     ", cores.n_started, " of ", start.plan.n_found, " started, ",
             apic.x2apic ? "x2APIC" : "xAPIC", ", ",
-            Fixed{start.clock.seconds(starter.took_ticks()) * 1e3, 1}, " ms");
+            Fixed{start.clock.seconds(starter.took_ticks()) * 1e3, 1}, " ms",
+            start.plan.n_siblings != 0
+                ? Text<48>(", ", start.plan.n_siblings, " threads left out (--smt)")
+                : Text<48>());
     }
     return cores;
 }

@@ -29,6 +29,9 @@ struct StartedCores {
     CpuWords common;       // what all workers have
 };
 
+// Of this core's APIC id, as plan_cores() wants it.
+unsigned own_thread_bits();
+
 // After the exit, on the boot processor: the others wait in team->serve() when it returns, and
 // team->init() has been called with the number of workers. A core that does not answer in time, or
 // cannot do what is asked, is said by number and left out; should it come later, it halts.

@@ -13,7 +13,7 @@
 
 // Test images are built with fewer.
 #ifndef AXIOM_MAX_CORES
-#define AXIOM_MAX_CORES 256
+#define AXIOM_MAX_CORES 1024
 #endif
 
 namespace axiom::efi {
@@ -30,7 +30,8 @@ struct CorePlan {
     };
     Entry others[kMaxCores] = {};
     size_t n_others = 0;
-    uint32_t n_found = 1;  // all that could have been started, the boot processor among them
+    uint32_t n_found = 1;     // all that could have been started, the boot processor among them
+    uint32_t n_siblings = 0;  // of these, left out: another thread of their core computes
     // For people: -t above what there is, ids that cannot be reached, more cores than kMaxCores.
     Text<192> notes[3] = {Text<192>(), Text<192>(), Text<192>()};
 
@@ -38,8 +39,14 @@ struct CorePlan {
     size_t n_cores() const { return n_others + 1; }
 };
 
-// `own_id`: the boot processor's. `n_wanted`: cores in all, 0 = every one. `max_apic_id`: the
-// highest that this machine's APIC mode reaches.
-CorePlan plan_cores(const CpuList& cpus, uint32_t own_id, uint32_t n_wanted, uint32_t max_apic_id);
+struct CoreWish {
+    uint32_t n_cores = 0;               // in all; 0 = every one
+    uint32_t max_apic_id = 0xfffffffe;  // the highest that this machine's APIC mode reaches
+    // Low bits of an APIC id that tell threads of a core apart: one of each core is started, since two of them
+    // share its vector units and caches. 0: all are.
+    unsigned thread_bits = 0;
+};
+// `own_id`: the boot processor's.
+CorePlan plan_cores(const CpuList& cpus, uint32_t own_id, const CoreWish& wish);
 
 }  // namespace axiom::efi

@@ -56,14 +56,16 @@ class Reader {
     bool read_root(uint64_t address, size_t entry_bytes);
     void read_fadt(ByteView t);
     void read_spcr(ByteView t);
+    void read_dbg2(ByteView t);
+    void read_hpet(ByteView t);
     void read_madt(ByteView t);
-    void read_definitions(ByteView t);
     void add_cpu(uint32_t apic_id, uint32_t flags, uint32_t broadcast, size_t at);
-    static Register gas(ByteView t, size_t at);
+    void read_aml(ByteView t);
 
     const PhysicalView& memory_;
     AcpiFacts& facts_;
     bool has_madt_ = false;
+    Register debug_uart_;
 };
 
 // A whole table whose length and checksum are right, or nothing.
@@ -120,48 +122,60 @@ bool Reader::read_root(uint64_t address, size_t entry_bytes) {
         const ByteView signature = entry == 0 ? ByteView{} : view(memory_, entry, 4);
         if (signature.empty()) continue;
         if (memcmp(signature.data(), "FACP", 4) == 0) read_fadt(table("FADT", entry));
+        if (memcmp(signature.data(), "SSDT", 4) == 0) read_aml(table("SSDT", entry));
         if (memcmp(signature.data(), "SPCR", 4) == 0) read_spcr(table("SPCR", entry));
         if (memcmp(signature.data(), "APIC", 4) == 0) read_madt(table("MADT", entry));
-        if (memcmp(signature.data(), "SSDT", 4) == 0) read_definitions(table("SSDT", entry));
+        if (memcmp(signature.data(), "DBG2", 4) == 0) read_dbg2(table("DBG2", entry));
+        if (memcmp(signature.data(), "WDAT", 4) == 0)
+            facts_.watchdog = read_wdat(table("WDAT", entry));
+        if (memcmp(signature.data(), "SRAT", 4) == 0) read_srat(table("SRAT", entry), &facts_.numa);
+        if (memcmp(signature.data(), "HPET", 4) == 0) read_hpet(table("HPET", entry));
         if (memcmp(signature.data(), "MCFG", 4) == 0) read_mcfg(table("MCFG", entry), &facts_.pci);
         if (memcmp(signature.data(), "DMAR", 4) == 0) read_dmar(table("DMAR", entry), &facts_.pci);
         if (memcmp(signature.data(), "IVRS", 4) == 0) read_ivrs(table("IVRS", entry), &facts_.pci);
     }
+    if (facts_.uart.address == 0 && debug_uart_.address != 0) {
+        facts_.uart = debug_uart_;
+        facts_.uart_is_dbg2 = true;
+    }
     return true;
-}
-
-Register Reader::gas(ByteView t, size_t at) {
-    if (!has(t, at, 12)) return {};
-    const uint8_t space = t[at];  // 0 memory, 1 I/O
-    const uint64_t address = load<uint64_t>(t, at + 4);
-    if (space > 1 || (space == 1 && address > 0xffff)) return {};
-    const uint8_t size_code = t[at + 3];
-    const uint8_t access_bytes =
-        size_code >= 1 && size_code <= 4 ? uint8_t(1 << (size_code - 1)) : 0;
-    return {address, space == 1, t[at + 1], access_bytes};
 }
 
 void Reader::read_fadt(ByteView t) {
     if (!has(t, 112, 4)) return;
-    uint64_t dsdt = has(t, 140, 8) ? load<uint64_t>(t, 140) : 0;  // X_DSDT
-    if (dsdt == 0) dsdt = load<uint32_t>(t, 40);
-    if (dsdt != 0) read_definitions(table("DSDT", dsdt));
     const uint32_t flags = load<uint32_t>(t, 112);
     // IAPC_BOOT_ARCH says so from revision 3 (ACPI 2.0) on; before, the field was reserved.
     facts_.no_8042 = t[8] >= 3 && (load<uint16_t>(t, 109) >> 1 & 1) == 0;
     const bool reduced = flags >> 20 & 1;  // HW_REDUCED_ACPI: no PM timer
-    if (!reduced && t[91] == 4) {          // PM_TMR_LEN
-        facts_.pm_timer = gas(t, 208);     // X_PM_TMR_BLK
+    if (const uint32_t port = load<uint32_t>(t, 56); !reduced && port <= 0xffff)
+        facts_.pm1_events = uint16_t(port);
+    if (!reduced && t[91] == 4) {                   // PM_TMR_LEN
+        facts_.pm_timer = generic_address(t, 208);  // X_PM_TMR_BLK
         if (facts_.pm_timer.address == 0) {
             const uint32_t port = load<uint32_t>(t, 76);
             if (port <= 0xffff) facts_.pm_timer = {port, true, 32, 4};
         }
         facts_.pm_timer_32bit = flags >> 8 & 1;
     }
+    read_power_off(t, &facts_.power_off);
+    const uint64_t extended = has(t, 140, 8) ? load<uint64_t>(t, 140) : 0;
+    const uint64_t dsdt = extended != 0 ? extended : load<uint32_t>(t, 40);
+    if (dsdt != 0) read_aml(table("DSDT", dsdt));
     if ((flags >> 10 & 1) != 0 && has(t, 116, 13)) {
-        facts_.reset = gas(t, 116);
+        facts_.reset = generic_address(t, 116);
         facts_.reset_value = t[128];
     }
+}
+
+// The DSDT, or one of the SSDTs that go on with it. The program in it is not run: its text has the compatible
+// ID of a device, as a string or packed into 32 bits (section 19.3.4, EISAID).
+void Reader::read_aml(ByteView t) {
+    constexpr std::string_view kIds[] = {"PNP0C50", "ACPI0C50", "\x41\xd0\x0c\x50"};
+    PowerOff& off = facts_.power_off;
+    if (!off.has_types) off.has_types = find_s5(t, &off.types);
+    const std::string_view text(reinterpret_cast<const char*>(t.data()), t.size());
+    for (const std::string_view id : kIds)
+        facts_.has_i2c_input = facts_.has_i2c_input || text.find(id) != text.npos;
 }
 
 void Reader::read_spcr(ByteView t) {
@@ -171,7 +185,7 @@ void Reader::read_spcr(ByteView t) {
         note("SPCR: interface type: found ", interface, ", allowed 0, 1, 18 (16550); COM1 is used");
         return;
     }
-    facts_.uart = gas(t, 40);
+    facts_.uart = generic_address(t, 40);
     switch (t[58]) {
         case 3:
             facts_.uart_baud = 9600;
@@ -192,13 +206,29 @@ void Reader::read_spcr(ByteView t) {
     if (!facts_.uart.io) facts_.uart_baud = 0;
 }
 
-// The program in it is not run: its text has the compatible ID of such a device, as a string or packed
-// into 32 bits (section 19.3.4, EISAID).
-void Reader::read_definitions(ByteView t) {
-    constexpr std::string_view kIds[] = {"PNP0C50", "ACPI0C50", "\x41\xd0\x0c\x50"};
-    const std::string_view text(reinterpret_cast<const char*>(t.data()), t.size());
-    for (const std::string_view id : kIds)
-        facts_.has_i2c_input = facts_.has_i2c_input || text.find(id) != text.npos;
+// The first serial port of the kinds that we speak (Microsoft Debug Port Table 2, 2012).
+void Reader::read_dbg2(ByteView t) {
+    constexpr uint16_t kSerial = 0x8000;
+    if (!has(t, 36, 8)) return;
+    size_t at = load<uint32_t>(t, 36);
+    for (uint32_t n = load<uint32_t>(t, 40); n > 0 && has(t, at, 22); n--) {
+        const uint16_t length = load<uint16_t>(t, at + 1);
+        if (length < 22 || !has(t, at, length)) return;
+        const uint16_t subtype = load<uint16_t>(t, at + 14);
+        const bool is_16550 = subtype == 0 || subtype == 1 || subtype == 0x12;
+        if (load<uint16_t>(t, at + 12) == kSerial && is_16550 && t[at + 3] != 0) {
+            const ByteView device = t.subspan(at, length);
+            debug_uart_ = generic_address(device, load<uint16_t>(device, 18));
+            if (debug_uart_.address != 0) return;
+        }
+        at += length;
+    }
+}
+
+void Reader::read_hpet(ByteView t) {
+    // Several blocks have several tables; one suffices.
+    if (facts_.hpet.address == 0) facts_.hpet = generic_address(t, 40);
+    if (facts_.hpet.io) facts_.hpet = {};
 }
 
 void Reader::add_cpu(uint32_t apic_id, uint32_t flags, uint32_t broadcast, size_t at) {
@@ -248,8 +278,13 @@ void drop_impossible_registers(std::span<const MemoryRegion> regions, AcpiFacts*
         const char* name;
         const char* instead;
     } candidates[] = {{facts->uart, "SPCR: serial console", "COM1 is used"},
-                      {facts->pm_timer, "FADT: PM timer", "the PIT is used"},
-                      {facts->reset, "FADT: reset register", "it is not used"}};
+                      {facts->pm_timer, "FADT: PM timer", "it is not used"},
+                      {facts->watchdog.where, "WDAT: register", "it is not used"},
+                      {facts->hpet, "HPET", "it is not used"},
+                      {facts->reset, "FADT: reset register", "it is not used"},
+                      {facts->power_off.pm1a_control, "FADT: PM1a control", "it is not used"},
+                      {facts->power_off.pm1b_control, "FADT: PM1b control", "it is not used"},
+                      {facts->power_off.sleep_control, "FADT: sleep control", "it is not used"}};
     for (const auto& c : candidates) {
         const uint64_t address = c.where.address;
         if (address == 0 || c.where.io || can_be_register(regions, address)) continue;

@@ -11,6 +11,14 @@ inline uint8_t in8(uint16_t port) {
     asm volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
     return v;
 }
+inline uint16_t in16(uint16_t port) {
+    uint16_t v;
+    asm volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+inline void out16(uint16_t port, uint16_t v) {
+    asm volatile("outw %0, %1" ::"a"(v), "Nd"(port));
+}
 inline uint32_t in32(uint16_t port) {
     uint32_t v;
     asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));

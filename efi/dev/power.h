@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How the machine is left: shut down, rebooted or halted, by whichever way works.
+// How the machine is left: shut down, rebooted or halted, by whichever way works: the firmware's
+// ResetSystem, then ACPI's registers, then the chipset's.
 // Must not know: when, or what is said about it.
 #pragma once
 
@@ -25,10 +26,12 @@ class Power : public Device {
 
   private:
     void reset_by_acpi() const;
+    void power_off_by_acpi() const;
 
     EFI_RUNTIME_SERVICES* runtime_;
     Register reset_;
     uint8_t reset_value_;
+    PowerOff power_off_;
     OnExit wanted_;
     int n_tried_ = 0;
 };

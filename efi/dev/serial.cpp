@@ -29,23 +29,18 @@ constexpr uint32_t kPatienceReads = 2000000;
 }  // namespace
 
 uint8_t Serial::read(unsigned index) const {
-    const uint64_t at = where_.address + index * stride_;
-    if (where_.io) return in8(uint16_t(at));
-    return stride_ == 4 ? uint8_t(mmio_read<uint32_t>(at)) : mmio_read<uint8_t>(at);
+    return uint8_t(access_.read({where_.address + index * stride_, where_.io}, stride_));
 }
 
 void Serial::write(unsigned index, uint8_t value) const {
-    const uint64_t at = where_.address + index * stride_;
-    if (where_.io) return out8(uint16_t(at), value);
-    if (stride_ == 4)
-        mmio_write<uint32_t>(at, value);
-    else
-        mmio_write<uint8_t>(at, value);
+    access_.write({where_.address + index * stride_, where_.io}, stride_, value);
 }
 
-Serial::Serial(const Register& where, uint32_t baud)
+Serial::Serial(const Register& where, uint32_t baud, bool is_trusted, RegisterAccess& access)
     : where_(where),
       baud_(baud),
+      is_trusted_(is_trusted),
+      access_(access),
       stride_(!where.io && (where.access_bytes == 4 || where.bits == 32) ? 4 : 1) {
     name = "serial";
     registers[0] = registers_at(where);
@@ -54,7 +49,8 @@ Serial::Serial(const Register& where, uint32_t baud)
 void Serial::start() {
     write(kInterruptEnable, 0);
     write(kScratch, 0x5a);
-    present_ = read(kScratch) == 0x5a && read(kLineStatus) != 0xff;
+    const bool has_scratch = read(kScratch) == 0x5a;
+    present_ = (has_scratch || is_trusted_) && read(kLineStatus) != 0xff;
     if (!present_) return;
     wait_for(kAllEmpty);  // the firmware's last words
     if (baud_ != 0) {
@@ -71,7 +67,7 @@ void Serial::start() {
 }
 
 bool Serial::try_put(char c) {
-    if (!present_) return true;
+    if (!present_ || (is_stalled_ && !has_recovered())) return true;
     if (room_ == 0) {
         if ((read(kLineStatus) & kHoldingEmpty) == 0) return false;
         room_ = fifo_bytes_;
@@ -101,14 +97,23 @@ bool Serial::wait_for(uint8_t line_status) const {
     return false;
 }
 
+// A look at the port now and then, so that dropping a ring full of text takes no time.
+bool Serial::has_recovered() {
+    constexpr uint32_t kLookEvery = 64;
+    if (n_dropped_++ % kLookEvery != 0 || (read(kLineStatus) & kHoldingEmpty) == 0) return false;
+    is_stalled_ = false;
+    return true;
+}
+
 void Serial::put(char c) {
     if (try_put(c)) return;
-    present_ = wait_for(kHoldingEmpty);
-    try_put(c);
+    is_stalled_ = !wait_for(kHoldingEmpty);
+    n_dropped_ = 0;
+    if (!is_stalled_) try_put(c);
 }
 
 void Serial::finish() {
-    if (present_) present_ = wait_for(kAllEmpty);
+    if (present_ && !is_stalled_) is_stalled_ = !wait_for(kAllEmpty);
 }
 
 }  // namespace axiom::efi

@@ -8,10 +8,14 @@
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/crash.h"
 #include "efi/load/disks.h"
+#include "efi/load/low_bytes.h"
 #include "model/weights/layout.h"
 
 namespace axiom::efi {
 namespace {
+
+constexpr uint64_t kLowEnd = uint64_t{4} << 30;
+constexpr uint64_t kLowBufferBytes = 1 << 20;
 
 // One line that is drawn over itself, but only when loading takes long enough to wonder.
 class Progress {
@@ -65,8 +69,9 @@ Result<uint64_t> take_model_pages(OwnedPages* pages, std::string_view path, uint
     return pages->take({.what = path, .bytes = bytes, .alignment = kLargePageBytes});
 }
 
-Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSource& bytes,
-                              bool streamed, RootCheck root, Progress progress, OwnedPages* pages) {
+Result<LoadedModel> load_from(const Firmware& firmware, std::string_view name, uint64_t file_bytes,
+                              ByteSource& bytes, bool streamed, RootCheck root, Progress progress,
+                              OwnedPages* pages) {
     const uint64_t begin = ticks_now();
     TimedBytes source(bytes);
     if (file_bytes == 0) return FileLayout::head_bytes(name, {}, 0).status();
@@ -88,9 +93,21 @@ Result<LoadedModel> load_from(std::string_view name, uint64_t file_bytes, ByteSo
     };
     const uint64_t begin_both = ticks_now() - source.ticks();
     progress.begin(m.n_bytes);
-    const Status status = streamed
-                              ? load_frame(name, file_bytes, source, to, update, &progress, root)
-                              : load_packed(name, file_bytes, source, to, update, &progress, root);
+    const auto load = [&](ByteSource& from) {
+        return streamed ? load_frame(name, file_bytes, from, to, update, &progress, root)
+                        : load_packed(name, file_bytes, from, to, update, &progress, root);
+    };
+    Status status = load(source);
+    if (!status.ok() && m.address + m.reserved_bytes > kLowEnd) {
+        OwnedPages scratch(firmware);
+        const Result<uint64_t> buffer =
+            scratch.take({.what = "disk buffer", .bytes = kLowBufferBytes, .below = kLowEnd});
+        LowBytes low(source, {reinterpret_cast<uint8_t*>(buffer.value()), kLowBufferBytes});
+        if (buffer.ok()) {
+            say("note      ", status.text(), "; it is read again by way of memory below 4 GiB");
+            status = load(low);
+        }
+    }
     if (!status.ok()) {
         progress.abandon();
         return status;
@@ -122,7 +139,7 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
         File file;
         Status status = file.open(firmware, place.volume, place.path());
         if (!status.ok()) return status;
-        return load_from(name, file.size(), file,
+        return load_from(firmware, name, file.size(), file,
                          is_streamed(stream, file.size(), free_bytes, kBesideWeights), root,
                          Progress(clock, name, quiet), pages);
     }
@@ -137,7 +154,7 @@ Result<LoadedModel> load_model(const Firmware& firmware, const Clock& clock,
                              {reinterpret_cast<uint8_t*>(page.value()), kPageBytes});
     const Result<uint64_t> n_bytes = packed_bytes(name, partition);
     if (!n_bytes.ok()) return n_bytes.status();
-    return load_from(name, n_bytes.value(), partition,
+    return load_from(firmware, name, n_bytes.value(), partition,
                      is_streamed(stream, n_bytes.value(), free_bytes, kBesideWeights), root,
                      Progress(clock, name, quiet), pages);
 }

@@ -24,6 +24,12 @@ Access runtime_access(const MemoryRegion& part) {
     return read_only ? Access::read_execute : Access::everything;
 }
 
+// What runtime services touch beside memory, whatever the firmware calls it (UEFI 2.10, section 7.2.3).
+bool is_runtime_device(const MemoryRegion& region) {
+    return !is_memory(region.type) && (region.attributes & kAttributeRuntime) != 0 &&
+           region.end <= kMappableEnd;
+}
+
 // Collects the first error of many map() calls.
 class Mapper {
   public:
@@ -70,10 +76,11 @@ void map_memory_attributes(Mapper& mapper, const MachinePlan& plan) {
     if (bytes == nullptr) return;
     for (uint32_t i = 0; i < header.n_entries; i++) {
         MemoryRegion part;
+        SkippedRegions skipped;
         const Result<size_t> n = decode_memory_map(
             "memory attributes table",
             {bytes + sizeof header + uint64_t{i} * header.entry_bytes, header.entry_bytes},
-            header.entry_bytes, {&part, 1});
+            header.entry_bytes, {&part, 1}, &skipped);
         if (!n.ok() || n.value() != 1 || !inside_runtime(plan.regions, part)) continue;
         mapper.map(part.begin, part.end, runtime_access(part));
     }
@@ -84,9 +91,12 @@ void map_firmware(Mapper& mapper, const MachinePlan& plan) {
         if (region.type == MemoryType::runtime_code) {
             mapper.map(region.begin, region.end, Access::everything);
         }
-        if (region.type == MemoryType::mmio && (region.attributes & kAttributeRuntime) != 0) {
-            mapper.map(region.begin, region.end, Access::read_write, Cache::uncached);
-        }
+        if (!is_runtime_device(region)) continue;
+        const bool is_device = region.type == MemoryType::mmio ||
+                               region.type == MemoryType::mmio_ports ||
+                               (region.attributes & kAttributeWriteBack) == 0;
+        mapper.map(region.begin, region.end, Access::read_write,
+                   is_device ? Cache::uncached : Cache::write_back);
     }
     if (plan.attributes_table != 0) map_memory_attributes(mapper, plan);
 }
@@ -119,9 +129,7 @@ uint64_t tables_needed(std::span<const MemoryRegion> regions, const CoreMemory& 
     };
     n += tables_of(more.bytes);
     for (const MemoryRegion& region : regions) {
-        const bool is_firmware_mmio =
-            region.type == MemoryType::mmio && (region.attributes & kAttributeRuntime) != 0;
-        if (is_memory(region.type) || (features.only_small && is_firmware_mmio))
+        if (is_memory(region.type) || is_runtime_device(region))
             n += tables_of(region.end - region.begin);
     }
     return n;

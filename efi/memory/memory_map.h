@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/fmt.h"
 #include "core/slab.h"
 #include "core/status.h"
 #include "efi/memory/addresses.h"
@@ -44,17 +45,34 @@ struct MemoryRegion {
     uint64_t attributes = 0;
 };
 
+// Descriptors that no memory can have: some firmware's map has one, of a device nobody asks for.
+struct SkippedRegions {
+    size_t n = 0;
+    Text<160> first{""};  // for people; empty where there are none
+};
 // EFI_MEMORY_DESCRIPTORs `descriptor_bytes` apart -> regions in the order given; empty ones are
-// left out. bad_format for a size below a descriptor's or an address past 2^52, no_memory when
-// `out` is full.
+// left out, and those past 2^52 or not of whole pages, which `skipped` then tells. bad_format for a size below
+// a descriptor's, no_memory when `out` is full.
 Result<size_t> decode_memory_map(std::string_view what, std::span<const uint8_t> map,
-                                 size_t descriptor_bytes, std::span<MemoryRegion> out);
+                                 size_t descriptor_bytes, std::span<MemoryRegion> out,
+                                 SkippedRegions* skipped);
 
+// RAM that nobody needs after the exit.
+bool is_free(const MemoryRegion& region);
+
+// Boot services' memory is as good as any once they are gone, but for a device that firmware left running and
+// that still writes there: it is used last.
+enum class FreeMemoryKind : uint8_t { any, never_boot_services, boot_services };
 // Memory that is free once boot services are gone, merged, ascending, 4 KiB-aligned:
 // conventional, boot-services and loader memory from 1 MiB up, minus every other region and minus
-// `kept`. Of more than out.size() pieces the largest are given.
+// `kept`; of the kind asked for. Of more than out.size() pieces the largest are given.
 size_t free_ranges(std::span<const MemoryRegion> regions, std::span<const AddressRange> kept,
-                   std::span<AddressRange> out);
+                   FreeMemoryKind kind, std::span<AddressRange> out);
+
+// `n_pages` pages of RAM that nobody needs after the exit, not the first page, that end at or below `below`,
+// the highest there are; 0 where there are none. For start-up code, which has to be below 1 MiB.
+uint64_t find_low_pages(std::span<const MemoryRegion> regions, std::span<const AddressRange> kept,
+                        uint64_t n_pages, uint64_t below);
 
 uint64_t total_bytes(std::span<const AddressRange> ranges);
 

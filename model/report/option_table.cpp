@@ -50,6 +50,8 @@ constexpr OptionSpec kTable[] = {
      "context in tokens, of each sequence; 0 = the model's, at most 4096, as memory allows (default {})"},
     {{"-t", "--threads"}, K::count, &O::n_threads, 0, Team::kMaxWorkers, false, kEverywhere, "N",
      "cores to compute on; 0 = all (default {})"},
+    {{"--smt"}, K::flag, &O::smt, 0, 0, false, kOnEfi | kInConfig, "",
+     "compute on every thread of a core, not on one of them"},
     {{"-b", "--batch-size"}, K::count, &O::n_batch, 0, kMaxBatch, false, kEverywhere, "N",
      "prompt tokens per pass, of all sequences; 0 = 128, or as many as cover the reading of a streamed model, at "
      "most 512 (default {})"},

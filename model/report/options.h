@@ -118,6 +118,7 @@ struct Options {
     bool has_predict = false;  // it was given; without it an answer of --chat may take the context
     uint32_t n_ctx = 0;        // -c; 0 = the model's, at most 4096, and what memory holds
     uint32_t n_threads = 0;    // -t; 0 = all
+    bool smt = false;          // --smt, EFI: every thread of a core computes, not one of them
     uint32_t n_batch = 0;  // -b, prompt tokens per pass; 0 = kDefaultBatch, or what streaming needs
     KvType cache_type_k = KvType::f16;  // -ctk; a run wants both alike (check_shape)
     KvType cache_type_v = KvType::f16;  // -ctv

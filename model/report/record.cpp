@@ -99,6 +99,20 @@ void put_turns(const Record& r, JsonWriter& out) {
     });
 }
 
+void put_nodes(const Record& r, JsonWriter& out) {
+    if (r.nodes.empty()) return out.put("null");
+    put_objects<NodeShare>(r.nodes, out, [&](const NodeShare& n) {
+        out.name("domain");
+        out.number(uint64_t{n.domain});
+        out.name("n_cpus");
+        out.number(uint64_t{n.n_cpus});
+        out.name("memory_bytes");
+        out.number(n.memory_bytes);
+        out.name("model_bytes");
+        out.number(n.model_bytes);
+    });
+}
+
 template <Percentiles Record::*kTimes>
 void put_histogram_of(const Record& r, JsonWriter& out) {
     const FineLogHistogram* const h = (r.*kTimes).histogram;
@@ -207,6 +221,9 @@ constexpr Field kFields[] = {
     {"n_threads", &R::n_threads},
     {"n_cpus", &R::n_cpus},
     {"n_cpus_started", &R::n_cpus_started},
+    {"n_siblings",
+     +[](const R& r, JsonWriter& out) { put_integer(r.n_siblings, r.n_cpus != 0, out); }},
+    {"nodes", put_nodes},
     {"core_balance", &R::core_balance, 3},
     {"n_ctx", &R::n_ctx},
     {"type_k", &R::type_k},
@@ -242,7 +259,13 @@ constexpr Field kFields[] = {
     {"weight_bytes_per_token", &R::weight_bytes_per_token},
     {"gb_per_s", &R::gb_per_s, 3},
     {"gmac_per_s", &R::gmac_per_s, 3},
+    {"microcode", &R::microcode},
+    {"frequency_method", &R::frequency_method},
+    {"frequency_before", &R::frequency_before, 3},
+    {"frequency_after", &R::frequency_after, 3},
+    {"frequency_slowest", &R::frequency_slowest, 3},
     {"tsc_hz", &R::tsc_hz},
+    {"tsc_reference", &R::tsc_reference},
     {"memory_bytes", &R::memory_bytes},
     {"huge_page_bytes", &R::huge_page_bytes},
     {"avg_of",
@@ -334,6 +357,9 @@ constexpr Field kFields[] = {
          put_integer(r.n_disturb_ticks, r.has_disturb_ticks, out);
      }},
     {"n_nmi", +[](const R& r, JsonWriter& out) { put_counter(r, Counter::nmi, out); }},
+    {"n_smi", +[](const R& r, JsonWriter& out) { put_counter(r, Counter::smi, out); }},
+    {"n_corrected_errors",
+     +[](const R& r, JsonWriter& out) { put_counter(r, Counter::corrected_errors, out); }},
     {"n_cache_misses",
      +[](const R& r, JsonWriter& out) { put_counter(r, Counter::cache_misses, out); }},
     {"slabs", put_slabs},

@@ -58,6 +58,13 @@ struct TurnCost {
     std::string_view stop_reason;
 };
 
+// Of a machine whose memory is nearer to some processors than to others.
+struct NodeShare {
+    uint32_t domain = 0;  // as firmware numbers it
+    uint32_t n_cpus = 0;
+    uint64_t memory_bytes = 0, model_bytes = 0;  // of memory, of the model's place
+};
+
 struct Record {
     // what ran
     Status outcome;                // what status() and error() are derived from
@@ -93,11 +100,19 @@ struct Record {
     uint32_t n_drafted = 0, n_accepted = 0;   // of those generated after the first
     double tokens_per_pass = 0;               // of decoding
     uint32_t n_cpus = 0, n_cpus_started = 0;  // that firmware lists; that answered, with this one
+    uint32_t n_siblings = 0;  // threads left out, since another one of their core computes
+    std::span<const NodeShare> nodes;
     double core_balance =
         0;  // slowest worker's speed over the fastest's; rows are shared so below kSameSpeed
+    // The image's cores: clock over the nominal one with all of them busy, the mean before and after it was
+    // raised and the slowest one's after
+    std::string_view microcode;         // revision, hex
+    std::string_view frequency_method;  // by which it was raised
+    double frequency_before = 0, frequency_after = 0, frequency_slowest = 0;
     uint64_t tsc_hz = 0;
-    uint64_t memory_bytes = 0;     // what the slab was given
-    uint64_t huge_page_bytes = 0;  // linux: of weights and state, in 2 MiB pages after loading
+    std::string_view tsc_reference;  // what the counter was measured against
+    uint64_t memory_bytes = 0;       // what the slab was given
+    uint64_t huge_page_bytes = 0;    // linux: of weights and state, in 2 MiB pages after loading
     // prefill and decode apart; each the time of the whole of it
     double prefill_ns = 0, prefill_ts = 0;
     double decode_ns = 0, decode_ts = 0;  // n_gen - 1 passes (the first token comes from prefill)

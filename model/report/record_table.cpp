@@ -66,6 +66,14 @@ void print_disturbance(const Record& r, Table& t) {
     const uint64_t n_nmis = r.counters.value(Counter::nmi);
     if (n_nmis != 0)
         t.label("NMIs").put(n_nmis).put(" came from elsewhere: the machine may be failing").end();
+    const uint64_t n_corrected = r.counters.value(Counter::corrected_errors);
+    if (n_corrected != 0) {
+        t.label("hardware")
+            .put(n_corrected)
+            .put(n_corrected == 1 ? " error was" : " errors were")
+            .put(" corrected: memory, a cache or a bus may be failing")
+            .end();
+    }
 }
 
 void print_stages(const Record& r, Table& t) {

@@ -29,6 +29,7 @@ constexpr void (*kDrops[])(Record& r) = {
     },
     [](Record& r) { r.slabs = {}; },
     [](Record& r) { r.tasks = {}; },
+    [](Record& r) { r.nodes = {}; },
     [](Record& r) { r.turns = {}; },
 };
 

@@ -19,6 +19,7 @@ import guest
 import judge
 import launch_tests
 import messages
+import metal
 import records
 import screen
 import stream
@@ -592,6 +593,7 @@ def scenarios(suite):
         yield breaks(suite, kind)
     yield from cores.scenarios(suite)
     yield from disturb.scenarios(suite)
+    yield from metal.scenarios(suite)
     yield from stream.scenarios(suite)
     yield from conversation.scenarios(suite)
     yield from screen.scenarios(suite)

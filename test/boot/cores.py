@@ -77,6 +77,59 @@ class Boots:
         note = "note      CPUs: found 4, allowed 2 in this image; the rest is not used"
         results.result(name, failure or needs(outcome, note))
 
+    def threads(self, label, options, n_threads, n_siblings):
+        """Two cores of two threads each."""
+
+        def run(results, name):
+            outcome = self.qemu(
+                label, self.suite.efi, options=options, extra=["-smp", "4,cores=2,threads=2"]
+            )
+            failure = judge.judge_run(
+                outcome, self.hash_of(TEXT), n_threads=n_threads, n_cpus=4
+            )
+            found = (outcome.record or {}).get("n_siblings")
+            if failure is None and found != n_siblings:
+                failure = f"n_siblings in the record: found {found}, allowed {n_siblings}"
+            results.result(name, failure)
+
+        return run
+
+    def nodes(self, results, name):
+        nodes = [
+            argument
+            for i in (0, 1)
+            for argument in (
+                "-object",
+                f"memory-backend-ram,id=m{i},size=512M",
+                "-numa",
+                f"node,nodeid={i},cpus={32 * i}-{32 * i + 31},memdev=m{i}",
+            )
+        ]
+        image = self.image("cores-nodes", self.suite.efi, TEXT, "")
+        outcome = guest.boot(
+            self.suite.folder / "cores-nodes",
+            image,
+            300,
+            memory_mib=1024,
+            extra=["-smp", "64,sockets=2,cores=16,threads=2", *nodes],
+        )
+        failure = judge.judge_run(outcome, self.hash_of(TEXT), n_threads=32, n_cpus=64)
+        record = outcome.record or {}
+        found = [(n["domain"], n["n_cpus"]) for n in record.get("nodes") or []]
+        if failure is None and (record["n_siblings"], found) != (32, [(0, 32), (1, 32)]):
+            failure = f"the record: found {record['n_siblings']} siblings, nodes {found}"
+        if failure is None:
+            model = sum(n["model_bytes"] for n in record["nodes"])
+            memory = sum(n["memory_bytes"] for n in record["nodes"])
+            if not 0 < model <= memory <= 1 << 30:
+                failure = f"nodes: found {record['nodes']}"
+        results.result(name, failure or needs(outcome, "32 threads left out"))
+
+    def late_pages(self, results, name):
+        outcome = self.qemu("cores-no-low", self.suite.fault_efi, text="no-low", cpus=3)
+        failure = judge.judge_run(outcome, self.hash_of("no-low"), n_threads=3, n_cpus=3)
+        results.result(name, failure)
+
     def breaking(self, kind, *patterns):
         def run(results, name):
             outcome = self.qemu(f"cores-{kind}", self.suite.fault_efi, text=kind, cpus=3)
@@ -120,6 +173,10 @@ def scenarios(suite):
         STARTED.format(2, 2, "x2APIC"),
         options="--disturb tick=10000",
     )
+    yield "64 threads of 32 cores on two nodes: one of each core computes, with axiom-host's hash", boots.nodes
+    yield "one thread of each core computes", boots.threads("cores-siblings", "", 2, 2)
+    yield "--smt computes on every thread", boots.threads("cores-smt", "--smt", 4, 0)
+    yield "where firmware has all low memory, cores start in what it leaves", boots.late_pages
     yield "8 cores on q35 give axiom-host's hash", boots.computing(8, 8)
     yield "4 cores on pc without x2APIC give axiom-host's hash", boots.computing(
         4, 4, machine="pc", cpu="qemu64,-x2apic"

@@ -29,17 +29,18 @@ ROOM_MAY_INCLUDE = {
         "run": {"format", "text", "weights", "report", "engine"},
         "chat": {"format", "text", "weights", "report", "engine", "run"},
     },
-    # memory <- screen <- dev <- pci <- nvme, usb; dev <- cpu; all of these <- boot <- load <- main.cpp
+    # memory <- screen <- dev <- pci <- nvme, usb; dev <- platform <- cpu; all of these <- boot <- load <- main.cpp
     "efi": {
         "memory": set(),
         "screen": {"memory"},
         "dev": {"memory", "screen"},
-        "cpu": {"memory", "dev"},
+        "platform": {"memory", "dev"},
+        "cpu": {"memory", "dev", "platform"},
         "pci": {"memory", "dev"},
         "nvme": {"memory", "dev", "pci"},
         "usb": {"memory", "dev", "pci"},
-        "boot": {"memory", "screen", "dev", "pci", "nvme", "usb", "cpu"},
-        "load": {"memory", "dev", "nvme", "cpu", "boot"},
+        "boot": {"memory", "screen", "dev", "pci", "nvme", "usb", "platform", "cpu"},
+        "load": {"memory", "dev", "nvme", "platform", "cpu", "boot"},
     },
 }
 # Headers that compile freestanding and call nothing that firmware lacks.
@@ -55,7 +56,7 @@ EFI_HEADER = re.compile(r"efi\w*\.h$")
 RULES = {
     "one-way": "includes point one way: core <- model <- { efi, packer, bench, test }",
     "rooms": "inside model/: format <- text <- weights, report <- engine <- run <- chat; "
-             "inside efi/: memory <- screen <- dev <- pci <- nvme, usb; dev <- cpu; all <- boot <- load <- main",
+             "inside efi/: memory <- screen <- dev <- pci <- nvme, usb; dev <- platform <- cpu; all <- boot <- load <- main",
     "rooted": "quoted includes are paths from the top of the tree to files that exist",
     "freestanding": "core, model and efi include freestanding headers only",
     "firmware": "firmware headers are included by efi only",

@@ -390,6 +390,46 @@ TEST_CASE("all workers of a team run every job and meet at barriers") {
     }
 }
 
+TEST_CASE(
+    "barriers of more workers than a group hold all of them back, whatever part of them is used") {
+    constexpr size_t kWorkers = 2 * Team::kGroupSize + 7;
+    const auto yield = [](uint32_t) { std::this_thread::yield(); };
+    Team team;
+    team.init(kWorkers, yield, yield);
+    std::vector<std::thread> threads;
+    for (size_t rank = 1; rank < kWorkers; rank++)
+        threads.emplace_back([&team, rank] { team.serve(rank); });
+    struct Shared {
+        std::atomic<size_t> n_arrived{0};
+        std::atomic<int> wrong{0};
+        int n_actions = 0;
+    } shared;
+    constexpr size_t kBarriers = 20;
+    for (const size_t n : {kWorkers, Team::kGroupSize, Team::kGroupSize + 1, size_t{1},
+                           2 * Team::kGroupSize, kWorkers}) {
+        team.use(n);
+        shared.n_arrived = 0;
+        shared.n_actions = 0;
+        team.run(
+            [](const Worker& w, void* context) {
+                Shared& s = *static_cast<Shared*>(context);
+                for (size_t i = 1; i <= kBarriers; i++) {
+                    s.n_arrived++;
+                    w.barrier([](void* c) { static_cast<Shared*>(c)->n_actions++; }, &s);
+                    // Everybody has come this often, and nobody has come once more than that.
+                    s.wrong += s.n_arrived < i * w.count || s.n_arrived > i * w.count + w.count;
+                    s.wrong += s.n_actions != int(i);
+                    w.barrier();
+                }
+            },
+            &shared);
+        CHECK(shared.n_arrived == n * kBarriers);
+        CHECK(shared.wrong == 0);
+    }
+    team.stop();
+    for (std::thread& t : threads) t.join();
+}
+
 TEST_CASE("the workers that are used run every job, the others none") {
     constexpr size_t kWorkers = 4;
     Team team;
@@ -758,4 +798,20 @@ TEST_CASE("an error from hostile bytes names file, field, offset, found and allo
     REQUIRE(s.code() == Code::bad_format);
     REQUIRE(std::string(s.text()) ==
             "m.axm: config.n_head at offset 0x48: found 0, allowed 1..1024");
+}
+
+TEST_CASE("a slab uses the ranges that come last only when the others are full") {
+    alignas(64) static uint8_t first[4096], last[8192];
+    const AddressRange firsts{uintptr_t(first), uintptr_t(first) + sizeof first};
+    const AddressRange lasts{uintptr_t(last), uintptr_t(last) + sizeof last};
+    Slab slab;
+    slab.init({&firsts, 1}, {&lasts, 1});
+    const auto is_in = [](const void* p, const AddressRange& range) {
+        return uintptr_t(p) >= range.begin && uintptr_t(p) < range.end;
+    };
+    const Result<Slab::ClassId> a = slab.create_class("a", 1024, 3);
+    const Result<Slab::ClassId> b = slab.create_class("b", 1024, 3);
+    REQUIRE((a.ok() && b.ok()));
+    for (int i = 0; i < 3; i++) CHECK(is_in(slab.allocate(a.value()), firsts));
+    for (int i = 0; i < 3; i++) CHECK(is_in(slab.allocate(b.value()), lasts));
 }

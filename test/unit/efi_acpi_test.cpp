@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "efi/cpu/smp_plan.h"
 #include "test/unit/catch.h"
 
 using namespace axiom;
@@ -607,4 +608,198 @@ TEST_CASE("a structure of length zero or past the table's end ends the list of I
         read_mcfg(std::span(short_unit).first(n), &facts);
     }
     CHECK(facts.n_iommus == 0);
+}
+
+TEST_CASE("the HPET's registers are found, in memory only") {
+    Tables t;
+    t.at[0x7000] = table("HPET", 56);
+    gas(t.at[0x7000], 40, 0, 64, 0, 0xfed00000);
+    store<uint64_t>(t.at[0x3000], 60, 0x7000);
+    t.fix();
+    CHECK(t.facts().hpet.address == 0xfed00000);
+    gas(t.at[0x7000], 40, 1, 64, 0, 0x500);
+    t.fix();
+    CHECK(t.facts().hpet.address == 0);
+    t.at[0x7000].resize(44);
+    store<uint32_t>(t.at[0x7000], 4, 44);
+    t.fix();
+    CHECK(t.facts().hpet.address == 0);
+}
+
+TEST_CASE("what powers the machine off is found in the FADT and its DSDT, or an SSDT") {
+    Tables t;
+    store<uint32_t>(t.at[0x4000], 48, 0xb2);
+    t.at[0x4000][52] = 0xa0;
+    store<uint32_t>(t.at[0x4000], 64, 0x604);
+    store<uint32_t>(t.at[0x4000], 40, 0x8000);
+    const uint8_t name[] = {0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x02, 0x0a, 0x05, 0x0a, 0x06, 0};
+    Blob dsdt = table("DSDT", 36 + sizeof name);
+    memcpy(&dsdt[36], name, sizeof name);
+    t.at[0x8000] = dsdt;
+    t.fix();
+    const PowerOff off = t.facts().power_off;
+    CHECK((off.pm1a_control.address == 0x604 && off.pm1a_control.io));
+    CHECK(off.pm1b_control.address == 0);
+    CHECK((off.smi_command.address == 0xb2 && off.acpi_enable == 0xa0));
+    REQUIRE(off.has_types);
+    CHECK((off.types.a == 5 && off.types.b == 6));
+
+    gas(t.at[0x4000], 172, 0, 16, 2, 0xfed08004);  // the extended field wins
+    t.at[0x8000][40] = 'X';
+    Blob ssdt = dsdt;
+    memcpy(ssdt.data(), "SSDT", 4);
+    t.at[0x9000] = ssdt;
+    store<uint64_t>(t.at[0x3000], 60, 0x9000);
+    t.fix();
+    CHECK(t.facts().power_off.pm1a_control.address == 0xfed08004);
+    CHECK(t.facts().power_off.has_types);
+    t.at[0x9000][30] ^= 1;  // a wrong checksum
+    CHECK(!t.facts().power_off.has_types);
+
+    store<uint32_t>(t.at[0x4000], 112, 1u << 20);  // reduced hardware
+    gas(t.at[0x4000], 244, 0, 8, 1, 0xfed00404);
+    t.fix();
+    CHECK(t.facts().power_off.pm1a_control.address == 0);
+    CHECK(t.facts().power_off.sleep_control.address == 0xfed00404);
+}
+
+TEST_CASE("300 processors, as xAPIC entries, x2APIC entries and both, are listed and planned") {
+    for (const int kind : {0, 1, 2}) {
+        std::vector<Cpu> cpus;
+        for (uint32_t id = 0; id < 300; id++) {
+            const bool fits = id < 255;
+            if (kind == 2 && fits) cpus.push_back({id, false});  // twice, as some firmware does
+            cpus.push_back({id, kind != 0 || !fits});
+        }
+        Tables t;
+        t.at[0x5000] = madt_of(cpus);
+        t.fix();
+        const AcpiFacts facts = t.facts();
+        CHECK(facts.cpus.n_found == 300);
+        REQUIRE(facts.cpus.listed().size() == 300);
+        const CorePlan all = plan_cores(facts.cpus, 0, {0, 0xfffffffe, 0});
+        CHECK(all.n_cores() == 300);
+        CHECK(all.others[298].apic_id == 299);
+        CHECK(all.others[298].number == 299);
+        const CorePlan cores = plan_cores(facts.cpus, 0, {0, 0xfffffffe, 1});
+        CHECK(cores.n_cores() == 150);
+        CHECK(cores.n_siblings == 150);
+        CHECK(cores.others[148].apic_id == 298);
+        const CorePlan narrow = plan_cores(facts.cpus, 0, {0, 0xfe, 0});
+        CHECK(narrow.n_cores() == 255);
+        CHECK(narrow.n_found == 300);
+        CHECK(narrow.notes[1].view().find("found 45 above 254") != std::string_view::npos);
+        CHECK(facts.note.view().empty());
+    }
+}
+
+TEST_CASE("nodes and their memory are found in the SRAT, what is off or cut is not") {
+    Tables t;
+    Blob srat = table("SRAT", 48);
+    const auto add = [&](uint8_t type, uint8_t n_bytes) {
+        const size_t at = srat.size();
+        srat.resize(at + n_bytes);
+        srat[at] = type, srat[at + 1] = n_bytes;
+        return at;
+    };
+    const auto cpu = [&](uint32_t domain, uint32_t flags) {
+        const size_t at = add(0, 16);
+        srat[at + 2] = uint8_t(domain);
+        store<uint32_t>(srat, at + 4, flags);
+        srat[at + 9] = uint8_t(domain >> 8), srat[at + 10] = uint8_t(domain >> 16);
+        srat[at + 11] = uint8_t(domain >> 24);
+    };
+    const auto x2apic_cpu = [&](uint32_t domain, uint32_t flags) {
+        const size_t at = add(2, 24);
+        store<uint32_t>(srat, at + 4, domain);
+        store<uint32_t>(srat, at + 12, flags);
+    };
+    const auto memory = [&](uint32_t domain, uint64_t base, uint64_t bytes, uint32_t flags) {
+        const size_t at = add(1, 40);
+        store<uint32_t>(srat, at + 2, domain);
+        store<uint64_t>(srat, at + 8, base);
+        store<uint64_t>(srat, at + 16, bytes);
+        store<uint32_t>(srat, at + 28, flags);
+    };
+    constexpr uint64_t kGib = 1 << 30;
+    cpu(0, 1), cpu(0, 1), cpu(0x01020304, 1), cpu(9, 0);
+    x2apic_cpu(0x01020304, 1);
+    memory(0, 0, 2 * kGib, 1), memory(0, 4 * kGib, kGib, 1), memory(0x01020304, 5 * kGib, kGib, 1);
+    memory(0, 8 * kGib, kGib, 0), memory(0, ~uint64_t{0} - 5, 100, 1);
+    add(0, 15), add(2, 20), add(77, 2);
+    store<uint32_t>(srat, 4, uint32_t(srat.size()));
+    t.at[0x7000] = srat;
+    store<uint64_t>(t.at[0x3000], 60, 0x7000);
+    t.fix();
+    const NumaFacts numa = t.facts().numa;
+    REQUIRE(numa.n_nodes == 2);
+    CHECK((numa.nodes[0].domain == 0 && numa.nodes[0].n_cpus == 2));
+    CHECK((numa.nodes[1].domain == 0x01020304 && numa.nodes[1].n_cpus == 2));
+    CHECK(numa.bytes_near(0, {0, 16 * kGib}) == 3 * kGib);
+    CHECK(numa.bytes_near(0x01020304, {0, 16 * kGib}) == kGib);
+    CHECK(numa.bytes_near(0, {4 * kGib + kGib / 2, 6 * kGib}) == kGib / 2);
+    CHECK(numa.bytes_near(3, {0, 16 * kGib}) == 0);
+    t.at[0x7000][49] = 1;  // no length goes on from there
+    t.fix();
+    CHECK(t.facts().numa.n_nodes == 0);
+}
+
+TEST_CASE(
+    "without an SPCR the DBG2's first 16550 is the console, and cut or other ports are none") {
+    Tables t;
+    t.at[0x6000][0] = 'X';  // no SPCR
+    Blob dbg2 = table("DBG2", 44);
+    store<uint32_t>(dbg2, 36, 44);
+    store<uint32_t>(dbg2, 40, 2);
+    const auto add = [&](uint16_t type, uint16_t subtype, uint64_t address) {
+        const size_t at = dbg2.size();
+        dbg2.resize(at + 22 + 12);
+        store<uint16_t>(dbg2, at + 1, 34);
+        dbg2[at + 3] = 1;
+        store<uint16_t>(dbg2, at + 12, type);
+        store<uint16_t>(dbg2, at + 14, subtype);
+        store<uint16_t>(dbg2, at + 18, 22);
+        gas(dbg2, at + 22, 0, 32, 3, address);
+    };
+    add(0x8002, 0, 0x111000);  // USB
+    add(0x8000, 0x12, 0xfe036000);
+    store<uint32_t>(dbg2, 4, uint32_t(dbg2.size()));
+    t.at[0x7000] = dbg2;
+    store<uint64_t>(t.at[0x3000], 60, 0x7000);
+    t.fix();
+    CHECK(t.facts().uart.address == 0xfe036000);
+    CHECK(t.facts().uart_is_dbg2);
+    CHECK(t.facts().uart_baud == 0);
+    store<uint16_t>(t.at[0x7000], 78 + 14, 3);  // ARM's
+    t.fix();
+    CHECK(t.facts().uart.address == 0);
+    store<uint16_t>(t.at[0x7000], 78 + 14, 0);
+    store<uint16_t>(t.at[0x7000], 78 + 18, 30);  // runs out of its device
+    t.fix();
+    CHECK(t.facts().uart.address == 0);
+    store<uint16_t>(t.at[0x7000], 44 + 1, 0);  // a length of none
+    t.fix();
+    CHECK(!t.facts().uart_is_dbg2);
+    t.at[0x6000][0] = 'S';  // the SPCR wins
+    t.fix();
+    CHECK(!t.facts().uart_is_dbg2);
+    CHECK(t.facts().uart.address == 0xfe036000);
+}
+
+TEST_CASE("a WDAT and the port of PM1 events are found") {
+    Tables t;
+    store<uint32_t>(t.at[0x4000], 56, 0x600);
+    Blob wdat = table("WDAT", 68 + 24);
+    wdat[60] = 1;
+    store<uint32_t>(wdat, 64, 1);
+    wdat[68] = 11, wdat[69] = 2;
+    gas(wdat, 72, 1, 16, 2, 0x668);
+    t.at[0x7000] = wdat;
+    store<uint64_t>(t.at[0x3000], 60, 0x7000);
+    t.fix();
+    CHECK(t.facts().watchdog.where.address == 0x668);
+    CHECK(t.facts().pm1_events == 0x600);
+    store<uint32_t>(t.at[0x4000], 112, 1u << 20);
+    t.fix();
+    CHECK(t.facts().pm1_events == 0);
 }

@@ -156,6 +156,22 @@ TEST_CASE("runtime drivers run, and only the registers that they want are mapped
     CHECK(!e.t.executable(0xffc00000));
 }
 
+TEST_CASE("whatever runtime services want is mapped, of any type, cached only if it is memory") {
+    Example e;
+    e.regions.push_back({0xfe000000, 0xfe010000, MemoryType::mmio_ports, kAttributeRuntime});
+    e.regions.push_back({0xfd000000, 0xfd010000, MemoryType::reserved, kAttributeRuntime});
+    e.regions.push_back(
+        {0xfc000000, 0xfc010000, MemoryType::reserved, kAttributeRuntime | kAttributeWriteBack});
+    // Farther than our tables reach: left out, and the rest stands.
+    e.regions.push_back(
+        {kMappableEnd, kMappableEnd + kPageBytes, MemoryType::mmio, kAttributeRuntime});
+    e.map();
+    CHECK((e.t.uncached(0xfe000000) && e.t.writable(0xfe00f000)));
+    CHECK((e.t.uncached(0xfd000000) && e.t.writable(0xfd000000)));
+    e.expect(0xfc000000, true, false);
+    CHECK(!e.t.mapped(3 * kGib));
+}
+
 TEST_CASE("the memory attributes table splits runtime drivers into code and data") {
     Example e;
     const auto part = [](uint64_t begin, uint64_t end, uint64_t attributes) {

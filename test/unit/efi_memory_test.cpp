@@ -35,10 +35,16 @@ MemoryRegion region(MemoryType type, uint64_t begin, uint64_t end,
 }
 
 std::vector<AddressRange> free_of(const std::vector<MemoryRegion>& regions,
-                                  const std::vector<AddressRange>& kept, size_t capacity = 64) {
+                                  const std::vector<AddressRange>& kept, size_t capacity = 64,
+                                  FreeMemoryKind kind = FreeMemoryKind::any) {
     std::vector<AddressRange> out(capacity);
-    out.resize(free_ranges(regions, kept, out));
+    out.resize(free_ranges(regions, kept, kind, out));
     return out;
+}
+
+Result<size_t> decode(const RawMap& map, size_t descriptor_bytes, std::span<MemoryRegion> out) {
+    SkippedRegions skipped;
+    return decode_memory_map("map", map.bytes, descriptor_bytes, out, &skipped);
 }
 
 bool same(const std::vector<AddressRange>& a, const std::vector<AddressRange>& b) {
@@ -57,7 +63,7 @@ TEST_CASE("a memory map is decoded by the descriptor size the firmware states") 
     map.add(MemoryType::reserved, 8 * kMib, 0);
     map.add(MemoryType::runtime_code, 4 * kMib, 1, kAttributeRuntime | kAttributeWriteBack);
     MemoryRegion out[8];
-    const Result<size_t> n = decode_memory_map("map", map.bytes, 48, out);
+    const Result<size_t> n = decode(map, 48, out);
     REQUIRE(n.ok());
     REQUIRE(n.value() == 2);
     CHECK(out[0].begin == kMib);
@@ -66,21 +72,72 @@ TEST_CASE("a memory map is decoded by the descriptor size the firmware states") 
     CHECK((out[1].attributes & kAttributeRuntime) != 0);
 }
 
-TEST_CASE("impossible memory maps are refused") {
+TEST_CASE("impossible descriptors are left out and told, and the others stay") {
+    MemoryRegion out[8];
+    RawMap map;
+    map.add(MemoryType::conventional, kMib, 16);
+    map.add(MemoryType::conventional, 4096, ~uint64_t{0} / 4096);  // wraps
+    map.add(MemoryType::conventional, 100, 1);
+    map.add(MemoryType::reserved, uint64_t{1} << 52, 1);
+    map.add(MemoryType::boot_data, 8 * kMib, 16);
+    SkippedRegions skipped;
+    const Result<size_t> n = decode_memory_map("map", map.bytes, 48, out, &skipped);
+    REQUIRE(n.ok());
+    REQUIRE(n.value() == 2);
+    CHECK(out[1].type == MemoryType::boot_data);
+    CHECK(skipped.n == 3);
+    CHECK(skipped.first.view() ==
+          "map: descriptor at offset 0x30: found 0x1000 + 4503599627370495 pages, allowed "
+          "page-aligned addresses below 2^52");
+    REQUIRE(decode_memory_map("map", std::span(map.bytes).first(48), 48, out, &skipped).ok());
+    CHECK(skipped.n == 0);
+    CHECK(skipped.first.view().empty());
+}
+
+TEST_CASE("memory maps that cannot be read are refused") {
     MemoryRegion out[1];
-    RawMap wraps;
-    wraps.add(MemoryType::conventional, 4096, ~uint64_t{0} / 4096);
-    CHECK(decode_memory_map("map", wraps.bytes, 48, out).status().code() == Code::bad_format);
-    RawMap odd;
-    odd.add(MemoryType::conventional, 100, 1);
-    CHECK(decode_memory_map("map", odd.bytes, 48, out).status().code() == Code::bad_format);
     RawMap two;
     two.add(MemoryType::conventional, 4096, 1);
     two.add(MemoryType::conventional, 8192, 1);
-    CHECK(decode_memory_map("map", two.bytes, 48, out).status().code() == Code::no_memory);
-    CHECK(decode_memory_map("map", two.bytes, 39, out).status().code() == Code::bad_format);
-    CHECK(decode_memory_map("map", two.bytes, 0, out).status().code() == Code::bad_format);
-    CHECK(decode_memory_map("map", std::span(two.bytes).first(40), 40, out).ok());
+    CHECK(decode(two, 48, out).status().code() == Code::no_memory);
+    CHECK(decode(two, 39, out).status().code() == Code::bad_format);
+    CHECK(decode(two, 0, out).status().code() == Code::bad_format);
+    two.bytes.resize(40);
+    CHECK(decode(two, 40, out).ok());
+}
+
+TEST_CASE("boot services' memory is free apart from the rest") {
+    const std::vector<MemoryRegion> regions{
+        region(MemoryType::boot_data, 8 * kMib, 9 * kMib),
+        region(MemoryType::conventional, 0, 2 * kMib),
+        region(MemoryType::loader_code, 2 * kMib, 3 * kMib),
+        region(MemoryType::boot_code, 3 * kMib, 4 * kMib),
+    };
+    const std::vector<AddressRange> kept{{8 * kMib, 8 * kMib + 1}};
+    CHECK(
+        same(free_of(regions, kept, 64, FreeMemoryKind::never_boot_services), {{kMib, 3 * kMib}}));
+    CHECK(same(free_of(regions, kept, 64, FreeMemoryKind::boot_services),
+               {{3 * kMib, 4 * kMib}, {8 * kMib + 4096, 9 * kMib}}));
+}
+
+TEST_CASE("start-up code gets the highest low pages that nobody needs, and never the first page") {
+    const auto pages_of = [](const std::vector<MemoryRegion>& regions,
+                             const std::vector<AddressRange>& kept) {
+        return find_low_pages(regions, kept, 3, 0xa0000);
+    };
+    const std::vector<MemoryRegion> regions{region(MemoryType::conventional, 0, 0x58000),
+                                            region(MemoryType::reserved, 0x58000, 0x59000),
+                                            region(MemoryType::boot_data, 0x59000, 0x9f000),
+                                            region(MemoryType::reserved, 0x9f000, kMib)};
+    CHECK(pages_of(regions, {}) == 0x9c000);
+    CHECK(pages_of(regions, {{0x9b800, 0x9b900}}) == 0x9c000);
+    CHECK(pages_of(regions, {{0x9c800, 0x9c900}}) == 0x99000);
+    CHECK(pages_of(regions, {{0x59000, 0x9f000}}) == 0x55000);
+    CHECK(pages_of({region(MemoryType::conventional, 0, 0x4000)}, {}) == 0x1000);
+    CHECK(pages_of({region(MemoryType::conventional, 0, 0x3000)}, {}) == 0);
+    CHECK(pages_of({region(MemoryType::conventional, 0x9e000, kMib)}, {}) == 0);
+    CHECK(pages_of({region(MemoryType::runtime_data, 0x1000, kMib)}, {}) == 0);
+    CHECK(pages_of({}, {}) == 0);
 }
 
 TEST_CASE("free memory is merged, ascending and starts at one MiB") {

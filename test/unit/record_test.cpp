@@ -49,6 +49,7 @@ struct FullRun {
     std::vector<TaskCost> tasks = {{"console", 90, 45000, 2000}, {"keys", 90, 9000, 500}};
     std::vector<SlabMark> slabs = {{"kv", 4096, 60, 31}, {"x", 2304, 1, 1}};
     std::vector<LayerCost> layers = {{6e6, 40, 0, 0}, {6.5e6, 3e6, 10 << 20, 1.75}};
+    std::vector<NodeShare> nodes = {{0, 2, 1 << 30, 98000000}, {7, 2, 1 << 30, 0}};
     FineLogHistogram times;
     Record r;
 
@@ -79,12 +80,20 @@ struct FullRun {
         r.n_cpus = 4;
         r.n_cpus_started = 2;
         r.core_balance = 0.98;
+        r.n_siblings = 1;
+        r.nodes = nodes;
+        r.microcode = "0x1f";
+        r.frequency_method = "HWP";
+        r.frequency_before = 0.5;
+        r.frequency_after = 1.5;
+        r.frequency_slowest = 1.25;
         r.n_batch = 64;
         r.n_ctx = 2048;
         r.type_k = r.type_v = "q8_0";
         r.n_prompt = 37;
         r.n_gen = 4;
         r.tsc_hz = 2400000000;
+        r.tsc_reference = "HPET";
         r.memory_bytes = 900000000;
         r.huge_page_bytes = 800000000;
         r.prefill_ns = 2e9;
@@ -129,6 +138,8 @@ struct FullRun {
         r.n_disturb_ticks = 90;
         r.has_disturb_ticks = true;
         r.counters.set(Counter::nmi, 2);
+        r.counters.set(Counter::smi, 4);
+        r.counters.set(Counter::corrected_errors, 1);
         r.counters.set(Counter::cache_misses, 12345);
         r.logits_hash = 0x0123456789abcdef;
     }
@@ -143,6 +154,7 @@ kernels     avx2, timed, reading 2,8192, forced, 1 thread, context 2048, batch 6
 )";
 constexpr char kTable[] = R"(disturbed   tick=1000, 90 ticks
 NMIs        2 came from elsewhere: the machine may be failing
+hardware    1 error was corrected: memory, a cache or a bus may be failing
 
 stage             amount        time   per token        rate
 load            93.5 MiB     1.000 s              98.00 MB/s
@@ -185,6 +197,7 @@ test         repetitions        best        mean        rate
 tg32                   3    100.0 ms    200.0 ms   195.6 t/s  1.250 GB/s  123.5 GMAC/s
 disturbed   tick=1000, 90 ticks
 NMIs        2 came from elsewhere: the machine may be failing
+hardware    1 error was corrected: memory, a cache or a bus may be failing
 
 each                 p50         p99       p99.9         max     samples
 token           90.00 ms    98.00 ms    99.00 ms    100.0 ms          90

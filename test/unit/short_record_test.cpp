@@ -18,6 +18,7 @@ struct Full {
     std::vector<LayerCost> layers = std::vector<LayerCost>(20);
     std::vector<SlabMark> slabs = std::vector<SlabMark>(20, {"a class", 1, 2, 3});
     std::vector<TaskCost> tasks = std::vector<TaskCost>(20, {"a task", 1, 2, 3});
+    std::vector<NodeShare> nodes = std::vector<NodeShare>(20);
     std::vector<TurnCost> turns = std::vector<TurnCost>(20);
     Record r;
 
@@ -26,6 +27,7 @@ struct Full {
         r.layer_costs = layers;
         r.slabs = slabs;
         r.tasks = tasks;
+        r.nodes = nodes;
         r.turns = turns;
         r.n_turns = 20;
         r.logits_hash = 0xabc;
@@ -53,7 +55,8 @@ TEST_CASE("a record that fits is the record's line") {
 TEST_CASE("of a record that is too long samples go first, then what took how long one by one") {
     const Full full;
     // What still is there once a line must be shorter than the one before, by a byte.
-    const std::vector<std::string> parts = {"samples_ns", "layers", "slabs", "tasks", "turns"};
+    const std::vector<std::string> parts = {"samples_ns", "layers", "slabs",
+                                            "tasks",      "nodes",  "turns"};
     std::string line = full.line(1 << 20);
     const double average = json::parse(line)["avg_ns"];
     for (size_t n_gone = 1; n_gone <= parts.size(); n_gone++) {
