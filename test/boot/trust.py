@@ -16,7 +16,6 @@ import judge
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "ovmf"))
 import conf  # noqa: E402
 import model  # noqa: E402
-import qemu  # noqa: E402
 import sign  # noqa: E402
 
 PROMPT, N = "Who may boot what?", 5
