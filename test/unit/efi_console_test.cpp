@@ -19,10 +19,16 @@ using test::Picture;
 namespace {
 
 // A UART that takes whatever comes at once, as emulated ones do: its registers, the last byte in the first.
-struct FakeUart {
+struct FakeUart final : RegisterAccess {
     static constexpr uint8_t kAllEmpty = 0x60;  // line status
     uint8_t registers[8] = {0, 0, 0, 0, 0, kAllEmpty, 0, 0};
-    Serial serial{{uint64_t(registers), false, 8, 1}, 0};
+    Serial serial{{uint64_t(registers), false, 8, 1}, 0, true, *this};
+    uint32_t read(const Register& where, unsigned) override {
+        return *reinterpret_cast<const uint8_t*>(where.address);
+    }
+    void write(const Register& where, unsigned, uint32_t value) override {
+        *reinterpret_cast<uint8_t*>(where.address) = uint8_t(value);
+    }
     char last() const { return char(registers[0]); }
 };
 

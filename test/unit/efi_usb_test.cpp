@@ -496,7 +496,7 @@ TEST_CASE("USB: devices that answer anything, and events of any content, do no h
             // Of transfers and commands that nobody waits for, and of none that there are.
             const uint64_t parameter = uint64_t(random()) << 32 | random();
             fake.post_any(parameter, uint32_t(random()),
-                          uint32_t(random()) & ~(0x3fu << 10) | 32u << 10);
+                          (uint32_t(random()) & ~(0x3fu << 10)) | 32u << 10);
             fake.post_any(uint64_t(usb.memory.get()) + random() % 65536,
                           uint32_t(random()) & 0x1fffffff,
                           uint32_t(random() % 10) << 24 | uint32_t(random() % 5) << 16 | 32u << 10);

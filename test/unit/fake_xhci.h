@@ -335,7 +335,7 @@ class FakeXhci final : public XhciRegisters {
             case kExtended + 0x10:
                 return 2 | 8 << 8 | 3u << 24;
             case kExtended + 0x18:
-                return n_usb2_ports + first_usb2_port | 1 << 8;
+                return (n_usb2_ports + first_usb2_port) | 1 << 8;
             case kExtended + 0x30:
                 return 2 | 2u << 24;
             case kExtended + 0x38:
