@@ -20,9 +20,10 @@ UNIT_LINKED  := $(ENGINE) $(filter-out packer/main.cpp,$(wildcard packer/*.cpp p
 UNIT_OBJECTS := $(UNIT_SOURCES:%.cpp=%.o) $(UNIT_LINKED:%.cpp=%.o) $(FONT).o test/kernels/avxvnni_evex.o
 UNIT_DATA    := $(BUILD)/models/default.gguf $(BUILD)/models/default.axm $(VOCABS) $(FAMILIES) \
                 $(CHAT_TEMPLATES)
-# As they are run: those that take longest first, so that none is left alone at the end.
-UNIT_BY_TIME := kernels_test families_test sequence_test
-UNIT_BY_TIME += $(filter-out $(UNIT_BY_TIME) main,$(UNIT_SOURCES:test/unit/%.cpp=%))
+# Workers that wait for each other at barriers, thousands of times: beside another program each takes a time slice.
+UNIT_ALONE   := families_test sequence_test stream_test engine_test
+UNIT_RUN      = $(UNIT_ENV) $(PYTHON) -B test/checks/run_units.py --alone $(UNIT_ALONE) \
+                --files $(filter-out main,$(UNIT_SOURCES:test/unit/%.cpp=%))
 UNIT_ENV     := AXIOM_BUILD_DIR='$(BUILD)'
 # Catch2 version 3 is a library, version 2 a header.
 CATCH_LIB    := $(if $(wildcard /usr/include/catch2/catch_all.hpp),-lCatch2)
@@ -83,11 +84,11 @@ $(BUILD)/asan/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/asan/%) $(BUILD)/page/assets
 	$(CXX) $(ASAN) -pthread $^ $(CATCH_LIB) -o $@
 
 unit: $(BUILD)/unit-tests $(UNIT_DATA) ## unit tests
-	@$(UNIT_ENV) $(PYTHON) -B test/checks/run_units.py --program $(BUILD)/unit-tests --files $(UNIT_BY_TIME)
+	@$(UNIT_RUN) --program $(BUILD)/unit-tests
 
 # Tests tagged [slow] run a whole model over a long text: minutes, under sanitizers.
 asan: $(BUILD)/asan/unit-tests $(UNIT_DATA) ## unit tests under AddressSanitizer and UBSan
-	@$(UNIT_ENV) $(PYTHON) -B test/checks/run_units.py --program $(BUILD)/asan/unit-tests --spec '~[slow]' --files $(UNIT_BY_TIME)
+	@$(UNIT_RUN) --program $(BUILD)/asan/unit-tests --spec '~[slow]'
 
 # --- checks of sources and binaries
 ISA_SOURCES := $(foreach s,$(ENGINE:%.cpp=%),$(if $(ISA_$s),$s.cpp))

@@ -5,7 +5,6 @@ failing ones print and ends with a tally. Every test that matches runs, or that 
 import argparse
 import concurrent.futures
 import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -41,7 +40,8 @@ def run_file(program, spec, name):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", required=True)
-    parser.add_argument("--files", nargs="+", required=True, help="the sources that have tests, the slowest first")
+    parser.add_argument("--files", nargs="+", required=True, help="the sources that have tests")
+    parser.add_argument("--alone", nargs="*", default=[], help="those of them whose threads need the cores for themselves")
     parser.add_argument("--spec", default="", help="which tests of each, as Catch2 selects them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     a = parser.parse_args()
@@ -59,9 +59,10 @@ def main():
             if passed + failed:
                 print(f"{name:<24}{passed:>4} passed {failed:>3} failed {seconds:>6.1f} s", flush=True)
 
-    names = [pathlib.Path(f).stem for f in a.files]
+    for name in a.alone:
+        run(name)
     with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
-        for done in [pool.submit(run, name) for name in names]:
+        for done in [pool.submit(run, name) for name in a.files if name not in a.alone]:
             done.result()
     passed, failed = totals
     matching = count(a.program, spec)
