@@ -136,16 +136,7 @@ const Kernels* Trials::fastest_set(std::span<const KernelSet> sets, const Readin
             keep_larger(&few[i], rate(*sets[i].kernels, way, kFewTokens));
         }
     }
-    const Kernels* fastest = sets[0].kernels;
-    double least = 0;  // ticks of a byte for one token, and for a token among a few
-    for (size_t i = 0; i < sets.size(); i++) {
-        if (one[i] <= 0 || few[i] <= 0) continue;
-        const double cost = 1 / one[i] + 1 / (few[i] * double(kFewTokens));
-        if (least != 0 && cost >= least) continue;
-        least = cost;
-        fastest = sets[i].kernels;
-    }
-    return fastest;
+    return sets[fastest_of({one, sets.size()}, {few, sets.size()})].kernels;
 }
 
 Reading Trials::fastest_reading(const Kernels& set) {
@@ -167,6 +158,22 @@ double Trials::token_cost(const Kernels& set, const Reading& way) {
 }
 
 }  // namespace
+
+size_t fastest_of(std::span<const double> one, std::span<const double> few) {
+    double best_one = 0, best_few = 0;
+    for (const double rate : one) keep_larger(&best_one, rate);
+    for (const double rate : few) keep_larger(&best_few, rate);
+    size_t fastest = 0;
+    double least = 0;
+    for (size_t i = 0; i < one.size(); i++) {
+        if (one[i] <= 0 || few[i] <= 0) continue;
+        const double cost = best_one / one[i] + best_few / few[i];
+        if (least != 0 && cost >= least) continue;
+        least = cost;
+        fastest = i;
+    }
+    return fastest;
+}
 
 std::span<const Reading> readings() {
     return kReadings;

@@ -34,13 +34,18 @@ struct ChoiceGiven {
 };
 
 // Trials take turns at walking over the matrices, `ticks` in all where a matrix product of 16 rows is
-// short beside their share of it; a set's trials weigh one token (decode) and sixteen (a small batch)
-// the same, a token of either. `scratch`: choice_scratch_bytes(widest matrix, workers), 64-byte
+// short beside their share of it; a set's trials are of one token (decode) and of sixteen (a small batch), see
+// fastest_of(). `scratch`: choice_scratch_bytes(widest matrix, workers), 64-byte
 // aligned. Rank 0 of the team, between jobs.
 KernelChoice choose_kernels(Team& team, std::span<const KernelSet> sets,
                             std::span<const TrialMatrix> matrices, const ChoiceGiven& given,
                             uint64_t ticks, void* scratch);
 size_t choice_scratch_bytes(size_t most_cols, size_t n_workers);
+
+// Which set, by the bytes of weights a tick that each reads for one token and for sixteen; 0: not tried. The least sum
+// of the factors by which it is behind the best counts: decoding waits for memory, so that sets differ there by
+// less than the machine's noise, and prompts by factors.
+size_t fastest_of(std::span<const double> one, std::span<const double> few);
 
 // Ways of reading that are tried.
 std::span<const Reading> readings();

@@ -69,9 +69,12 @@ void Keys::drop() {
     interrupted.store(false, std::memory_order_relaxed);
 }
 
-void Keys::wait() {
+void Keys::forget() {
     poll(*this, ticks_now());
     drop();
+}
+
+void Keys::wait() {
     while (queue_.empty() && !interrupted.load(std::memory_order_relaxed)) {
         pause_cpu();
         poll(*this, ticks_now());

@@ -28,7 +28,9 @@ class Keys : public Device {
 
     // The oldest byte that nobody took; false: none. Only a poll brings new ones.
     bool next(char* byte) { return queue_.pop(byte); }
-    // Waits for a key that is pressed from now on, for ever.
+    // Drops what was typed so far.
+    void forget();
+    // Waits for a key, for ever.
     void wait();
 
     // Before the machine is left: no keyboard is asked any more.

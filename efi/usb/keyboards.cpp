@@ -116,12 +116,15 @@ void UsbKeyboards::poll_keys(uint64_t now_ticks, const KeySink& sink) {
     is_at_work_ = false;
 }
 
+// What was known when a poll was cut off is not so any more: the next one starts anew.
 bool UsbKeyboards::answers() const {
+    if (is_at_work_) return false;
     return std::any_of(std::begin(controllers_), std::end(controllers_),
                        [](const UsbController& c) { return c.has_keyboard(); });
 }
 
 bool UsbKeyboards::is_settled(uint64_t now_ticks) const {
+    if (is_at_work_) return false;
     const uint64_t now_ns = clock_.ns(now_ticks);
     return std::all_of(std::begin(controllers_), std::end(controllers_),
                        [&](const UsbController& c) { return c.is_settled(now_ns); });

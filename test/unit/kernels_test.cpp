@@ -970,3 +970,15 @@ TEST_CASE("AVX2 is not usable unless the operating system saves its registers") 
     w.leaf1_ecx &= ~(1u << 27);
     REQUIRE_FALSE(decode_features(w).avx2);
 }
+
+TEST_CASE("a set is chosen by how far it is behind the best at one token and at sixteen") {
+    const auto choose = [](std::vector<double> one, std::vector<double> few) {
+        return fastest_of(one, few);
+    };
+    CHECK(choose({15.0, 14.0}, {4.0, 8.0}) ==
+          1);  // a noisy tenth at one token, a factor at sixteen
+    CHECK(choose({15.0, 7.0}, {7.5, 8.0}) == 0);
+    CHECK(choose({1.0, 2.0, 2.0}, {1.0, 2.0, 3.0}) == 2);
+    CHECK(choose({0.0, 5.0}, {0.0, 5.0}) == 1);  // the first was not tried
+    CHECK(choose({0.0, 0.0}, {0.0, 0.0}) == 0);
+}
