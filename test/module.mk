@@ -112,6 +112,9 @@ check-isa: $(BUILD)/axiom-host $(BUILD)/axiom-bench-kernels $(BUILD)/axiom-pack 
 	    --objects $(BUILD)/unoptimized --objects $(BUILD)/efi --linked $(BUILD)/axiom-host $(BUILD)/axiom.so \
 	    --efi $(BUILD)/axiom.so $(BUILD)/axiom.efi
 
+check-reproducible: $(BUILD)/axiom.efi ## the same source in another folder gives the same bytes
+	@CXX='$(CXX)' $(PYTHON) -B test/checks/check_reproducible.py --build $(BUILD)
+
 check-self-test: ## the checks fail when violated
 	@CXX='$(CXX)' $(PYTHON) -B test/checks/self_test.py
 
@@ -177,6 +180,7 @@ test: deps deps-test ## everything: units, bad input, checks, sanitizers, boot t
 	    "records and their schema=$(TEST_MAKE) check-records" \
 	    "check-layers=$(TEST_MAKE) check-layers" \
 	    "check-isa=$(TEST_MAKE) check-isa" \
+	    "the same bytes elsewhere=$(TEST_MAKE) check-reproducible" \
 	    "quick lint=$(TEST_MAKE) lint-quick" \
 	    "checks fail when violated=$(TEST_MAKE) check-self-test" \
 	    "page in a browser=$(TEST_MAKE) page-tests" \
@@ -187,4 +191,4 @@ test-built: $(BUILD)/unit-tests $(BUILD)/asan/unit-tests $(UNIT_DATA) \
             $(BUILD)/axiom-host $(BUILD)/axiom-pack $(BUILD)/axiom-bench-kernels $(BUILD)/axiom.efi \
             $(BUILD)/axiom-compare
 
-.PHONY: test test-built unit asan bad-input check-records check-layers check-isa check-self-test fuzz format lint lint-quick mutants
+.PHONY: test test-built unit asan bad-input check-records check-layers check-isa check-reproducible check-self-test fuzz format lint lint-quick mutants
