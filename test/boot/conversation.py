@@ -18,9 +18,9 @@ STATUS = re.compile(r"\d+ tokens, \d+\.\d\d t/s, context \d+ of \d+")
 TIMEOUT_S = 300  # a turn takes some 15 s of an emulated machine that has the host for itself
 
 
-def host_chat(suite, questions):
-    """axiom-host's answers to these lines, and its record."""
-    out = suite.folder / "host-conversation.json"
+def host_chat(suite, label, questions):
+    """axiom-host's answers to these lines, and its record. `label`: of files that nobody else writes."""
+    out = suite.folder / (label + "-host.json")
     command = [str(suite.build / "axiom-host"), "-m", str(suite.default), "--chat", "--quiet"]
     command += ["-n", "24", "--json", str(out)]
     said = ""
