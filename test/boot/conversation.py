@@ -60,8 +60,8 @@ class Conversation:
 
     def run(self, results, name):
         suite = self.suite
-        expected, record = host_chat(suite, QUESTIONS)
-        alone, _ = host_chat(suite, QUESTIONS[1:])
+        expected, record = host_chat(suite, self.label, QUESTIONS)
+        alone, _ = host_chat(suite, self.label, QUESTIONS[1:])
         failure = None
         if alone[0] == expected[1]:
             failure = f"{QUESTIONS[1]!r}: found the same answer without the first turn"
