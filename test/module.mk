@@ -92,9 +92,10 @@ $(BUILD)/asan/unit-tests: $(UNIT_OBJECTS:%=$(BUILD)/asan/%) $(BUILD)/page/assets
 unit: $(BUILD)/unit-tests $(UNIT_DATA) ## unit tests
 	@$(UNIT_RUN) --program $(BUILD)/unit-tests
 
-# Tests tagged [slow] run a whole model over a long text: minutes, under sanitizers.
+# Tests tagged [slow] run a whole model over a long text, those tagged [sweep] every family by every kernel set: minutes,
+# under sanitizers, of code that other tests run under them, too (all sets on odd shapes, all families by one set).
 asan: $(BUILD)/asan/unit-tests $(UNIT_DATA) ## unit tests under AddressSanitizer and UBSan
-	@$(UNIT_RUN) --program $(BUILD)/asan/unit-tests --spec '~[slow]'
+	@$(UNIT_RUN) --program $(BUILD)/asan/unit-tests --spec '~[slow]~[sweep]'
 
 # --- checks of sources and binaries
 ISA_SOURCES := $(foreach s,$(ENGINE:%.cpp=%),$(if $(ISA_$s),$s.cpp))
