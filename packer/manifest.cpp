@@ -27,10 +27,12 @@ std::string text_of(const char (&fixed)[N]) {
     return std::string(fixed, strnlen(fixed, N));
 }
 
-std::string hex_text(std::span<const uint8_t> bytes) {
-    std::string text;
-    for (const uint8_t byte : bytes) text += Text<4>(HexDigits{byte, 2}).view();
-    return text;
+std::string root_text(const Weights& weights) {
+    return std::string(digest_text(weights.layout.root()).view());
+}
+// The first half of the root.
+std::string id_text(const Weights& weights) {
+    return root_text(weights).substr(0, 2 * format::kIdBytes);
 }
 
 // The headers of the two text sections; zeros where an extent is too short to hold one.
@@ -196,8 +198,8 @@ ordered_json manifest(const Weights& weights) {
     json["file"] = std::string(weights.file);
     json["file_bytes"] = weights.layout.header.file_bytes;
     json["format_version"] = weights.layout.header.version;
-    json["id"] = hex_text(weights.layout.id());
-    json["merkle_root"] = hex_text(weights.layout.header.root);
+    json["id"] = id_text(weights);
+    json["merkle_root"] = root_text(weights);
     json["config"] = config_json(*weights.source);
     ordered_json& layers = json["layers"] = ordered_json::array();
     for (const LayerConfig& layer : weights.config.layers) layers.push_back(layer_json(layer));
@@ -260,8 +262,8 @@ std::string describe(const Weights& weights) {
     const format::TokenizerHeader tokenizer = tokenizer_header(weights);
     line("file        ", weights.file, "  ", Bytes{weights.layout.header.file_bytes}, " (",
          weights.layout.header.file_bytes, " bytes), format ", weights.layout.header.version,
-         ", id ", std::string_view(hex_text(weights.layout.id())));
-    line("root        ", digest_text(weights.layout.root()).view());
+         ", id ", std::string_view(id_text(weights)));
+    line("root        ", std::string_view(root_text(weights)));
     line("model       ", text_of(c.name), "  ", text_of(c.architecture), " ",
          text_of(c.quantization), "  ", Fixed{double(c.n_params) / 1e6, 1}, " M parameters");
     const LayerConfig& l = weights.config.layer(0);

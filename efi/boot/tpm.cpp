@@ -29,8 +29,8 @@ struct [[gnu::packed]] EventHeader {
     uint32_t type;
 };
 static_assert(sizeof(EventHeader) == 18);
-constexpr uint32_t kInitialProgramLoader =
-    0x0d;  // EV_IPL: TCG PC Client Platform Firmware Profile, 10.4.1
+// EV_IPL: TCG PC Client Platform Firmware Profile, 10.4.1.
+constexpr uint32_t kInitialProgramLoader = 0x0d;
 
 constexpr EFI_GUID kGuid = {
     0x607f766c, 0x7455, 0x42be, {0x93, 0x0b, 0xe4, 0xd7, 0x6d, 0xb2, 0x72, 0x0f}};

@@ -113,8 +113,8 @@ void Crash::wait_for_key() {
     if (has_waited_ || !needs_.may_wait || !console.is_on_screen_only()) return;
     has_waited_ = true;  // first: looking for a keyboard may fault, too
     if (!needs_.keys->has_keyboard()) return;
-    needs_.keys
-        ->forget();  // what was typed before the question is no answer, what comes after it is
+    // What was typed before the question is no answer, what comes after it is.
+    needs_.keys->forget();
     say("\nPress a key to power off.");
     console.flush();
     needs_.keys->wait();

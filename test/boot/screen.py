@@ -67,6 +67,12 @@ class Seat:
         status = self.guest.process.wait(timeout=timeout_s)
         return None if status == 0 else f"QEMU ended with status {status}: {self.guest.errors()}"
 
+    def outcome(self, timeout_s=20):
+        """The same, with all that came over the serial port."""
+        failure = self.power_off(timeout_s)
+        self.drain.join()
+        return guest.outcome_of(bytes(self.raw), failure, self.control.folder)
+
 
 def card(width, height):
     """At 30 Hz, since a higher rate of 3840x2160 has no room where OVMF reads a panel's size."""
@@ -163,10 +169,7 @@ class Watched:
             seat.wait("screen    ", lambda: seat.serial)
             time.sleep(1)
             seat.control.press("ctrl-c")
-            failure = seat.power_off()
-            seat.drain.join()
-            outcome = guest.outcome_of(bytes(seat.raw), failure, seat.control.folder)
-            results.result(name, judge.judge_run(outcome, None, status="interrupted"))
+            results.result(name, judge.judge_run(seat.outcome(), None, status="interrupted"))
 
 
     def no_keyboard(self, results, name):

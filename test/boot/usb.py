@@ -4,7 +4,6 @@
 import re
 import time
 
-import guest
 import judge
 import screen
 import talk
@@ -76,9 +75,7 @@ class Usb:
                     seat.control.type(line + "\n")
                     if answer is not None:
                         seat.wait(answer, look)
-                failure = seat.power_off()
-                seat.drain.join()
-                outcome = guest.outcome_of(bytes(seat.raw), failure, seat.control.folder)
+                outcome = seat.outcome()
             expected = talk.host_record(self.suite, LINES)
             results.result(name, judge.judge_run(outcome, expected["logits_hash"]))
 
@@ -135,19 +132,14 @@ class Usb:
             seat.wait(r"usb       xhci [0-9a-f:.]+, \d+ ports", lambda: seat.serial)
             time.sleep(2)
             seat.control.press("ctrl-c")
-            failure = seat.power_off()
-            seat.drain.join()
-            outcome = guest.outcome_of(bytes(seat.raw), failure, seat.control.folder)
-            results.result(name, judge.judge_run(outcome, None, status="interrupted"))
+            results.result(name, judge.judge_run(seat.outcome(), None, status="interrupted"))
 
     def iommu(self, results, name):
         extra = ["-device", "intel-iommu", *XHCI, *KEYBOARD]
         with self.watched.seat(
             "usb-iommu", self.suite.fault_efi, "iommu", "--on-exit shutdown", extra=extra
         ) as seat:
-            failure = seat.power_off(90)
-            seat.drain.join()
-            outcome = guest.outcome_of(bytes(seat.raw), failure, seat.control.folder)
+            outcome = seat.outcome(90)
         failure = judge.judge_run(outcome, None)
         note = r"note      USB keyboards are left alone: IOMMU at 0x[0-9a-f]+: found in force"
         if failure is None and not re.search(note, outcome.text):
