@@ -97,11 +97,14 @@ inline QuantizedActs quantized_acts_in(void* memory, size_t n_cols_padded, size_
     return {static_cast<uint8_t*>(memory), n_cols_padded, quantized_acts_width(n_tokens)};
 }
 
-// How the product of one token reads its weights. It never changes a bit; what is fastest belongs to
-// the machine: a CPU that prefetches well by itself is slowed down by more streams.
+// How the product of one token, or of a few, reads its weights. It never changes a bit; what is fastest
+// belongs to the machine: a CPU that prefetches well by itself is slowed down by more streams.
 struct Reading {
-    uint32_t n_streams = 4;       // row groups side by side: 1, 2 or 4, or as many as a set can
-    uint32_t ahead_bytes = 2048;  // how far ahead of each stream it is fetched; 0: not at all
+    static constexpr uint32_t kMostTokens = 4;
+
+    uint32_t n_streams = 4;           // row groups side by side: 1, 2 or 4, or as many as a set can
+    uint32_t ahead_bytes = 2048;      // how far ahead of each stream it is fetched; 0: not at all
+    uint32_t n_tokens = kMostTokens;  // 1..4: passes of more read in the set's other way
 
     friend bool operator==(const Reading&, const Reading&) = default;
 };

@@ -74,7 +74,7 @@ class Bench:
         if not self.chosen:
             record = boot.records[0]
             self.chosen = (f"--isa {record['kernel_set']} "
-                           f"--reading {record['read_streams']},{record['read_ahead_bytes']}")
+                           f"--reading {record['read_streams']},{record['read_ahead_bytes']},{record['read_tokens']}")
 
     # --- what is printed
 

@@ -10,6 +10,10 @@ namespace {
 
 constexpr size_t kFewTokens = QuantizedActs::kTileWidth;
 constexpr size_t kMaxSets = 8;
+// Both ways of reading for a few tokens, see Reading::n_tokens, and how many they are tried with: in the
+// middle of those that the answer is for.
+constexpr uint32_t kTokensRead[] = {Reading::kMostTokens, 1};
+constexpr size_t kTokensTried = 3;
 // The best of so many trials counts: whatever else the machine does makes one slower, never faster.
 constexpr int kRounds = 2;
 
@@ -19,10 +23,10 @@ constexpr Reading kReadings[] = {{4, 2048}, {1, 8192}, {1, 0},    {2, 2048}, {4,
 // Rows of one product: as many groups as are ever read side by side; with several tokens one group
 // is work enough.
 constexpr size_t unit_groups(size_t n_tokens) {
-    return n_tokens == 1 ? 4 : 1;
+    return n_tokens <= Reading::kMostTokens ? 4 : 1;
 }
 constexpr size_t kResultFloats = kFewTokens * kGroupRows;
-static_assert(kResultFloats >= 4 * kGroupRows);
+static_assert(kResultFloats >= Reading::kMostTokens * 4 * kGroupRows);
 
 // What one worker has of a trial, on lines of its own. It goes on through the weights where the last
 // trial stopped, so that they come from memory as they do in a pass.
@@ -148,7 +152,16 @@ Reading Trials::fastest_reading(const Kernels& set) {
     size_t fastest = 0;
     for (size_t i = 1; i < std::size(kReadings); i++)
         if (best[i] > best[fastest]) fastest = i;
-    return kReadings[fastest];
+    Reading way = kReadings[fastest];
+    double best_few[std::size(kTokensRead)] = {};
+    for (int round = 0; round < kRounds; round++) {
+        for (size_t i = 0; i < std::size(kTokensRead); i++) {
+            way.n_tokens = kTokensRead[i];
+            keep_larger(&best_few[i], rate(set, way, kTokensTried));
+        }
+    }
+    way.n_tokens = kTokensRead[best_few[1] > best_few[0]];
+    return way;
 }
 
 double Trials::token_cost(const Kernels& set, const Reading& way) {
@@ -214,7 +227,8 @@ KernelChoice choose_kernels(Team& team, std::span<const KernelSet> sets,
     size_t n_usable = 0;
     for (const KernelSet& set : sets) n_usable += set.usable;
     const size_t n_trials =
-        kRounds * ((choose_set ? 2 * n_usable : 0) + (choose_reading ? std::size(kReadings) : 0) +
+        kRounds * ((choose_set ? 2 * n_usable : 0) +
+                   (choose_reading ? std::size(kReadings) + std::size(kTokensRead) : 0) +
                    given.wants_token_cost);
     trials.ticks = ticks / n_trials;
 

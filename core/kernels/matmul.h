@@ -289,17 +289,18 @@ template <WeightLanes V, StoredType type, size_t T, size_t W, size_t n_groups, s
     }
 }
 
-// y = w x, one token. Its weights come from memory, up to V::kStreams row groups side by side.
-template <WeightLanes V, StoredType type>
-void multiply_one(const uint8_t* weights, const QuantizedActs& x, float* y, size_t row_begin,
-                  size_t row_end, const Reading& reading) {
+// y[t, rows] = w x[t] for the first T tokens, W of which are interleaved. Weights come from memory, up to
+// V::kStreams row groups side by side.
+template <WeightLanes V, StoredType type, size_t T, size_t W>
+void multiply_streams(const uint8_t* weights, const QuantizedActs& x, float* y, size_t y_stride,
+                      size_t row_begin, size_t row_end, const Reading& reading) {
     const size_t n_blocks = x.n_cols / kBlockCols;
     size_t row = row_begin;
     const auto multiply = [&]<size_t n_groups>() {
         for (; row + n_groups * kGroupRows <= row_end; row += n_groups * kGroupRows) {
-            multiply_rows<V, type, 1, 1, n_groups, kRegs<V>>(
-                weights + row / kGroupRows * group_bytes(type, n_blocks), Acts<1>::of(x, 0),
-                n_blocks, 0, y + row, 0, reading.ahead_bytes);
+            multiply_rows<V, type, T, W, n_groups, kRegs<V>>(
+                weights + row / kGroupRows * group_bytes(type, n_blocks), Acts<W>::of(x, 0),
+                n_blocks, 0, y + row, y_stride, reading.ahead_bytes);
         }
     };
     if constexpr (V::kStreams >= 4)
@@ -307,6 +308,13 @@ void multiply_one(const uint8_t* weights, const QuantizedActs& x, float* y, size
     if constexpr (V::kStreams >= 2)
         if (reading.n_streams >= 2) multiply.template operator()<2>();
     multiply.template operator()<1>();
+}
+
+// y = w x, one token.
+template <WeightLanes V, StoredType type>
+void multiply_one(const uint8_t* weights, const QuantizedActs& x, float* y, size_t row_begin,
+                  size_t row_end, const Reading& reading) {
+    multiply_streams<V, type, 1, 1>(weights, x, y, 0, row_begin, row_end, reading);
 }
 
 }  // namespace axiom::kernels

@@ -7,6 +7,8 @@
 // ACM TOMS 34 (2008).
 #pragma once
 
+#include <iterator>
+
 #include "core/kernels/matmul.h"
 
 namespace axiom::kernels {
@@ -63,12 +65,13 @@ struct Upcoming {
     }
 };
 
-// Adds the products of columns [4 first, 4 (first + n)) of a block.
-template <PanelLanes V, size_t first, size_t n, class Row, size_t R, size_t T>
+// Adds the products of columns [4 first, 4 (first + n)) of a block; between() once every 4 columns.
+template <PanelLanes V, size_t first, size_t n, class Row, size_t R, size_t T, class F>
 [[gnu::always_inline]] inline void multiply_columns(const Row (&rows)[R], const uint8_t* q,
-                                                    Ints<V> (&sums)[R][T]) {
+                                                    Ints<V> (&sums)[R][T], F between) {
 #pragma GCC unroll 8
     for (size_t k = first; k < first + n; k++) {
+        between();
 #pragma GCC unroll 16
         for (size_t t = 0; t < T; t++) {
             const Ints<V> columns = V::broadcast4(q + QuantizedActs::q_at(t) + 4 * k);
@@ -79,11 +82,11 @@ template <PanelLanes V, size_t first, size_t n, class Row, size_t R, size_t T>
 }
 
 // Adds one block of R groups times T tokens to acc, all of them at once: so many sums are under way
-// that none waits for the one before it.
-template <PanelLanes V, StoredType type, size_t R, size_t T>
+// that none waits for the one before it. between(): 8 times, spread over them.
+template <PanelLanes V, StoredType type, size_t R, size_t T, class F>
 [[gnu::always_inline]] inline void add_tile(const Rows<V, type> (&rows)[R],
                                             const Acts<QuantizedActs::kTileWidth>& x,
-                                            Reg<V> (&acc)[R][T]) {
+                                            Reg<V> (&acc)[R][T], F between) {
     using A = QuantizedActs;
     Ints<V> sums[R][T];
     Reg<V> products[R][T];  // whole numbers
@@ -91,19 +94,19 @@ template <PanelLanes V, StoredType type, size_t R, size_t T>
         for_tile<R, T>([&](size_t i, size_t t) {
             sums[i][t] = V::set1_ints(x.int_field(A::minus_32_low_sum, t));
         });
-        multiply_columns<V, 0, 4>(rows, x.q, sums);
+        multiply_columns<V, 0, 4>(rows, x.q, sums, between);
         for_tile<R, T>([&](size_t i, size_t t) {
             products[i][t] = V::mul(V::to_floats(sums[i][t]), rows[i].scale_low);
             sums[i][t] = V::set1_ints(x.int_field(A::minus_32_high_sum, t));
         });
-        multiply_columns<V, 4, 4>(rows, x.q, sums);
+        multiply_columns<V, 4, 4>(rows, x.q, sums, between);
         for_tile<R, T>([&](size_t i, size_t t) {
             products[i][t] =
                 V::add(products[i][t], V::mul(V::to_floats(sums[i][t]), rows[i].scale_high));
         });
     } else {
         for_tile<R, T>([&](size_t i, size_t t) { sums[i][t] = start<V, type>(x, t); });
-        multiply_columns<V, 0, 8>(rows, x.q, sums);
+        multiply_columns<V, 0, 8>(rows, x.q, sums, between);
         for_tile<R, T>([&](size_t i, size_t t) { products[i][t] = V::to_floats(sums[i][t]); });
     }
     for_tile<R, T>([&](size_t i, size_t t) {
@@ -122,7 +125,7 @@ template <PanelLanes V, StoredType type, size_t R, size_t T>
         acc[i][t] = is_first ? V::set1(0) : V::load(y + t * y_stride + i * V::kWidth);
     });
     for (size_t b = 0; b < n_blocks; b++) {
-        add_tile<V, type>(panel.rows[b], x, acc);
+        add_tile<V, type>(panel.rows[b], x, acc, [] {});
         x.to_next_block();
     }
     for_tile<R, T>(
@@ -205,7 +208,8 @@ inline constexpr size_t kFewTokens = 16;
     return t == StoredType::q6k ? 4 : 12;
 }
 
-// y[t, rows] = the group at p times T tokens. Meanwhile `ahead` is fetched, ahead_bytes a block.
+// y[t, rows] = the group at p times T tokens. Meanwhile `ahead` is fetched, ahead_bytes a block: a line at a
+// time, as all of a block's at once would take the buffers that its own lines come through.
 template <PanelLanes V, StoredType type, size_t T>
 [[gnu::noinline]] void multiply_few(const uint8_t* p, size_t n_blocks,
                                     Acts<QuantizedActs::kTileWidth> x, const uint8_t* ahead,
@@ -220,12 +224,15 @@ template <PanelLanes V, StoredType type, size_t T>
                 p += super_scale_bytes(type);
             }
         }
-        for (size_t line = 0; line < ahead_bytes; line += 64)
-            __builtin_prefetch(ahead + line, 0, 2);
-        ahead += ahead_bytes;
         Rows<V, type> rows[1];
         rows[0].read(p, 0, super);
-        add_tile<V, type>(rows, x, acc);
+        const uint8_t* const end = ahead + ahead_bytes;
+        add_tile<V, type>(rows, x, acc, [&] {
+            if (ahead < end) __builtin_prefetch(ahead, 0, 2);
+            ahead += 64;
+        });
+        for (; ahead < end; ahead += 64) __builtin_prefetch(ahead, 0, 2);
+        ahead = end;
         p += block_bytes(type);
         x.to_next_block();
     }
@@ -262,6 +269,19 @@ void multiply_groups(const uint8_t* weights, const QuantizedActs& x, size_t n_to
     }
 }
 
+// As few tokens as read the way that one does: their sums of up to four row groups fit the registers.
+template <PanelLanes V, StoredType type>
+void multiply_streams_of(size_t n_tokens, const uint8_t* weights, const QuantizedActs& x, float* y,
+                         size_t y_stride, size_t row_begin, size_t row_end,
+                         const Reading& reading) {
+    constexpr size_t W = QuantizedActs::kTileWidth;
+    constexpr decltype(&multiply_streams<V, type, 1, W>) kStreams[] = {
+        multiply_streams<V, type, 1, W>, multiply_streams<V, type, 2, W>,
+        multiply_streams<V, type, 3, W>, multiply_streams<V, type, 4, W>};
+    static_assert(std::size(kStreams) == Reading::kMostTokens);
+    kStreams[n_tokens - 1](weights, x, y, y_stride, row_begin, row_end, reading);
+}
+
 template <PanelLanes V>
 struct Panels {
     template <StoredType type>
@@ -269,6 +289,10 @@ struct Panels {
                        size_t y_stride, size_t row_begin, size_t row_end, const Reading& reading) {
         const uint8_t* const w = static_cast<const uint8_t*>(weights);
         if (x.width == 1) return multiply_one<V, type>(w, x, y, row_begin, row_end, reading);
+        if (n_tokens <= reading.n_tokens) {
+            return multiply_streams_of<V, type>(n_tokens, w, x, y, y_stride, row_begin, row_end,
+                                                reading);
+        }
         if (n_tokens <= kFewTokens)
             return multiply_groups<V, type>(w, x, n_tokens, y, y_stride, row_begin, row_end);
         for (size_t t = 0; t < n_tokens; t += kPassTokens) {

@@ -73,7 +73,8 @@ uint16_t stored_scale(const QuantizedActs& acts, size_t b) {
 }
 
 // Keys stay in memory until another layer's have been by: nothing is worth fetching ahead.
-constexpr Reading kKeyReading = {.n_streams = kKvPositions / kGroupRows, .ahead_bytes = 0};
+constexpr Reading kKeyReading = {
+    .n_streams = kKvPositions / kGroupRows, .ahead_bytes = 0, .n_tokens = 1};
 
 }  // namespace
 

@@ -91,9 +91,10 @@ constexpr OptionSpec kTable[] = {
      "go on past the end of the text, to N tokens"},
     {{"--isa"}, K::isa, &O::isa, 0, 0, false, kEverywhere, "NAME",
      "kernel set (default: the fastest, by timing): "},
-    {{"--reading"}, K::reading, {}, 0, 0, false, kEverywhere, "S,BYTES",
+    {{"--reading"}, K::reading, {}, 0, 0, false, kEverywhere, "S,BYTES[,N]",
      "how one token reads weights: 1, 2 or 4 row groups side by side, and how far ahead of each to "
-     "prefetch, 0 = not at all (default: the fastest, by timing)"},
+     "prefetch, 0 = not at all; passes of up to N tokens, 1 to 4, do alike where the kernels can "
+     "(default: the fastest, by timing; N 4)"},
     {{"--on-exit"}, K::on_exit, {}, 0, 0, false, kOnEfi | kInConfig, "WHAT",
      "shutdown, reboot or halt when the run has ended (default shutdown, after a key where only the screen is watched)"},
     {{"--keymap"}, K::keymap, {}, 0, 0, false, kOnEfi | kInConfig, "NAME",
@@ -237,16 +238,27 @@ Status set_isa(const OptionSpec& spec, std::string_view shown, std::string_view 
     return value_error(shown, value, allowed.view());
 }
 
+// Numbers with commas between them; how many there are, 0 if there is anything else, or more than fit.
+size_t parse_numbers(std::string_view text, std::span<uint64_t> out) {
+    for (size_t n = 0; n < out.size(); n++) {
+        const size_t comma = text.find(',');
+        if (!parse_u64(text.substr(0, comma), &out[n])) return 0;
+        if (comma == text.npos) return n + 1;
+        text.remove_prefix(comma + 1);
+    }
+    return 0;
+}
+
 Status set_reading(std::string_view shown, std::string_view value, Options* o) {
     constexpr uint64_t kMaxAhead = 65536;
-    const size_t comma = value.find(',');
-    uint64_t n_streams = 0, ahead_bytes = 0;
-    if (comma == value.npos || !parse_u64(value.substr(0, comma), &n_streams) ||
-        !parse_u64(value.substr(comma + 1), &ahead_bytes) ||
-        (n_streams != 1 && n_streams != 2 && n_streams != 4) || ahead_bytes > kMaxAhead) {
-        return value_error(shown, value, "1, 2 or 4, a comma, and 0..65536");
+    uint64_t numbers[] = {0, 0, Reading::kMostTokens};
+    const auto& [n_streams, ahead_bytes, n_tokens] = numbers;
+    if (parse_numbers(value, numbers) < 2 || (n_streams != 1 && n_streams != 2 && n_streams != 4) ||
+        ahead_bytes > kMaxAhead || n_tokens < 1 || n_tokens > Reading::kMostTokens) {
+        return value_error(shown, value,
+                           "1, 2 or 4, a comma, and 0..65536; then, if need be, a comma and 1..4");
     }
-    o->reading = {uint32_t(n_streams), uint32_t(ahead_bytes)};
+    o->reading = {uint32_t(n_streams), uint32_t(ahead_bytes), uint32_t(n_tokens)};
     return {};
 }
 

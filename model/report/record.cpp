@@ -204,6 +204,7 @@ constexpr Field kFields[] = {
     {"kernel_choice", &R::kernel_choice},
     {"read_streams", &R::read_streams},
     {"read_ahead_bytes", &R::read_ahead_bytes, 0, true},
+    {"read_tokens", &R::read_tokens},
     {"read_choice", &R::read_choice},
     {"choice_ns", &R::choice_ns},
     {"test_time", &R::test_time},

@@ -75,10 +75,10 @@ struct Record {
     std::string_view cpu_info;
     std::string_view machine;  // "firmware vendor, revision" or the kernel's name
     std::string_view kernel_set;
-    std::string_view kernel_choice;                   // "timed" or "forced"
-    uint32_t read_streams = 0, read_ahead_bytes = 0;  // how one token reads weights
-    std::string_view read_choice;                     // "timed" or "forced"
-    double choice_ns = 0;                             // what the timing took
+    std::string_view kernel_choice;                                    // "timed" or "forced"
+    uint32_t read_streams = 0, read_ahead_bytes = 0, read_tokens = 0;  // see Reading
+    std::string_view read_choice;                                      // "timed" or "forced"
+    double choice_ns = 0;                                              // what the timing took
     std::string_view test_time;  // ISO 8601 UTC, empty if the clock could not be read
     std::string_view model_filename;
     std::string_view model_name;

@@ -46,7 +46,8 @@ void print_facts(const Record& r, Table& t) {
         Phrase p(t.label("kernels"));
         p.add(true, r.kernel_set);
         p.add(!r.kernel_choice.empty(), r.kernel_choice);
-        p.add(r.read_streams != 0, "reading ", r.read_streams, ",", r.read_ahead_bytes);
+        p.add(r.read_streams != 0, "reading ", r.read_streams, ",", r.read_ahead_bytes, ",",
+              r.read_tokens);
         p.add(!r.read_choice.empty(), r.read_choice);
         p.add(r.n_threads != 0, r.n_threads, r.n_threads == 1 ? " thread" : " threads");
         p.add(r.n_ctx != 0, "context ", r.n_ctx);

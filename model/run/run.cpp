@@ -239,6 +239,7 @@ Status RunBase::choose_kernels() {
     r_->kernel_choice = how(given.kernels != nullptr);
     r_->read_streams = choice_.reading.n_streams;
     r_->read_ahead_bytes = choice_.reading.ahead_bytes;
+    r_->read_tokens = choice_.reading.n_tokens;
     r_->read_choice = how(given.reading.n_streams != 0);
     r_->core_balance = balance_team(*m_.team, *choice_.kernels, scratch);
     return {};

@@ -882,24 +882,31 @@ TEST_CASE("values of positions with probability 0 leave no trace, whatever their
     }
 }
 
-TEST_CASE("one token has the same bits however its weights are read, in every kernel set") {
+TEST_CASE("a few tokens have the same bits however weights are read, in every kernel set") {
+    const size_t n_rows = 9 * kGroupRows;  // two fours and one, four twos and one
     for (const Layout& layout : kLayouts) {
         for (const size_t n_cols : {256u, 1536u}) {
-            const size_t n_rows = 9 * kGroupRows;  // two fours and one, four twos and one
             const Matrix w(layout, n_rows, n_cols, n_cols);
-            Acts a(n_cols, 1);
-            quantize(kScalarKernels, activations(n_cols, 1), a.acts, 0);
-            Floats expected(n_rows), found(n_rows);
-            matmul_for(kScalarKernels, layout.type)(w.bytes.data, a.acts, 1, expected.data, n_rows,
-                                                    0, n_rows);
-            for (const Kernels* set : usable_sets()) {
-                for (const Reading& reading : readings()) {
-                    INFO(set->name << " " << stored_type_name(layout.type) << " "
-                                   << reading.n_streams << "," << reading.ahead_bytes);
-                    std::fill_n(found.data, n_rows, 0.0f);
-                    matmul_for(*set, layout.type, reading)(w.bytes.data, a.acts, 1, found.data,
-                                                           n_rows, 0, n_rows);
-                    REQUIRE(same_bits(expected.data, found.data, n_rows));
+            for (size_t n_tokens = 1; n_tokens <= Reading::kMostTokens + 1; n_tokens++) {
+                Acts a(n_cols, n_tokens);
+                for (size_t t = 0; t < n_tokens; t++)
+                    quantize(kScalarKernels, activations(n_cols, t + 1), a.acts, t);
+                Floats expected(n_tokens * n_rows), found(n_tokens * n_rows);
+                matmul_for(kScalarKernels, layout.type)(w.bytes.data, a.acts, n_tokens,
+                                                        expected.data, n_rows, 0, n_rows);
+                for (const Kernels* set : usable_sets()) {
+                    for (Reading reading : readings()) {
+                        for (const uint32_t most : {1u, 3u, Reading::kMostTokens}) {
+                            reading.n_tokens = most;
+                            INFO(set->name << " " << stored_type_name(layout.type) << ", "
+                                           << n_tokens << " tokens, " << reading.n_streams << ","
+                                           << reading.ahead_bytes << "," << most);
+                            std::fill_n(found.data, n_tokens * n_rows, 0.0f);
+                            matmul_for(*set, layout.type, reading)(w.bytes.data, a.acts, n_tokens,
+                                                                   found.data, n_rows, 0, n_rows);
+                            REQUIRE(same_bits(expected.data, found.data, n_tokens * n_rows));
+                        }
+                    }
                 }
             }
         }
@@ -932,7 +939,12 @@ TEST_CASE("the chosen kernel set is one the CPU may run, and without features on
     REQUIRE(find_kernels(choice.kernels->name, strlen(choice.kernels->name), features, &usable) ==
             choice.kernels);
     REQUIRE(usable);
-    REQUIRE(std::find(readings().begin(), readings().end(), choice.reading) != readings().end());
+    const auto is_chosen = [&](Reading way) {
+        way.n_tokens = choice.reading.n_tokens;
+        return way == choice.reading;
+    };
+    REQUIRE(std::any_of(readings().begin(), readings().end(), is_chosen));
+    REQUIRE((choice.reading.n_tokens == 1 || choice.reading.n_tokens == Reading::kMostTokens));
     REQUIRE(find_kernels("avx2", 4, CpuFeatures{}, &usable) == &kAvx2Kernels);
     REQUIRE_FALSE(usable);
     REQUIRE(find_kernels("mmx", 3, CpuFeatures{}, &usable) == nullptr);

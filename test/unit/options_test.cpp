@@ -283,15 +283,16 @@ TEST_CASE("--draft is off, lookup or auto, --draft-max 1 to 64") {
     CHECK(contains(failure({"--draft-max", "65"}), "allowed"));
 }
 
-TEST_CASE("--reading takes streams and bytes, nothing else") {
+TEST_CASE("--reading takes streams and bytes, perhaps tokens, nothing else") {
     const Options o = parse({"--reading", "2,8192"}).options;
     CHECK(o.reading.n_streams == 2);
     CHECK(o.reading.ahead_bytes == 8192);
-    CHECK(parse({"--reading", "1,0"}).options.reading == Reading{1, 0});
+    CHECK(parse({"--reading", "1,0"}).options.reading == Reading{1, 0, 4});
+    CHECK(parse({"--reading", "1,0,1"}).options.reading == Reading{1, 0, 1});
     CHECK(parse({"--reading", "4,65536"}).status.ok());
     CHECK(parse({}).options.reading.n_streams == 0);
-    for (const char* bad :
-         {"", "4", "4,", ",0", "3,0", "8,0", "0,0", "1,65537", "1,-1", "1,0,0", "1, 0"}) {
+    for (const char* bad : {"", "4", "4,", ",0", "3,0", "8,0", "0,0", "1,65537", "1,-1", "1,0,0",
+                            "1,0,5", "1,0,", "1,0,1,", "1, 0"}) {
         INFO(bad);
         CHECK(contains(failure({"--reading", bad}), "allowed 1, 2 or 4, a comma, and 0..65536"));
     }

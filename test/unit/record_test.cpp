@@ -74,6 +74,7 @@ struct FullRun {
         r.model_n_params = 134515008;
         r.read_streams = 2;
         r.read_ahead_bytes = 8192;
+        r.read_tokens = 4;
         r.read_choice = "forced";
         r.choice_ns = 4e7;
         r.n_threads = 1;
@@ -150,7 +151,7 @@ struct FullRun {
 constexpr char kFacts[] =
     R"(model       SmolLM2 135M Instruct, llama 135M Q4_1, 93.5 MiB, 134.5 M parameters
 machine     uefi, EDK II 1.0, Some CPU, 2 of 4 CPUs
-kernels     avx2, timed, reading 2,8192, forced, 1 thread, context 2048, batch 64
+kernels     avx2, timed, reading 2,8192,4, forced, 1 thread, context 2048, batch 64
 )";
 constexpr char kTable[] = R"(disturbed   tick=1000, 90 ticks
 NMIs        2 came from elsewhere: the machine may be failing
