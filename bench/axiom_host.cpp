@@ -139,7 +139,8 @@ Status run_noise(const Options& options) {
     const size_t n_workers =
         options.n_threads != 0 ? options.n_threads : host::HostMachine::n_cores();
     host::HostMachine host;
-    if (Status s = host.start(n_workers, noise_memory(n_workers), pages_of(options)); !s.ok())
+    const uint64_t slab_bytes = noise_memory(n_workers);
+    if (Status s = host.start(n_workers, {slab_bytes, slab_bytes}, pages_of(options)); !s.ok())
         return s;
     host.pin_workers();
     OutputFile json;
@@ -188,12 +189,10 @@ Status run(const Options& options, const Weights& weights, const host::LoadedMod
     Result<MemoryNeed> need = memory_needed(weights, options, n_workers, n_text_bytes);
     if (!need.ok()) return need.status();
     host::HostMachine host;
-    const uint64_t slab_bytes =
-        weights.has_layers()
-            ? need.value().wanted
-            : std::clamp(host::available_bytes(), need.value().least, need.value().wanted);
+    const uint64_t wanted = need.value().wanted;
+    const MemoryNeed slab{weights.has_layers() ? wanted : need.value().least, wanted};
     phases->end(Phase::other);
-    if (Status s = host.start(n_workers, slab_bytes, pages_of(options)); !s.ok()) return s;
+    if (Status s = host.start(n_workers, slab, pages_of(options)); !s.ok()) return s;
     phases->end(Phase::cores);
     host.machine.entry_ticks = entry_ticks;
     host.machine.phases = phases;

@@ -135,12 +135,14 @@ uint64_t available_bytes() {
     return std::min(of_machine, of_cgroup - std::min(of_cgroup, kBesideMapped));
 }
 
-Result<Memory> Memory::map(uint64_t n_bytes, std::string_view what, PageSize pages) {
+Result<Memory> Memory::map_some(const MemoryNeed& need, std::string_view what, PageSize pages) {
     // Linux grants any mapping and ends the program when it is used.
-    if (const uint64_t have = available_bytes(); n_bytes > have) {
-        return error(Code::no_memory, what, ": needs ", Bytes{n_bytes}, " (", n_bytes,
+    const uint64_t have = available_bytes();
+    if (need.least > have) {
+        return error(Code::no_memory, what, ": needs ", Bytes{need.least}, " (", need.least,
                      " bytes) of memory, available are ", Bytes{have}, " (", have, " bytes)");
     }
+    const uint64_t n_bytes = std::clamp(have, need.least, need.wanted);
     Memory m;
     const uint64_t padded = round_up(n_bytes, kHugePage) + kHugePage;
     void* const p = padded < n_bytes ? MAP_FAILED
@@ -289,13 +291,13 @@ size_t HostMachine::n_cores() {
     return std::clamp<size_t>(size_t(CPU_COUNT(&set)), 1, Team::kMaxWorkers);
 }
 
-Status HostMachine::start(size_t n_workers, uint64_t slab_bytes, PageSize pages) {
+Status HostMachine::start(size_t n_workers, const MemoryNeed& slab, PageSize pages) {
     if (n_workers == 0) n_workers = n_cores();
     if (n_workers > Team::kMaxWorkers) {
         return error(Code::bad_option, "option -t: found ", uint64_t(n_workers), ", allowed 1..",
                      uint64_t{Team::kMaxWorkers});
     }
-    Result<Memory> memory = Memory::map(slab_bytes, "engine memory", pages);
+    Result<Memory> memory = Memory::map_some(slab, "engine memory", pages);
     if (!memory.ok()) return memory.status();
     memory_ = std::move(memory.value());
     const uintptr_t begin = reinterpret_cast<uintptr_t>(memory_.data());

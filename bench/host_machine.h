@@ -19,6 +19,7 @@
 #include "core/status.h"
 #include "core/team.h"
 #include "model/run/generate.h"
+#include "model/run/memory_plan.h"
 
 namespace axiom::host {
 
@@ -32,7 +33,11 @@ class Memory {
   public:
     Memory() = default;
     static Result<Memory> map(uint64_t n_bytes, std::string_view what,
-                              PageSize pages = PageSize::huge);
+                              PageSize pages = PageSize::huge) {
+        return map_some({n_bytes, n_bytes}, what, pages);
+    }
+    // As much as Linux has now, from the least to what is wanted: what is had a moment later differs.
+    static Result<Memory> map_some(const MemoryNeed& need, std::string_view what, PageSize pages);
     Memory(Memory&& other) noexcept;
     Memory& operator=(Memory&& other) noexcept;
     ~Memory();
@@ -74,8 +79,8 @@ Status use_cpus(CpuRange cpus);
 
 class HostMachine {
   public:
-    // Starts n_workers - 1 threads (0 = one per available core) and maps slab_bytes.
-    Status start(size_t n_workers, uint64_t slab_bytes, PageSize pages);
+    // Starts n_workers - 1 threads (0 = one per available core) and maps memory for the slab.
+    Status start(size_t n_workers, const MemoryNeed& slab, PageSize pages);
     ~HostMachine();
 
     Machine machine;  // ready for generate() after start()
