@@ -78,6 +78,7 @@ class Transformer {
         bool owns_kv() const { return config.kv_layer == index; }
         size_t n_rows() const { return pass.rows.size(); }
         void meet() const {
+            if (pass.at_barriers != nullptr) pass.at_barriers->before_barrier(worker);
             worker.barrier();
             leave_barrier();
         }

@@ -18,9 +18,7 @@ namespace {
 
 // What any disk's block divides, and every extent begins at a multiple of.
 constexpr uint64_t kBlock = format::kExtentAlignment;
-// Barriers between the stages of a layer, about: where pieces that came early are checked.
-constexpr size_t kBarriers = 6;
-// Reads that are asked for at one of them, as an operating system takes some 10 us for each; and more as
+// Reads that are asked for at a barrier between two stages, as an operating system takes some 10 us for each; and more as
 // long as that takes no more than this part of a layer. What is asked for late comes too late to be
 // checked before the boundary.
 constexpr size_t kReadsABarrier = 4, kAll = ~size_t{0};
@@ -118,7 +116,6 @@ Status WeightPool::start(const Weights& weights, DiskReader& disk, Slab& slab, T
         slot->n_reads_left = reads_left;
         reads_left += is_layer ? pieces_of_layer : pieces_of_expert;
     }
-    pieces_a_barrier_ = 1 + pieces_of_layer / (kBarriers * team.size());
 
     struct Load {
         WeightPool& pool;
@@ -284,9 +281,16 @@ Status WeightPool::checked() {
     return is_fine() ? Status() : failure();
 }
 
+void WeightPool::before_barrier(const Worker& worker) {
+    if (worker.rank == 0) collect();
+}
+
+// What has come when the last stage but one ends is checked there: only what comes during the last one is left
+// for the boundary.
 void WeightPool::at_barrier(const Worker& worker) {
+    const uint64_t n_claimed = n_claimed_.load(std::memory_order_relaxed);
+    const uint64_t n_to_check = n_arrived_.load(std::memory_order_acquire) - n_claimed;
     if (worker.rank == 0) {
-        collect();
         const uint64_t begin = ticks_now();
         size_t n_before = 0;
         do {
@@ -294,7 +298,8 @@ void WeightPool::at_barrier(const Worker& worker) {
             ask_ahead(kReadsABarrier);
         } while (n_under_way_ != n_before && ticks_now() - begin < layer_ticks_ / kAskingPart);
     }
-    for (size_t i = 0; i < pieces_a_barrier_ && check_one(); i++) continue;
+    const uint64_t share = (n_to_check + worker.count - 1) / worker.count;
+    for (uint64_t i = 0; i < share && check_one(); i++) continue;
 }
 
 // ---- reading --------------------------------------------------------------------------------

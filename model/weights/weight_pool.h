@@ -91,6 +91,7 @@ class WeightPool final : public WeightSource {
     bool to_check() const override;
     void check(const Worker& worker) override;
     Status checked() override;
+    void before_barrier(const Worker& worker) override;
     void at_barrier(const Worker& worker) override;
 
   private:
@@ -137,9 +138,8 @@ class WeightPool final : public WeightSource {
     DiskReader* disk_ = nullptr;
     PoolShape shape_;
     size_t n_layers_ = 0, n_streamed_ = 0;
-    bool has_all_ = false;         // nothing will be read any more
-    size_t read_bytes_ = 0;        // of a read, at most
-    size_t pieces_a_barrier_ = 1;  // that a worker checks there
+    bool has_all_ = false;   // nothing will be read any more
+    size_t read_bytes_ = 0;  // of a read, at most
 
     Slab::ClassId layer_class_ = 0, expert_class_ = 0;
     std::span<Slot> slots_;               // of layers, then of experts
