@@ -22,10 +22,11 @@ void Team::init(size_t n_workers, Relax relax, Relax rest) {
     count_ = n_started_ = n_workers;
     relax_ = relax != nullptr ? relax : pause;
     rest_ = rest != nullptr ? rest : pause_long;
-    generation_.value = roster_.value = arrived_.value = epoch_.value = claimed_.value =
-        stop_.value = 0;
+    generation_.value = roster_.value = arrived_.value = epoch_.value = stop_.value = 0;
     for (Group& group : groups_) group.arrived.value = group.epoch.value = 0;
     for (size_t i = 0; i <= count_; i++) speed_before_[i] = i;
+    const uint32_t all = uint32_t(n_workers);
+    set_nodes({&all, 1});
 }
 
 // Everybody, at rest or not, takes note before another job can begin, so none can miss it or take part
@@ -47,6 +48,26 @@ void Team::set_speeds(std::span<const uint32_t> speeds) {
         AXIOM_CHECK(speeds[i] >= 1);
         speed_before_[i + 1] = speed_before_[i] + speeds[i];
     }
+}
+
+void Team::set_nodes(std::span<const uint32_t> workers) {
+    AXIOM_CHECK(!workers.empty() && workers.size() <= kMaxNodes);
+    n_nodes_ = workers.size();
+    for (size_t node = 0, rank = 0; node < n_nodes_; node++) {
+        node_begin_[node] = rank;
+        AXIOM_CHECK(workers[node] <= n_started_ - rank);
+        for (const size_t end = rank + workers[node]; rank < end; rank++)
+            node_of_[rank] = uint8_t(node);
+        node_begin_[node + 1] = rank;
+        claimed_[node].value = 0;
+    }
+    AXIOM_CHECK(node_begin_[n_nodes_] == n_started_);
+}
+
+// Of those that run jobs.
+uint64_t Team::speed_before_node(size_t node) const {
+    const size_t begin = node_begin_[node];
+    return speed_before_[begin < count_ ? begin : count_];
 }
 
 // Those of a group that count themselves in: rank 0 waits for all and does not.
@@ -94,7 +115,8 @@ void Team::wait_at_barrier(size_t rank, Worker::Action action, void* context) {
     if (at_barriers_ != nullptr) at_barriers_(at_barriers_context_);
     if (action != nullptr) action(context);
     arrived_.value.store(0, std::memory_order_relaxed);
-    claimed_.value.store(0, std::memory_order_relaxed);
+    for (size_t node = 0; node < n_nodes_; node++)
+        claimed_[node].value.store(0, std::memory_order_relaxed);
     const auto bump = [](Line& line) {
         line.value.store(line.value.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     };
@@ -120,15 +142,24 @@ Worker::Range Worker::split(size_t n_units) const {
 Worker::Range Worker::claim(size_t n_units, size_t least) const {
     const uint64_t* const before = team->speed_before_;
     const uint64_t speed = before[rank + 1] - before[rank], all = before[count];
-    std::atomic<uint32_t>& claimed = team->claimed_.value;
-    // Relaxed: what the units hold is ordered by the barriers around.
-    uint32_t begin = claimed.load(std::memory_order_relaxed);
-    while (begin < n_units) {
-        const size_t left = n_units - begin;
-        const size_t part = count == 1 ? left : size_t(left * speed * 3 / (all * 4));
-        const size_t n = part < least ? (left < least ? left : least) : part;
-        if (claimed.compare_exchange_weak(begin, uint32_t(begin + n), std::memory_order_relaxed))
-            return {begin, begin + n};
+    size_t node = team->node_of_[rank];
+    for (size_t n_tried = 0; n_tried < team->n_nodes_; n_tried++) {
+        const uint64_t before_node = team->speed_before_node(node);
+        const uint64_t of_node = team->speed_before_node(node + 1) - before_node;
+        const size_t first = n_units * before_node / all;
+        const size_t n_of_node = n_units * (before_node + of_node) / all - first;
+        std::atomic<uint32_t>& claimed = team->claimed_[node].value;
+        // Relaxed: what the units hold is ordered by the barriers around.
+        uint32_t begin = claimed.load(std::memory_order_relaxed);
+        while (begin < n_of_node) {
+            const size_t left = n_of_node - begin;
+            const size_t part = count == 1 ? left : size_t(left * speed * 3 / (of_node * 4));
+            const size_t wanted = part < least ? least : part, n = wanted < left ? wanted : left;
+            if (claimed.compare_exchange_weak(begin, uint32_t(begin + n),
+                                              std::memory_order_relaxed))
+                return {first + begin, first + begin + n};
+        }
+        if (++node == team->n_nodes_) node = 0;
     }
     return {n_units, n_units};
 }

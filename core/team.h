@@ -36,8 +36,9 @@ struct Worker {
 
     // Takes units of [0, n_units) that nobody has taken since the last barrier: in order, most of a
     // fair share (by the speeds) first, then less and less, so that all are done at about the same
-    // time however they are disturbed; at least `least` >= 1 while there are so many. Empty when
-    // all are taken. Between two barriers every claim is of the same n_units, from one loop.
+    // time however they are disturbed; at least `least` >= 1 while there are so many. Those of its
+    // memory node come first, see set_nodes(). Empty when all are taken. Between two barriers every
+    // claim is of the same n_units, from one loop.
     // Source: guided self-scheduling, Polychronopoulos and Kuck, IEEE Trans. Computers C-36 (1987).
     Range claim(size_t n_units, size_t least) const;
 };
@@ -48,6 +49,7 @@ class Team {
   public:
     static constexpr size_t kMaxWorkers = 1024;
     static constexpr size_t kGroupSize = 16;
+    static constexpr size_t kMaxNodes = 64;
 
     // Called with the number of fruitless spins so far; the platform may yield. Default: pause.
     using Relax = void (*)(uint32_t n_spins);
@@ -68,6 +70,11 @@ class Team {
     // depend on them (law 2), only who computes which rows.
     void set_speeds(std::span<const uint32_t> speeds);
 
+    // Rank 0 only, between jobs: how many workers each memory node has, in the order of their ranks; all of
+    // them together. A node's workers claim the units of their contiguous part of all first, then what
+    // others have left. One node by default.
+    void set_nodes(std::span<const uint32_t> workers);
+
     // Rank 0 only, between jobs: at every barrier rank 0 calls this too, before the barrier's own action.
     void at_barriers(Worker::Action action, void* context) {
         at_barriers_ = action;
@@ -82,6 +89,7 @@ class Team {
     void wait_at_barrier(size_t rank, Worker::Action action, void* context);
     void wait_for_release(size_t rank);
     size_t group_members(size_t group) const;
+    uint64_t speed_before_node(size_t node) const;
     size_t n_arrivals() const;
 
     struct alignas(64) Line {
@@ -105,7 +113,11 @@ class Team {
         Line arrived, epoch;
     };
     Group groups_[kMaxWorkers / kGroupSize];
-    Line claimed_;  // units taken since the last barrier
+    // Units taken since the last barrier, of each node's part.
+    Line claimed_[kMaxNodes];
+    size_t n_nodes_ = 1;
+    size_t node_begin_[kMaxNodes + 1] = {};  // ranks
+    uint8_t node_of_[kMaxWorkers] = {};      // by rank
     Line stop_;
     uint64_t speed_before_[kMaxWorkers + 1] = {};  // sum of the speeds of lower ranks
 };

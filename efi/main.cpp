@@ -39,6 +39,7 @@
 #include "efi/load/hand_over.h"
 #include "efi/load/loader.h"
 #include "efi/load/model_menu.h"
+#include "efi/load/place_rows.h"
 #include "efi/memory/machine_map.h"
 #include "efi/memory/scatter.h"
 #include "efi/nvme/disk.h"
@@ -119,13 +120,18 @@ Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options
                                          const CacheRules& rules, MemoryMap* map,
                                          OwnedPages* pages);
 
-PageTables::Features wanted_pages(const Options& options);
+PageTables::Features wanted_pages(const Options& options, const CorePlan& cores);
 
 // Without it.
 uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* serial,
                    Screen* screen, MemoryMap* map);
-void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
-                    const Options& options, const FreeMemory& free, PageTables* tables);
+void build_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
+                  const PageTables::Features& features, PageTables* tables);
+PlacedPages place_memory(const Weights& weights, const AddressRange& model, const CorePlan& plan,
+                         const NumaFacts& numa, const Options& options, const FreeMemory& free,
+                         PageTables* tables);
+void use_own_tables(bool quiet, const AddressRange& model, const PlacedPages& placed,
+                    const PageTables& tables);
 void scatter(const AddressRange& model, const FreeMemory& free, PageTables* tables);
 void stop_watchdogs(const AcpiFacts& acpi, bool quiet, RegisterAccess& registers);
 void start_screen(bool quiet, Screen* screen);
@@ -139,8 +145,6 @@ void find_start_up_pages(const MemoryMap& map, const OwnedPages& pages, CoreSetu
 Record describe_machine(const Entry& entry, const Options& options, const Facts& facts,
                         const CorePlan& plan, const StartedCores& started, const LoadedModel& model,
                         const FreeMemory& free, uint64_t exit_ticks);
-std::span<const NodeShare> describe_nodes(const NumaFacts& numa, const AddressRange& model,
-                                          std::span<NodeShare> out);
 Text<2048> list_models(const ModelList& models, const ModelPlace& current);
 void run(const Machine& machine, const Weights& weights, const Options& options,
          const Prompts& prompts, ChatTerminal& terminal, Record* record);
@@ -324,14 +328,17 @@ Status boot(const Entry& entry) {
     if (disk.exists()) require(check_iommus(facts.acpi.pci, "use --stream off"));
     const Status usb_allowed =
         check_iommus(facts.acpi.pci, "use a PS/2 keyboard or the serial port");
-    use_own_tables({.regions = map.regions,
-                    .image = image,
-                    .model = model.range(),
-                    .stacks = entry.stacks,
-                    .others = cores.memory,
-                    .memory = readable_memory(&map.regions),
-                    .attributes_table = memory_attributes_table(firmware)},
-                   devices, pool.value(), options, find_free_memory(map, pages, rules), &tables);
+    build_tables({.regions = map.regions,
+                  .image = image,
+                  .model = model.range(),
+                  .stacks = entry.stacks,
+                  .others = cores.memory,
+                  .memory = readable_memory(&map.regions),
+                  .attributes_table = memory_attributes_table(firmware)},
+                 devices, pool.value(), wanted_pages(options, cores.plan), &tables);
+    const PlacedPages placed = place_memory(weights, model.range(), cores.plan, facts.acpi.numa,
+                                            options, find_free_memory(map, pages, rules), &tables);
+    use_own_tables(options.quiet, model.range(), placed, tables);
     stop_watchdogs(facts.acpi, options.quiet, ports);
     phases.end(Phase::paging);
     start_screen(options.quiet, &screen);
@@ -387,7 +394,8 @@ Status boot(const Entry& entry) {
     const Text<16> microcode(Hex{tuning.microcode});
     NodeShare nodes[NumaFacts::kMaxNodes];
     record.n_siblings = cores.plan.n_siblings;
-    record.nodes = describe_nodes(facts.acpi.numa, model.range(), nodes);
+    record.nodes = describe_nodes(facts.acpi.numa, model.range(), tables, nodes);
+    if (placed.n_wanted != 0) record.rows_near = double(placed.n_near) / double(placed.n_wanted);
     if (tuning.microcode != 0) record.microcode = microcode.view();
     record.frequency_method = name_of(tuning.method);
     record.frequency_before = tuning.before;
@@ -426,6 +434,7 @@ CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pag
                             {.n_cores = options.n_threads,
                              .max_apic_id = highest_id,
                              .thread_bits = options.smt ? 0 : own_thread_bits()});
+    group_by_node(facts.acpi.numa, own_apic_id(), &cores.plan);
     Status status;
     if (!apic.usable && cores.plan.n_others != 0) {
         status = error(Code::unsupported, "local APIC: found off, or at ", Hex{apic.base},
@@ -437,6 +446,7 @@ CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pag
     }
     if (!status.ok()) {
         cores.plan.n_others = 0;
+        cores.plan.n_nodes = 1;
         say("note      ", status.text(), "; one CPU is used");
     }
     return cores;
@@ -546,7 +556,7 @@ Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options
     if (status.ok()) status = map->read(firmware);
     if (!status.ok()) return status;
     const Result<std::span<PageTable>> pool =
-        take_tables(pages, *map, cores.memory, devices, wanted_pages(options));
+        take_tables(pages, *map, cores.memory, devices, wanted_pages(options, cores.plan));
     if (!pool.ok()) return pool.status();
     const uint64_t have = total_bytes(find_free_memory(*map, *pages, rules).all());
     if (need.value().least > have) {
@@ -557,9 +567,11 @@ Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options
     return pool;
 }
 
-PageTables::Features wanted_pages(const Options& options) {
+PageTables::Features wanted_pages(const Options& options, const CorePlan& cores) {
     PageTables::Features features = paging_features();
     features.only_small = options.small_pages;
+    // Rows are placed by pages of 2 MiB.
+    features.gib_pages = features.gib_pages && cores.n_nodes == 1;
     return features;
 }
 
@@ -586,19 +598,34 @@ uint64_t take_over(const Firmware& firmware, const CrashNeeds& needs, Serial* se
     return exit_ticks;
 }
 
-void use_own_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
-                    const Options& options, const FreeMemory& free, PageTables* tables) {
-    tables->init(pool, wanted_pages(options));
+void build_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
+                  const PageTables::Features& features, PageTables* tables) {
+    tables->init(pool, features);
     Status status = map_machine(plan, tables);
     if (status.ok()) status = map_registers(devices, tables);
     require(status);
-    if (options.disturb.scatter) scatter(plan.model, free, tables);
+}
+
+// Which memory the weights and the slab are in, as long as nothing is.
+PlacedPages place_memory(const Weights& weights, const AddressRange& model, const CorePlan& plan,
+                         const NumaFacts& numa, const Options& options, const FreeMemory& free,
+                         PageTables* tables) {
+    if (!options.disturb.scatter) return place_rows(weights, model, plan, numa, free.all(), tables);
+    scatter(model, free, tables);
+    return {};
+}
+
+void use_own_tables(bool quiet, const AddressRange& model, const PlacedPages& placed,
+                    const PageTables& tables) {
     set_page_types();
-    switch_page_tables(tables->root());
-    if (options.quiet) return;
-    const PageTables::Counts n = tables->count(plan.model.begin, plan.model.end);
+    switch_page_tables(tables.root());
+    if (quiet) return;
+    const PageTables::Counts n = tables.count(model.begin, model.end);
     say("pages     weights in ", n.n_1gib, " of 1 GiB, ", n.n_2mib, " of 2 MiB, ", n.n_4kib,
         " of 4 KiB");
+    if (placed.n_wanted == 0) return;
+    say("rows      ", placed.n_near, " of ", placed.n_wanted,
+        " pages are in the memory of the cores that read them; ", placed.n_moved, " were moved");
 }
 
 // --disturb scatter: of the weights, which stay what they are, and of what the slab will have.
@@ -744,18 +771,6 @@ Record describe_machine(const Entry& entry, const Options& options, const Facts&
     r.load_bytes = model.n_bytes;
     r.phase_exit_ns = double(clock.ns(exit_ticks - entry.ticks));
     return r;
-}
-
-// What firmware says of where memory lies, and where the model does. `out` is at least as many as there are.
-std::span<const NodeShare> describe_nodes(const NumaFacts& numa, const AddressRange& model,
-                                          std::span<NodeShare> out) {
-    size_t n = 0;
-    for (const NumaFacts::Node& node : numa.all()) {
-        out[n++] = {node.domain, node.n_cpus,
-                    numa.bytes_near(node.domain, {0, kMaxPhysicalAddress}),
-                    numa.bytes_near(node.domain, model)};
-    }
-    return out.first(n);
 }
 
 // --noise: a table, and a record a core.

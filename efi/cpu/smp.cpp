@@ -178,6 +178,7 @@ size_t choose_workers(const CoreStart& start, const Starter& starter, StartedCor
         } else {
             out->common = common_words(out->common, core->cpu);
             core->rank = uint32_t(n_workers++);
+            out->workers_of[entry.node]++;
         }
     }
     return n_workers;
@@ -223,6 +224,7 @@ StartedCores start_team(const CoreStart& start, Team* team) {
     Starter starter(start, shared);
     const size_t n_workers = starter.run() ? choose_workers(start, starter, &cores) : 1;
     team->init(n_workers);
+    team->set_nodes({cores.workers_of, start.plan.n_nodes});
     for (uint64_t i = 0; i < start.memory.n_places; i++) {
         CoreState* const core = core_state(start.memory, i);
         core->order.store(core->rank != 0 ? Order::serve : Order::park, std::memory_order_release);

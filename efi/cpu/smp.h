@@ -25,8 +25,9 @@ struct CoreStart {
 };
 
 struct StartedCores {
-    size_t n_started = 1;  // that answered, with the boot processor
-    CpuWords common;       // what all workers have
+    size_t n_started = 1;                        // that answered, with the boot processor
+    uint32_t workers_of[Team::kMaxNodes] = {1};  // of the plan's memory nodes, in rank order
+    CpuWords common;                             // what all workers have
 };
 
 // Of this core's APIC id, as plan_cores() wants it.

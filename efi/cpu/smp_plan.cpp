@@ -55,7 +55,32 @@ CorePlan plan_cores(const CpuList& cpus, uint32_t own_id, const CoreWish& wish) 
         plan.notes[2] = Text<192>("CPUs: found ", n_usable, ", allowed ", kMaxCores,
                                   " in this image; the rest is not used");
     }
+    plan.nodes[0].n_cores = uint32_t(plan.n_cores());
     return plan;
+}
+
+void group_by_node(const NumaFacts& numa, uint32_t own_id, CorePlan* plan) {
+    const std::span<CorePlan::Entry> others(plan->others, plan->n_others);
+    const NumaFacts::Cpu* const own = numa.find_cpu(own_id);
+    const auto is_unknown = [&](const CorePlan::Entry& e) {
+        return numa.find_cpu(e.apic_id) == nullptr;
+    };
+    if (own == nullptr || std::any_of(others.begin(), others.end(), is_unknown)) return;
+    static_assert(NumaFacts::kMaxNodes <= Team::kMaxNodes);
+    plan->nodes[0] = {own->domain, 1};
+    for (CorePlan::Entry& entry : others) {
+        const uint32_t domain = numa.find_cpu(entry.apic_id)->domain;
+        uint32_t& i = entry.node;
+        while (i < plan->n_nodes && plan->nodes[i].domain != domain) i++;
+        if (i == plan->n_nodes) plan->nodes[plan->n_nodes++].domain = domain;
+        plan->nodes[i].n_cores++;
+    }
+    // std::stable_sort() wants memory.
+    auto to = others.begin();
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        for (auto from = to; from != others.end(); from++)
+            if (from->node == i) std::rotate(to++, from, from + 1);
+    }
 }
 
 }  // namespace axiom::efi

@@ -27,9 +27,17 @@ struct CorePlan {
     struct Entry {
         uint32_t apic_id = 0;
         uint32_t number = 0;
+        uint32_t node = 0;  // of the nodes below
     };
     Entry others[kMaxCores] = {};
     size_t n_others = 0;
+    // Memory nodes of these cores, the boot processor's first; one where firmware tells of none.
+    struct Node {
+        uint32_t domain = 0;  // as firmware numbers it
+        uint32_t n_cores = 0;
+    };
+    Node nodes[Team::kMaxNodes] = {};
+    size_t n_nodes = 1;
     uint32_t n_found = 1;     // all that could have been started, the boot processor among them
     uint32_t n_siblings = 0;  // of these, left out: another thread of their core computes
     // For people: -t above what there is, ids that cannot be reached, more cores than kMaxCores.
@@ -37,6 +45,7 @@ struct CorePlan {
 
     std::span<const Entry> entries() const { return {others, n_others}; }
     size_t n_cores() const { return n_others + 1; }
+    std::span<const Node> all_nodes() const { return {nodes, n_nodes}; }
 };
 
 struct CoreWish {
@@ -48,5 +57,8 @@ struct CoreWish {
 };
 // `own_id`: the boot processor's.
 CorePlan plan_cores(const CpuList& cpus, uint32_t own_id, const CoreWish& wish);
+// The same cores, those of a memory node next to each other. Without effect where firmware does not say of
+// each of them which node it is near.
+void group_by_node(const NumaFacts& numa, uint32_t own_id, CorePlan* plan);
 
 }  // namespace axiom::efi

@@ -20,9 +20,12 @@ NumaFacts::Node* node_of(NumaFacts* facts, uint32_t domain) {
     return &node;
 }
 
-void add_cpu(NumaFacts* facts, uint32_t domain, uint32_t flags) {
+void add_cpu(NumaFacts* facts, uint32_t domain, uint32_t apic_id, uint32_t flags) {
     if ((flags & 1) == 0) return;
-    if (NumaFacts::Node* node = node_of(facts, domain)) node->n_cpus++;
+    NumaFacts::Node* const node = node_of(facts, domain);
+    if (node == nullptr) return;
+    node->n_cpus++;
+    if (facts->n_cpus < NumaFacts::kMaxCpus) facts->cpus[facts->n_cpus++] = {apic_id, domain};
 }
 
 void add_memory(NumaFacts* facts, uint32_t domain, uint64_t base, uint64_t length, uint32_t flags) {
@@ -34,6 +37,21 @@ void add_memory(NumaFacts* facts, uint32_t domain, uint64_t base, uint64_t lengt
 }
 
 }  // namespace
+
+const NumaFacts::Cpu* NumaFacts::find_cpu(uint32_t apic_id) const {
+    const Cpu* const end = cpus + n_cpus;
+    const Cpu* const found =
+        std::find_if(cpus, end, [&](const Cpu& cpu) { return cpu.apic_id == apic_id; });
+    return found == end ? nullptr : found;
+}
+
+const NumaFacts::Memory* NumaFacts::find_memory(uint64_t address) const {
+    const Memory* const end = memory + n_memory;
+    const Memory* const found = std::find_if(memory, end, [&](const Memory& m) {
+        return m.range.begin <= address && address < m.range.end;
+    });
+    return found == end ? nullptr : found;
+}
 
 uint64_t NumaFacts::bytes_near(uint32_t domain, const AddressRange& range) const {
     uint64_t bytes = 0;
@@ -51,14 +69,15 @@ void read_srat(ByteView t, NumaFacts* facts) {
         if (length < 2 || length > t.size() - at) return;
         if (type == 0 && length >= 16) {
             const uint32_t high = load<uint32_t>(t, at + 8) & 0xffffff00;  // bytes 9 to 11
-            add_cpu(facts, t[at + 2] | high, load<uint32_t>(t, at + 4));
+            add_cpu(facts, t[at + 2] | high, t[at + 3], load<uint32_t>(t, at + 4));
         }
         if (type == 1 && length >= 40) {
             add_memory(facts, load<uint32_t>(t, at + 2), load<uint64_t>(t, at + 8),
                        load<uint64_t>(t, at + 16), load<uint32_t>(t, at + 28));
         }
         if (type == 2 && length >= 24) {
-            add_cpu(facts, load<uint32_t>(t, at + 4), load<uint32_t>(t, at + 12));
+            add_cpu(facts, load<uint32_t>(t, at + 4), load<uint32_t>(t, at + 8),
+                    load<uint32_t>(t, at + 12));
         }
         at += length;
     }

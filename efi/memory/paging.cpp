@@ -10,8 +10,6 @@
 namespace axiom::efi {
 namespace {
 
-constexpr uint64_t kAddressMask = 0x000ffffffffff000;
-
 constexpr uint64_t page_bytes(int level) {
     return uint64_t{1} << (12 + 9 * (level - 1));
 }
@@ -19,7 +17,7 @@ constexpr size_t index_of(uint64_t address, int level) {
     return size_t(address >> (12 + 9 * (level - 1))) & 511;
 }
 PageTable* table_at(uint64_t entry) {
-    return reinterpret_cast<PageTable*>(entry & kAddressMask);
+    return reinterpret_cast<PageTable*>(entry & PageTables::kAddressMask);
 }
 
 }  // namespace
@@ -100,36 +98,31 @@ Status PageTables::map_in(PageTable* table, int level, uint64_t begin, uint64_t 
     return {};
 }
 
-uint64_t* PageTables::small_entry(uint64_t address) const {
+PageTables::Slot PageTables::slot(uint64_t address) const {
     PageTable* table = root_;
-    for (int level = features_.five_levels ? 5 : 4; level > 1; level--) {
-        const uint64_t entry = table->entries[index_of(address, level)];
-        if ((entry & kPresent) == 0 || (entry & kLarge) != 0) return nullptr;
+    if (table == nullptr || address >> 47 != 0) return {};
+    for (int level = features_.five_levels ? 5 : 4; level > 0; level--) {
+        uint64_t& entry = table->entries[index_of(address, level)];
+        if ((entry & kPresent) == 0) return {};
+        if (level == 1 || (entry & kLarge) != 0) return {&entry, page_bytes(level)};
         table = table_at(entry);
     }
-    return &table->entries[index_of(address, 1)];
+    return {};
 }
 
 bool PageTables::swap_pages(uint64_t a, uint64_t b) {
-    uint64_t* const entry_a = small_entry(a);
-    uint64_t* const entry_b = small_entry(b);
-    if (entry_a == nullptr || entry_b == nullptr) return false;
-    const uint64_t address_a = *entry_a & kAddressMask, address_b = *entry_b & kAddressMask;
-    *entry_a = (*entry_a & ~kAddressMask) | address_b;
-    *entry_b = (*entry_b & ~kAddressMask) | address_a;
+    const Slot slot_a = slot(a), slot_b = slot(b);
+    if (slot_a.entry == nullptr || slot_a.page_bytes != slot_b.page_bytes) return false;
+    const uint64_t address_a = *slot_a.entry & kAddressMask;
+    const uint64_t address_b = *slot_b.entry & kAddressMask;
+    *slot_a.entry = (*slot_a.entry & ~kAddressMask) | address_b;
+    *slot_b.entry = (*slot_b.entry & ~kAddressMask) | address_a;
     return true;
 }
 
 PageTables::Leaf PageTables::find(uint64_t address) const {
-    const PageTable* table = root_;
-    if (table == nullptr || address >> 47 != 0) return {};
-    for (int level = features_.five_levels ? 5 : 4; level > 0; level--) {
-        const uint64_t entry = table->entries[index_of(address, level)];
-        if ((entry & kPresent) == 0) return {};
-        if (level == 1 || (entry & kLarge) != 0) return {entry, page_bytes(level)};
-        table = table_at(entry);
-    }
-    return {};
+    const Slot found = slot(address);
+    return found.entry == nullptr ? Leaf() : Leaf{*found.entry, found.page_bytes};
 }
 
 PageTables::Counts PageTables::count(uint64_t begin, uint64_t end) const {

@@ -43,7 +43,8 @@ class PageTables {
     // no_memory when the pool is used up; bad_format for an address that is not canonical-low.
     Status map(uint64_t begin, uint64_t end, Access access, Cache cache = Cache::write_back);
 
-    // Lets two pages of 4 KiB translate to each other's memory; false where one is not mapped so.
+    // Lets two pages of one size translate to each other's memory; false where one is not mapped, or they
+    // are not alike.
     bool swap_pages(uint64_t a, uint64_t b);
 
     uint64_t root() const { return uint64_t(root_); }  // for CR3
@@ -53,6 +54,8 @@ class PageTables {
     struct Leaf {
         uint64_t entry = 0;
         uint64_t page_bytes = 0;
+
+        uint64_t physical() const { return entry & kAddressMask & ~(page_bytes - 1); }
     };
     Leaf find(uint64_t address) const;
 
@@ -62,13 +65,18 @@ class PageTables {
     };
     Counts count(uint64_t begin, uint64_t end) const;
 
+    static constexpr uint64_t kAddressMask = 0x000ffffffffff000;
     static constexpr uint64_t kPresent = 1, kWritable = 2, kLarge = 1 << 7;
     static constexpr uint64_t kCombining = 1 << 3, kUncached = 1 << 4;  // PWT and PCD
     static constexpr uint64_t kNoExecute = uint64_t{1} << 63;
 
   private:
     PageTable* take();
-    uint64_t* small_entry(uint64_t address) const;
+    struct Slot {
+        uint64_t* entry = nullptr;  // nullptr: nothing translates the address
+        uint64_t page_bytes = 0;
+    };
+    Slot slot(uint64_t address) const;
     Status map_in(PageTable* table, int level, uint64_t begin, uint64_t end, uint64_t flags);
 
     std::span<PageTable> pool_;

@@ -21,7 +21,6 @@ uint64_t next_random(uint64_t* state) {
 // Fisher and Yates.
 void scatter_pages(const AddressRange& range, void (*swap)(void* context, uint64_t a, uint64_t b),
                    void* context, PageTables* tables) {
-    constexpr uint64_t kAddressMask = 0x000ffffffffff000;
     const uint64_t begin = round_up(range.begin, kPageBytes);
     if (begin >= range.end) return;
     uint64_t state = begin;
@@ -30,8 +29,7 @@ void scatter_pages(const AddressRange& range, void (*swap)(void* context, uint64
         const uint64_t b = begin + next_random(&state) % n * kPageBytes;
         if (a == b) continue;
         if (swap != nullptr) {
-            swap(context, tables->find(a).entry & kAddressMask,
-                 tables->find(b).entry & kAddressMask);
+            swap(context, tables->find(a).physical(), tables->find(b).physical());
         }
         AXIOM_CHECK(tables->swap_pages(a, b));
     }

@@ -225,6 +225,11 @@ constexpr Field kFields[] = {
     {"n_siblings",
      +[](const R& r, JsonWriter& out) { put_integer(r.n_siblings, r.n_cpus != 0, out); }},
     {"nodes", put_nodes},
+    {"rows_near",
+     +[](const R& r, JsonWriter& out) {
+         if (r.rows_near < 0) return out.put("null");
+         out.number(r.rows_near, 3);
+     }},
     {"core_balance", &R::core_balance, 3},
     {"n_ctx", &R::n_ctx},
     {"type_k", &R::type_k},

@@ -102,6 +102,8 @@ struct Record {
     uint32_t n_cpus = 0, n_cpus_started = 0;  // that firmware lists; that answered, with this one
     uint32_t n_siblings = 0;  // threads left out, since another one of their core computes
     std::span<const NodeShare> nodes;
+    double rows_near =
+        -1;  // part of the pages with rows that lie where these are read; below 0: not known
     double core_balance =
         0;  // slowest worker's speed over the fastest's; rows are shared so below kSameSpeed
     // The image's cores: clock over the nominal one with all of them busy, the mean before and after it was

@@ -26,10 +26,10 @@ class Boots:
     def __init__(self, suite):
         self.suite = suite
 
-    def image(self, label, efi, text, options):
+    def image(self, label, efi, text, options, model=None):
         files = {
             "EFI/BOOT/BOOTX64.EFI": efi,
-            "axiom/model.axm": self.suite.tiny,
+            "axiom/model.axm": model or self.suite.tiny,
             "axiom/axiom.conf": self.suite.source(
                 label + ".conf", conf.text(text, str(N_TOKENS), "--ignore-eos " + options)
             ),
@@ -94,24 +94,47 @@ class Boots:
 
         return run
 
-    def nodes(self, results, name):
-        nodes = [
+    def two_nodes(self, n_cpus):
+        """Of half of the CPUs and 512 MiB each."""
+        half = n_cpus // 2
+        return [
             argument
             for i in (0, 1)
             for argument in (
                 "-object",
                 f"memory-backend-ram,id=m{i},size=512M",
                 "-numa",
-                f"node,nodeid={i},cpus={32 * i}-{32 * i + 31},memdev=m{i}",
+                f"node,nodeid={i},cpus={half * i}-{half * i + half - 1},memdev=m{i}",
             )
         ]
+
+    def placed(self, results, name):
+        model = self.suite.default
+        image = self.image("cores-placed", self.suite.efi, TEXT, "--raw", model)
+        outcome = guest.boot(
+            self.suite.folder / "cores-placed",
+            image,
+            300,
+            memory_mib=1024,
+            extra=["-smp", "4,sockets=2,cores=2", *self.two_nodes(4)],
+        )
+        expected = self.suite.host_hash(model, TEXT, N_TOKENS, options="--raw --ignore-eos")
+        failure = judge.judge_run(outcome, expected, n_threads=4, n_cpus=4)
+        if failure is None:
+            record = outcome.record
+            shares = [n["model_bytes"] / record["model_size"] for n in record["nodes"]]
+            if record["rows_near"] != 1 or min(shares) < 0.4:
+                failure = f"rows_near {record['rows_near']}, parts of the model {shares}"
+        results.result(name, failure or needs(outcome, r"rows      (\d+) of \1 pages .*; [1-9]\d* were moved"))
+
+    def nodes(self, results, name):
         image = self.image("cores-nodes", self.suite.efi, TEXT, "")
         outcome = guest.boot(
             self.suite.folder / "cores-nodes",
             image,
             300,
             memory_mib=1024,
-            extra=["-smp", "64,sockets=2,cores=16,threads=2", *nodes],
+            extra=["-smp", "64,sockets=2,cores=16,threads=2", *self.two_nodes(64)],
         )
         failure = judge.judge_run(outcome, self.hash_of(TEXT), n_threads=32, n_cpus=64)
         record = outcome.record or {}
@@ -174,6 +197,7 @@ def scenarios(suite):
         options="--disturb tick=10000",
     )
     yield "64 threads of 32 cores on two nodes: one of each core computes, with axiom-host's hash", boots.nodes
+    yield "rows of the weights go to the memory of the node whose cores read them", boots.placed
     yield "one thread of each core computes", boots.threads("cores-siblings", "", 2, 2)
     yield "--smt computes on every thread", boots.threads("cores-smt", "--smt", 4, 0)
     yield "where firmware has all low memory, cores start in what it leaves", boots.late_pages

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -504,27 +505,32 @@ TEST_CASE("row shares follow the speeds a team was given, in order and without g
 }
 
 TEST_CASE("claims take every unit exactly once between two barriers, whoever is faster") {
-    for (const size_t n_workers : {1u, 2u, 4u}) {
+    using Nodes = std::vector<uint32_t>;
+    for (const Nodes& nodes : {Nodes{1}, Nodes{2}, Nodes{1, 1}, Nodes{4}, Nodes{3, 1},
+                               Nodes{0, 2, 0, 2}, Nodes{1, 1, 1, 1}}) {
+        const size_t n_workers = std::accumulate(nodes.begin(), nodes.end(), size_t{0});
         Team team;
         team.init(n_workers, [](uint32_t) { std::this_thread::yield(); });
         std::vector<uint32_t> speeds;
         for (size_t i = 0; i < n_workers; i++) speeds.push_back(uint32_t(1 + 30 * i));
         team.set_speeds(speeds);
+        team.set_nodes(nodes);
         std::vector<std::thread> threads;
         for (size_t rank = 1; rank < n_workers; rank++)
             threads.emplace_back([&team, rank] { team.serve(rank); });
         struct Shared {
             std::vector<std::atomic<int>> taken = std::vector<std::atomic<int>>(1000);
-            size_t n = 0, least = 0;
+            size_t n = 0, least = 0, n_nodes = 0;
             std::atomic<int> wrong{0};
         } shared;
+        shared.n_nodes = nodes.size();
         const auto count_up = [](const Worker& w, void* context) {
             Shared& s = *static_cast<Shared*>(context);
             for (int stage = 0; stage < 3; stage++) {
                 for (;;) {
                     const auto [begin, end] = w.claim(s.n, s.least);
                     if (begin == end) break;
-                    s.wrong += end > s.n || (end - begin < s.least && end != s.n);
+                    s.wrong += end > s.n || (s.n_nodes == 1 && end - begin < s.least && end != s.n);
                     for (size_t i = begin; i < end; i++) s.taken[i]++;
                 }
                 w.barrier();
@@ -559,6 +565,28 @@ TEST_CASE(
     Team one;
     one.init(1);
     REQUIRE(Worker{0, 1, &one}.claim(1600, 10).end == 1600);
+}
+
+TEST_CASE(
+    "workers of a memory node claim its part of the units first, then what other nodes have left") {
+    Team team;
+    team.init(4);
+    const uint32_t nodes[] = {1, 3};
+    team.set_nodes(nodes);
+    const Worker first{0, 4, &team}, second{1, 4, &team}, last{3, 4, &team};
+    // Of 1600 units the first node has 400, the second 1200.
+    const Worker::Range own = first.claim(1600, 10);
+    REQUIRE((own.begin == 0 && own.end == 300));
+    const Worker::Range theirs = last.claim(1600, 10);
+    REQUIRE((theirs.begin == 400 && theirs.end == 400 + 300));  // 1200 / 3 * 3 / 4
+    REQUIRE(second.claim(1600, 10).begin == 700);
+    while (second.claim(1600, 200).end != 1600) {
+    }
+    const Worker::Range left = last.claim(1600, 10);
+    REQUIRE((left.begin == 300 && left.end == 300 + 75));  // 100 * 1 * 3 / 4, of a node of one
+    REQUIRE(first.claim(1600, 1000).end == 400);
+    const Worker::Range none = last.claim(1600, 10);
+    REQUIRE(none.begin == none.end);
 }
 
 TEST_CASE("speeds follow the times where cores differ and are equal where they hardly do") {

@@ -704,7 +704,7 @@ TEST_CASE("nodes and their memory are found in the SRAT, what is off or cut is n
     };
     const auto cpu = [&](uint32_t domain, uint32_t flags) {
         const size_t at = add(0, 16);
-        srat[at + 2] = uint8_t(domain);
+        srat[at + 2] = uint8_t(domain), srat[at + 3] = uint8_t(40 + at);
         store<uint32_t>(srat, at + 4, flags);
         srat[at + 9] = uint8_t(domain >> 8), srat[at + 10] = uint8_t(domain >> 16);
         srat[at + 11] = uint8_t(domain >> 24);
@@ -739,6 +739,10 @@ TEST_CASE("nodes and their memory are found in the SRAT, what is off or cut is n
     CHECK(numa.bytes_near(0x01020304, {0, 16 * kGib}) == kGib);
     CHECK(numa.bytes_near(0, {4 * kGib + kGib / 2, 6 * kGib}) == kGib / 2);
     CHECK(numa.bytes_near(3, {0, 16 * kGib}) == 0);
+    CHECK((numa.find_memory(4 * kGib)->domain == 0 && numa.find_memory(3 * kGib) == nullptr));
+    CHECK((numa.find_cpu(88)->domain == 0 && numa.find_cpu(0)->domain == 0x01020304));
+    CHECK(numa.find_cpu(7) == nullptr);
+    CHECK(numa.n_cpus == 4);
     t.at[0x7000][49] = 1;  // no length goes on from there
     t.fix();
     CHECK(t.facts().numa.n_nodes == 0);

@@ -139,6 +139,35 @@ TEST_CASE("the bits of an APIC id that tell threads apart come from the newest l
     CHECK(thread_bits(words) == 0);
 }
 
+TEST_CASE("cores of a memory node are next to each other, the boot processor's first") {
+    const auto numa_of = [](const std::vector<NumaFacts::Cpu>& cpus) {
+        NumaFacts numa;
+        for (const NumaFacts::Cpu& cpu : cpus) numa.cpus[numa.n_cpus++] = cpu;
+        return numa;
+    };
+    // Firmware that lists processors of its nodes by turns.
+    const CpuList cpus = list_of({0, 8, 1, 9, 2, 10});
+    const NumaFacts numa = numa_of({{0, 7}, {1, 7}, {2, 7}, {8, 3}, {9, 3}, {10, 3}});
+    CorePlan plan = plan_cores(cpus, 9, {0, kAnyId});
+    group_by_node(numa, 9, &plan);
+    CHECK(ids(plan) == std::vector<uint32_t>{8, 10, 0, 1, 2});
+    REQUIRE(plan.n_nodes == 2);
+    CHECK((plan.nodes[0].domain == 3 && plan.nodes[0].n_cores == 3));
+    CHECK((plan.nodes[1].domain == 7 && plan.nodes[1].n_cores == 3));
+    CHECK((plan.others[1].node == 0 && plan.others[2].node == 1));
+    CHECK(plan.others[0].number == 2);  // by its place in the list, as before
+
+    CorePlan untold = plan_cores(cpus, 0, {0, kAnyId});
+    group_by_node(numa_of({{0, 7}, {1, 7}, {2, 7}, {8, 3}, {9, 3}}), 0, &untold);
+    CHECK(ids(untold) == std::vector<uint32_t>{8, 1, 9, 2, 10});
+    CHECK((untold.n_nodes == 1 && untold.nodes[0].n_cores == 6));
+    group_by_node(numa_of({{8, 3}}), 0, &untold);
+    CHECK(untold.n_nodes == 1);
+    CorePlan alone = plan_cores(list_of({5}), 5, {0, kAnyId});
+    group_by_node(numa_of({{5, 1}}), 5, &alone);
+    CHECK((alone.n_nodes == 1 && alone.nodes[0].domain == 1 && alone.nodes[0].n_cores == 1));
+}
+
 TEST_CASE("features in common are those of the lesser core in every word") {
     CpuWords full;
     full.max_leaf = 0x20;

@@ -72,6 +72,7 @@ struct FullRun {
         r.tpm_options_pcr = r.tpm_model_pcr = r.model_root;
         r.model_size = 98000000;
         r.model_n_params = 134515008;
+        r.rows_near = 0.96875;
         r.read_streams = 2;
         r.read_ahead_bytes = 8192;
         r.read_tokens = 4;
