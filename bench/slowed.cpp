@@ -6,18 +6,19 @@
 #include "model/engine/transformer.h"
 
 #define AXIOM_FORWARD \
-    "_ZN5axiom11Transformer7forwardESt4spanIKNS_3RowELm18446744073709551615EERKNS_9PassTimesE"
+    "_ZN5axiom11Transformer7forwardESt4spanIKNS_3RowELm18446744073709551615EERKNS_12ForwardTimesE"
 
 namespace axiom {
 
 constexpr uint64_t kPercent = 5;
 
 Status real_forward(Transformer* transformer, std::span<const Row> rows,
-                    const PassTimes& times) asm("__real_" AXIOM_FORWARD);
+                    const ForwardTimes& times) asm("__real_" AXIOM_FORWARD);
 Status slowed_forward(Transformer* transformer, std::span<const Row> rows,
-                      const PassTimes& times) asm("__wrap_" AXIOM_FORWARD);
+                      const ForwardTimes& times) asm("__wrap_" AXIOM_FORWARD);
 
-Status slowed_forward(Transformer* transformer, std::span<const Row> rows, const PassTimes& times) {
+Status slowed_forward(Transformer* transformer, std::span<const Row> rows,
+                      const ForwardTimes& times) {
     const uint64_t begin = ticks_now();
     Status status = real_forward(transformer, rows, times);
     const uint64_t end = ticks_now(), until = end + (end - begin) * kPercent / 100;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Broken on purpose: what the boot tests break, to see how it is reported. Only in axiom-fault.efi,
-// where main.cpp calls it once the machine is ours.
+// Broken on purpose: what the boot tests break, to see how it is reported. Only in axiom-fault.efi; in every other
+// image these calls of main.cpp are nothing.
 #pragma once
 
 #include <efi.h>
@@ -13,6 +13,8 @@
 #include "efi/memory/core_memory.h"
 
 namespace axiom::efi {
+
+#ifdef AXIOM_TEST_FAULT
 
 // Before cores are planned. `kind` silent: the last processor gets an APIC id that no processor
 // has. late: the same, and provoke_fault() starts the real one when it should no longer come.
@@ -40,5 +42,19 @@ void distort_disks(std::string_view kind, EFI_BOOT_SERVICES* boot);
 // "variable": services whose SetVariable refuses, "variable-full": and that have no room; "reset" and
 // "ap-reset": whose ResetSystem says on which core it was called, and returns; otherwise `runtime`.
 EFI_RUNTIME_SERVICES* distort_runtime(std::string_view kind, EFI_RUNTIME_SERVICES* runtime);
+
+#else
+
+inline void distort_cpus(std::string_view, CpuList*) {}
+inline void distort_tables(std::string_view, uint64_t) {}
+inline void provoke_fault(std::string_view, Team&, const CoreMemory&, KeySource&) {}
+inline void turn_on_iommus(std::string_view, const PciFacts&) {}
+inline void take_low_pages(std::string_view, EFI_BOOT_SERVICES*) {}
+inline void distort_disks(std::string_view, EFI_BOOT_SERVICES*) {}
+inline EFI_RUNTIME_SERVICES* distort_runtime(std::string_view, EFI_RUNTIME_SERVICES* runtime) {
+    return runtime;
+}
+
+#endif
 
 }  // namespace axiom::efi

@@ -59,12 +59,11 @@ $(BUILD)/efi/$(FONT).o: $(BUILD)/generated/$(FONT).cpp efi/screen/font.h
 
 # Our memcpy must not be compiled into a call of itself.
 EFI_EXTRA_efi/libc := -fno-builtin -fno-tree-loop-distribute-patterns
-EFI_EXTRA_efi/main := -DAXIOM_COMMIT='"$(COMMIT)"'
+EFI_EXTRA_efi/boot/commit := -DAXIOM_COMMIT='"$(COMMIT)"'
 # Interrupts that return leave vector registers alone.
 EFI_EXTRA_efi/cpu/resume := -mgeneral-regs-only
-EFI_EXTRA_efi/boot/record_file := $(EFI_EXTRA_efi/main)
-# A new commit is a new name in the objects that carry it.
-$(foreach d,efi efi-fault efi-two,$(BUILD)/$d/efi/main.o $(BUILD)/$d/efi/boot/record_file.o): $(BUILD)/commit
+# A new commit is a new name in the object that carries it.
+$(foreach d,efi efi-two,$(BUILD)/$d/efi/boot/commit.o): $(BUILD)/commit
 
 $(BUILD)/axiom.so: $(EFI_OBJECTS)
 $(BUILD)/axiom-fault.so: $(FAULT_OBJECTS)

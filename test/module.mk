@@ -119,7 +119,7 @@ check-isa: $(BUILD)/axiom-host $(BUILD)/axiom-bench-kernels $(BUILD)/axiom-pack 
 	    --objects $(BUILD)/unoptimized --objects $(BUILD)/efi --linked $(BUILD)/axiom-host $(BUILD)/axiom.so \
 	    --efi $(BUILD)/axiom.so $(BUILD)/axiom.efi
 
-check-reproducible: $(BUILD)/axiom.efi ## the same source in another folder gives the same bytes
+check-reproducible: $(BUILD)/axiom.efi $(BUILD)/models/default.axm ## the same source in another folder gives the same bytes
 	@CXX='$(CXX)' $(PYTHON) -B test/checks/check_reproducible.py --build $(BUILD)
 
 check-self-test: ## the checks fail when violated
@@ -130,7 +130,7 @@ bad-input: $(BUILD)/axiom-host $(BUILD)/axiom-pack ## bad files and options thro
 	@$(UNIT_ENV) $(PYTHON) -B test/boot/host_bad_input.py --build $(BUILD)
 
 # --- what programs read
-check-records: $(BUILD)/axiom-host $(BUILD)/axiom-pack ## real records of axiom-host against bench/record.schema.json
+check-records: $(BUILD)/axiom-host $(BUILD)/axiom-host-slowed $(BUILD)/axiom-pack ## real records of axiom-host against bench/record.schema.json
 	@$(PYTHON) -B test/checks/check_records.py --build $(BUILD)
 
 # --- fuzzing

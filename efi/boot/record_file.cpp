@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "efi/boot/record_file.h"
 
+#include "efi/boot/commit.h"
 #include "efi/boot/files.h"
 #include "efi/cpu/crash.h"
 #include "efi/dev/record_variable.h"
@@ -58,7 +59,7 @@ void record_error(const Firmware& firmware, const Status& outcome) {
     Record record;
     record.outcome = outcome;
     record.backend = "uefi";
-    record.build_commit = AXIOM_COMMIT;
+    record.build_commit = kCommit;
     const Text<128> name = firmware_name(firmware);
     const Text<32> now = utc_now(firmware);
     record.machine = name;

@@ -136,6 +136,20 @@ void forget_threads(Options* parsed) {
 Status join_threads(const Options& before, Options* parsed) {
     const uint32_t t = parsed->n_threads;
     BenchList& threads = parsed->bench.n_threads;
+    const auto is_fixed = [&](std::string_view name) {
+        return before.is_fixed(size_t(find_option(name, kEverywhere) - option_table().data()));
+    };
+    const BenchList& set = before.bench.n_threads;
+    if (threads.n != 0 && is_fixed("-t") && threads != set) {
+        return error(Code::bad_option, "option --bench: found threads=, allowed none beside -t ",
+                     before.n_threads, ", which the image's policy fixes");
+    }
+    if (t != kThreadsNotGiven && is_fixed("--bench") && set != Options().bench.n_threads &&
+        BenchList(t) != set) {
+        return error(
+            Code::bad_option, "option -t: found ", t,
+            ", allowed only what threads= of --bench says, which the image's policy fixes");
+    }
     if (t != kThreadsNotGiven && threads.n != 0 && threads != BenchList(t)) {
         char list[16 * BenchList::kMax];
         Writer found(list, sizeof list);

@@ -29,7 +29,7 @@ ROOM_MAY_INCLUDE = {
         "run": {"format", "text", "weights", "report", "engine"},
         "chat": {"format", "text", "weights", "report", "engine", "run"},
     },
-    # memory <- screen <- dev <- pci <- nvme, usb; dev <- platform <- cpu; all of these <- boot <- load <- main.cpp
+    # memory <- screen <- dev <- pci <- nvme, usb; dev <- platform <- cpu; all of these <- boot <- load <- phases <- main.cpp
     "efi": {
         "memory": set(),
         "screen": {"memory"},
@@ -41,6 +41,7 @@ ROOM_MAY_INCLUDE = {
         "usb": {"memory", "dev", "pci"},
         "boot": {"memory", "screen", "dev", "pci", "nvme", "usb", "platform", "cpu"},
         "load": {"memory", "dev", "nvme", "platform", "cpu", "boot"},
+        "phases": {"memory", "screen", "dev", "pci", "nvme", "usb", "platform", "cpu", "boot", "load"},
     },
 }
 # Headers that compile freestanding and call nothing that firmware lacks.
@@ -56,7 +57,7 @@ EFI_HEADER = re.compile(r"efi\w*\.h$")
 RULES = {
     "one-way": "includes point one way: core <- model <- { efi, packer, bench, test }",
     "rooms": "inside model/: format <- text <- weights, report <- engine <- run <- chat; "
-             "inside efi/: memory <- screen <- dev <- pci <- nvme, usb; dev <- platform <- cpu; all <- boot <- load <- main",
+             "inside efi/: memory <- screen <- dev <- pci <- nvme, usb; dev <- platform <- cpu; all <- boot <- load <- phases <- main",
     "rooted": "quoted includes are paths from the top of the tree to files that exist",
     "freestanding": "core, model and efi include freestanding headers only",
     "firmware": "firmware headers are included by efi only",

@@ -52,6 +52,15 @@ class Checks:
     def path(self, name):
         return self.folder / name
 
+    def slowed(self):
+        """What is wrong with the build that make bench-alternate is tried with."""
+        hashes = []
+        for program in ("axiom-host", "axiom-host-slowed"):
+            subprocess.run([self.build / program, "-m", self.model, "-p", "Hello", "-n", "4", "--json", self.path("s.jsonl"),
+                            *QUIET], check=True, capture_output=True, timeout=120)
+            hashes.append(json.loads(self.path("s.jsonl").read_text())["logits_hash"])
+        return None if hashes[0] == hashes[1] else f"hashes {hashes}"
+
     def run(self):
         """name of the check, lines it gave, how many of each kind there must be at least"""
         files = {name: self.path(name) for name in ("r.jsonl", "t.jsonl", "prompts.jsonl")}
@@ -131,6 +140,7 @@ def main():
             if record is None and record_schema.kind_of(line) == "record":
                 record = line
     checks.check_refusals(record)
+    checks.result("a build that is slowed on purpose computes the same", checks.slowed())
     print(f"{checks.n_passed} passed, {checks.n_failed} failed")
     return 1 if checks.n_failed else 0
 

@@ -177,6 +177,21 @@ TEST_CASE("what a policy gives no later source may give again") {
     CHECK(options.temperature == 0.5f);
 }
 
+TEST_CASE("a policy's number of threads is that of --bench, too, and the other way around") {
+    const auto refused = [](std::string fixed, std::vector<std::string_view> words) {
+        Options options;
+        REQUIRE(policy(std::move(fixed), &options).empty());
+        return std::string(parse_arguments(words, Source::efi_command_line, &options).text());
+    };
+    CHECK(refused("t 2\n", {"--bench", "pp=1 tg=1 threads=1,2"}).find("-t 2, which") !=
+          std::string::npos);
+    CHECK(refused("t 2\n", {"--bench", "pp=1 tg=1 threads=2"}).empty());
+    CHECK(refused("t 2\n", {"--bench", "pp=1 tg=1"}).empty());
+    CHECK(refused("bench pp=1 tg=1 threads=1,2\n", {"-t", "2"}).find("option -t: found 2") == 0);
+    CHECK(refused("bench pp=1 tg=1\n", {"-t", "2"}).empty());
+    CHECK(refused("temp 0\n", {"-t", "2", "--bench", "pp=1 threads=2"}).empty());
+}
+
 TEST_CASE("a policy's required root is read, and a wrong one named") {
     Options options;
     const std::string digits(64, 'a');
