@@ -291,7 +291,8 @@ Status boot(const Entry& entry) {
                       models_text);
     screen.draw_all();
     run(machine, weights, options, prompts.value(), terminal, &record);
-    if (options.keep_record) keep_record(record, options.quiet, &kept);
+    const bool has_run = options.noise_seconds == 0;  // --noise tells of cores, not of a run
+    if (options.keep_record && has_run) keep_record(record, options.quiet, &kept);
     disk.stop();
     if (options.chat && record.outcome.ok()) crash.leave_at_once();
     crash.leave();

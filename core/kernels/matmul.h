@@ -68,13 +68,22 @@ template <size_t first, size_t n, class F>
     (std::make_index_sequence<n>());
 }
 
+// V::dot4 with 4 columns that are in memory.
+template <DotLanes V>
+[[gnu::always_inline]] inline Ints<V> dot4_at(Ints<V> sum, Ints<V> w, const void* x) {
+    if constexpr (requires { V::dot4_at(sum, w, x); })
+        return V::dot4_at(sum, w, x);
+    else
+        return V::dot4(sum, w, V::broadcast4(x));
+}
+
 // start + exact sums over n registers of weights of 0 to kMax (of q8 without a bias: -kMax to kMax), and
 // 4 n columns of one token.
 template <WeightLanes V, int kMax, size_t n>
 [[gnu::always_inline]] inline Ints<V> dot(Ints<V> start, const Ints<V>* w, const int8_t* x) {
     if constexpr (DotLanes<V>) {
 #pragma GCC unroll 8
-        for (size_t k = 0; k < n; k++) start = V::dot4(start, w[k], V::broadcast4(x + 4 * k));
+        for (size_t k = 0; k < n; k++) start = dot4_at<V>(start, w[k], x + 4 * k);
     } else {
         constexpr size_t kFit = fitting_pairs(kMax);
         Ints<V> pairs = V::set1_ints(0);

@@ -74,9 +74,15 @@ template <PanelLanes V, size_t first, size_t n, class Row, size_t R, size_t T, c
         between();
 #pragma GCC unroll 16
         for (size_t t = 0; t < T; t++) {
-            const Ints<V> columns = V::broadcast4(q + QuantizedActs::q_at(t) + 4 * k);
+            const uint8_t* const x = q + QuantizedActs::q_at(t) + 4 * k;
+            if constexpr (R == 1) {
+                sums[0][t] = dot4_at<V>(sums[0][t], rows[0].w[k], x);
+            } else {
+                const Ints<V> columns = V::broadcast4(x);
 #pragma GCC unroll 4
-            for (size_t i = 0; i < R; i++) sums[i][t] = V::dot4(sums[i][t], rows[i].w[k], columns);
+                for (size_t i = 0; i < R; i++)
+                    sums[i][t] = V::dot4(sums[i][t], rows[i].w[k], columns);
+            }
         }
     }
 }
@@ -201,7 +207,7 @@ void multiply_run(const PanelJob& job, size_t begin, size_t end) {
 // --- a few tokens: weights go by once, from memory, a row group after the other
 
 // Up to so many tokens it is faster than panels are.
-inline constexpr size_t kFewTokens = 16;
+inline constexpr size_t kFewTokens = 24;
 // Tokens whose sums one pass over a group adds up, at most: two registers of sums each, of the block
 // and of the row, beside those of the weights. q6k has a third.
 [[gnu::always_inline]] constexpr size_t pass_tokens(StoredType t) {
@@ -255,8 +261,11 @@ void multiply_groups(const uint8_t* weights, const QuantizedActs& x, size_t n_to
     const size_t n_blocks = x.n_cols / kBlockCols, group_stride = group_bytes(type, n_blocks);
     // Passes over a group are alike, find it in the cache after the first, and share the fetching of
     // the group that follows.
-    const size_t n_passes = (n_tokens + kMost - 1) / kMost;
-    const size_t n_each = (n_tokens + n_passes - 1) / n_passes;
+    constexpr size_t kHalf =
+        QuantizedActs::kTileWidth / 2;  // no pass reaches across interleaved tokens
+    const size_t most = n_tokens > QuantizedActs::kTileWidth ? least(kMost, kHalf) : kMost;
+    const size_t n_passes = (n_tokens + most - 1) / most;
+    const size_t n_each = most <= kHalf ? most : (n_tokens + n_passes - 1) / n_passes;
     const size_t ahead_bytes = (group_stride / n_blocks + n_passes) / n_passes;
     for (size_t row = row_begin; row < row_end; row += kGroupRows) {
         const uint8_t* const group = weights + row / kGroupRows * group_stride;

@@ -70,8 +70,9 @@ class Disturbed:
             counts = (r.get("gap_histogram") or {}).get("counts", [])
             if failure is None and not sum(counts) == r["n_gaps"] > 0:
                 failure = f"core {r['core']}: gap_histogram has {sum(counts)}, n_gaps is {r['n_gaps']}"
+        if failure is None and "record    kept" in outcome.text:
+            failure = "a record of no run was kept by the firmware"
         results.result(name, failure)
-
 
     def running(self, label, what, ticks, *patterns):
         """A run that is disturbed: the hash of one that is not, and the record says so."""

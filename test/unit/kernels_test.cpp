@@ -291,7 +291,8 @@ TEST_CASE(
         for (const Layout& layout : kLayouts) {
             for (const size_t n_cols : {32u, 48u, 64u, 512u, 576u, 1536u}) {
                 if (!fits(layout, n_cols)) continue;
-                for (const size_t n_tokens : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 13u, 16u, 17u, 37u}) {
+                for (const size_t n_tokens :
+                     {1u, 2u, 3u, 4u, 5u, 7u, 8u, 13u, 16u, 17u, 24u, 25u, 37u}) {
                     const size_t n_rows = 80;
                     const Matrix w(layout, n_rows - 3, n_cols, n_cols * 3 + n_tokens);
                     Acts a(n_cols, n_tokens);
