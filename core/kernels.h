@@ -158,7 +158,8 @@ struct CachedValues {
 };
 
 struct Kernels {
-    const char* name;  // what --isa calls it
+    const char* name;      // what --isa calls it
+    bool reads_few_alike;  // whether Reading::n_tokens matters to it
 
     std::array<MatmulFn, kNStoredTypes> matmul;  // by StoredType; nullptr for the plain ones
 

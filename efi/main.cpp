@@ -190,8 +190,9 @@ Status boot(const Entry& entry) {
                                &usb_controllers[2],
                                &usb_controllers[3]};
 
-    const Result<std::span<PageTable>> pool = plan_memory(
-        firmware, options, weights, prompts.value(), cores, devices, rules, &map, &pages);
+    const Result<std::span<PageTable>> pool =
+        plan_memory(firmware, options, weights, prompts.value(), cores, facts.acpi.numa, devices,
+                    rules, &map, &pages);
     if (!pool.ok()) return pool.status();
 
     // Without the firmware. Nothing below returns: an error is said and the machine is left.
@@ -221,10 +222,14 @@ Status boot(const Entry& entry) {
                   .others = cores.memory,
                   .memory = readable_memory(&map.regions),
                   .attributes_table = memory_attributes_table(firmware)},
-                 devices, pool.value(), wanted_pages(options, cores.plan), &tables);
-    const PlacedPages placed = place_memory(weights, model.range(), cores.plan, facts.acpi.numa,
-                                            options, find_free_memory(map, pages, rules), &tables);
-    use_own_tables(options.quiet, model.range(), placed, tables);
+                 devices, pool.value(),
+                 wanted_pages(options, places_rows(weights, cores.plan, facts.acpi.numa)), &tables);
+    AddressRange uncached[kMaxUncached];
+    const RowPlaces row_places{weights, model.range(), cores.plan, facts.acpi.numa,
+                               std::span(uncached, uncached_ranges(map.regions, rules, uncached))};
+    const uint64_t n_moved =
+        place_memory(row_places, options, find_free_memory(map, pages, rules), &tables);
+    use_own_tables(options.quiet, model.range(), tables);
     stop_watchdogs(facts.acpi, options.quiet, ports);
     phases.end(Phase::paging);
     start_screen(options.quiet, &screen);
@@ -240,6 +245,8 @@ Status boot(const Entry& entry) {
                                              .isa = options.isa,
                                              .quiet = options.quiet},
                                             &team);
+    const NearPages rows = rows_near(row_places, started.workers_of, tables);
+    if (!options.quiet) say_rows(rows, n_moved);
     const CoreTuning tuning = tune_cores(team, facts.clock);
     if (!options.quiet) say_tuning(tuning, team.size());
     phases.end(Phase::cores);
@@ -279,7 +286,7 @@ Status boot(const Entry& entry) {
     NodeShare nodes[NumaFacts::kMaxNodes];
     record.n_siblings = cores.plan.n_siblings;
     record.nodes = describe_nodes(facts.acpi.numa, model.range(), tables, nodes);
-    if (placed.n_wanted != 0) record.rows_near = double(placed.n_near) / double(placed.n_wanted);
+    if (rows.n_wanted != 0) record.rows_near = double(rows.n_near) / double(rows.n_wanted);
     if (tuning.microcode != 0) record.microcode = microcode.view();
     record.frequency_method = name_of(tuning.method);
     record.frequency_before = tuning.before;

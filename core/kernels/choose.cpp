@@ -153,6 +153,8 @@ Reading Trials::fastest_reading(const Kernels& set) {
     for (size_t i = 1; i < std::size(kReadings); i++)
         if (best[i] > best[fastest]) fastest = i;
     Reading way = kReadings[fastest];
+    way.n_tokens = 1;
+    if (!set.reads_few_alike) return way;
     double best_few[std::size(kTokensRead)] = {};
     for (int round = 0; round < kRounds; round++) {
         for (size_t i = 0; i < std::size(kTokensRead); i++) {

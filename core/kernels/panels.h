@@ -259,8 +259,8 @@ void multiply_groups(const uint8_t* weights, const QuantizedActs& x, size_t n_to
                      size_t y_stride, size_t row_begin, size_t row_end) {
     constexpr size_t kMost = pass_tokens(type);
     const size_t n_blocks = x.n_cols / kBlockCols, group_stride = group_bytes(type, n_blocks);
-    // Passes over a group are alike, find it in the cache after the first, and share the fetching of
-    // the group that follows.
+    // Passes over a group find it in the cache after the first, and share the fetching of the group that
+    // follows.
     constexpr size_t kHalf =
         QuantizedActs::kTileWidth / 2;  // no pass reaches across interleaved tokens
     const size_t most = n_tokens > QuantizedActs::kTileWidth ? least(kMost, kHalf) : kMost;
@@ -293,6 +293,8 @@ void multiply_streams_of(size_t n_tokens, const uint8_t* weights, const Quantize
 
 template <PanelLanes V>
 struct Panels {
+    static constexpr bool kReadsFewAlike = true;
+
     template <StoredType type>
     static void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
                        size_t y_stride, size_t row_begin, size_t row_end, const Reading& reading) {

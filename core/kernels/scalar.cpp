@@ -466,6 +466,7 @@ void to_f16(const float* x, uint16_t* out, size_t n) {
 
 constinit const Kernels kScalarKernels = {
     .name = "scalar",
+    .reads_few_alike = false,
     .matmul = kernels::matmuls<Products>(),
     .quantize = quantize,
     .rms_norm = rms_norm,

@@ -25,6 +25,7 @@ requires Quantizer<V>
 consteval Kernels table_of(const char* name) {
     return {
         .name = name,
+        .reads_few_alike = Matmul<V>::kReadsFewAlike,
         .matmul = matmuls<Matmul<V>>(),
         .quantize = V::quantize,
         .rms_norm = rms_norm<V>,

@@ -136,6 +136,8 @@ inline constexpr size_t kRunBytes = 128 * 1024;
 
 template <WeightLanes V>
 struct Tiles {
+    static constexpr bool kReadsFewAlike = false;
+
     template <StoredType type>
     static void matmul(const void* weights, const QuantizedActs& x, size_t n_tokens, float* y,
                        size_t y_stride, size_t row_begin, size_t row_end, const Reading& reading) {

@@ -67,6 +67,7 @@ void group_by_node(const NumaFacts& numa, uint32_t own_id, CorePlan* plan) {
     };
     if (own == nullptr || std::any_of(others.begin(), others.end(), is_unknown)) return;
     static_assert(NumaFacts::kMaxNodes <= Team::kMaxNodes);
+    plan->knows_nodes = true;
     plan->nodes[0] = {own->domain, 1};
     for (CorePlan::Entry& entry : others) {
         const uint32_t domain = numa.find_cpu(entry.apic_id)->domain;

@@ -31,13 +31,15 @@ struct CorePlan {
     };
     Entry others[kMaxCores] = {};
     size_t n_others = 0;
-    // Memory nodes of these cores, the boot processor's first; one where firmware tells of none.
+    // Memory nodes of these cores, the boot processor's first; one where firmware tells of none, and then
+    // knows_nodes is not set.
     struct Node {
         uint32_t domain = 0;  // as firmware numbers it
         uint32_t n_cores = 0;
     };
     Node nodes[Team::kMaxNodes] = {};
     size_t n_nodes = 1;
+    bool knows_nodes = false;
     uint32_t n_found = 1;     // all that could have been started, the boot processor among them
     uint32_t n_siblings = 0;  // of these, left out: another thread of their core computes
     // For people: -t above what there is, ids that cannot be reached, more cores than kMaxCores.
@@ -45,7 +47,11 @@ struct CorePlan {
 
     std::span<const Entry> entries() const { return {others, n_others}; }
     size_t n_cores() const { return n_others + 1; }
-    std::span<const Node> all_nodes() const { return {nodes, n_nodes}; }
+    void keep_boot_processor_only() {
+        n_others = 0;
+        n_nodes = 1;
+        nodes[0].n_cores = 1;
+    }
 };
 
 struct CoreWish {

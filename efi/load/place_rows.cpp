@@ -11,8 +11,7 @@ namespace {
 
 struct Context {
     const NumaFacts& numa;
-    const AddressRange& model;
-    const CorePlan* plan = nullptr;
+    const RowPlaces* places = nullptr;
     const RowNodes* rows = nullptr;
 };
 const Context& of(const void* context) {
@@ -21,9 +20,11 @@ const Context& of(const void* context) {
 
 // The middle of a page belongs to whom most of it does, where it is of one matrix.
 uint64_t wanted_node(const void* context, uint64_t page) {
-    const Context& c = of(context);
-    const size_t node = c.rows->node_at(page + kLargePageBytes / 2 - c.model.begin);
-    return node == RowNodes::kAny ? PagePlaces::kAnywhere : c.plan->nodes[node].domain;
+    const RowPlaces& p = *of(context).places;
+    for (const AddressRange& range : p.left_alone)
+        if (range.begin < page + kLargePageBytes && page < range.end) return PagePlaces::kAnywhere;
+    const size_t node = of(context).rows->node_at(page + kLargePageBytes / 2 - p.model.begin);
+    return node == RowNodes::kAny ? PagePlaces::kAnywhere : p.plan.nodes[node].domain;
 }
 
 uint64_t node_of(const void* context, uint64_t physical) {
@@ -41,20 +42,31 @@ PagePlaces places_by(const Context& context) {
 
 }  // namespace
 
-PlacedPages place_rows(const Weights& weights, const AddressRange& model, const CorePlan& plan,
-                       const NumaFacts& numa, std::span<const AddressRange> free,
-                       PageTables* tables) {
-    if (plan.n_nodes < 2 || !weights.has_layers()) return {};
+bool places_rows(const Weights& weights, const CorePlan& plan, const NumaFacts& numa) {
+    return plan.knows_nodes && numa.n_nodes > 1 && weights.has_layers();
+}
+
+uint64_t place_rows(const RowPlaces& places, std::span<const AddressRange> free,
+                    PageTables* tables) {
+    if (!places_rows(places.weights, places.plan, places.numa)) return 0;
     uint32_t workers[Team::kMaxNodes];
-    for (size_t i = 0; i < plan.n_nodes; i++) workers[i] = plan.nodes[i].n_cores;
-    const RowNodes rows(weights, {workers, plan.n_nodes});
-    const Context context{numa, model, &plan, &rows};
-    return place_pages(model, free, places_by(context), tables);
+    for (size_t i = 0; i < places.plan.n_nodes; i++) workers[i] = places.plan.nodes[i].n_cores;
+    const RowNodes rows(places.weights, {workers, places.plan.n_nodes});
+    const Context context{places.numa, &places, &rows};
+    return place_pages(places.model, free, places_by(context), tables);
+}
+
+NearPages rows_near(const RowPlaces& places, std::span<const uint32_t> workers,
+                    const PageTables& tables) {
+    if (!places_rows(places.weights, places.plan, places.numa)) return {};
+    const RowNodes rows(places.weights, workers.first(places.plan.n_nodes));
+    const Context context{places.numa, &places, &rows};
+    return count_near(places.model, places_by(context), tables);
 }
 
 std::span<const NodeShare> describe_nodes(const NumaFacts& numa, const AddressRange& model,
                                           const PageTables& tables, std::span<NodeShare> out) {
-    const Context context{numa, model};
+    const Context context{numa};
     size_t n = 0;
     for (const NumaFacts::Node& node : numa.all()) {
         out[n++] = {node.domain, node.n_cpus,

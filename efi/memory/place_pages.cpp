@@ -33,87 +33,76 @@ class FreePages {
     uint64_t at_ = 0;
 };
 
-class Placer {
-  public:
-    Placer(const AddressRange& model, std::span<const AddressRange> free, const PagePlaces& places,
-           PageTables* tables)
-        : model_(model), free_(free), places_(places), tables_(tables) {}
+bool is_on(const PageTables& tables, const PagePlaces& places, uint64_t page, uint64_t node) {
+    const PageTables::Leaf leaf = tables.find(page);
+    return leaf.page_bytes == kLargePageBytes &&
+           places.node_of(places.context, leaf.physical()) == node;
+}
 
-    PlacedPages run() {
-        // What the first time made free may be what another page wants.
-        while (move_all() != 0) {
-        }
-        for_wanted([&](uint64_t page, uint64_t node) {
-            placed_.n_wanted++;
-            placed_.n_near += is_on(page, node);
+// f(page, node) for the model's pages that a node should have.
+template <class F>
+void for_wanted(const AddressRange& model, const PagePlaces& places, const PageTables& tables,
+                F f) {
+    for (uint64_t page = round_up(model.begin, kLargePageBytes);
+         page + kLargePageBytes <= model.end; page += kLargePageBytes) {
+        const uint64_t node = places.wanted(places.context, page);
+        const bool is_large = tables.find(page).page_bytes == kLargePageBytes;
+        if (node != PagePlaces::kAnywhere && is_large) f(page, node);
+    }
+}
+
+uint64_t move_to(uint64_t node, const AddressRange& model, std::span<const AddressRange> free,
+                 const PagePlaces& places, PageTables* tables) {
+    uint64_t n_moved = 0;
+    FreePages pages(free);
+    bool has_more = true;
+    for_wanted(model, places, *tables, [&](uint64_t page, uint64_t wanted) {
+        if (!has_more || wanted != node || is_on(*tables, places, page, node)) return;
+        uint64_t to = pages.next();
+        while (to != 0 && !is_on(*tables, places, to, node)) to = pages.next();
+        has_more = to != 0;
+        if (!has_more) return;
+        places.copy(places.context, tables->find(page).physical(), tables->find(to).physical(),
+                    kLargePageBytes);
+        AXIOM_CHECK(tables->swap_pages(page, to));
+        n_moved++;
+    });
+    return n_moved;
+}
+
+// One node after the other, each with one walk over the free pages.
+uint64_t move_all(const AddressRange& model, std::span<const AddressRange> free,
+                  const PagePlaces& places, PageTables* tables) {
+    uint64_t n_moved = 0, done_below = 0;
+    for (;;) {
+        uint64_t node = PagePlaces::kAnywhere;
+        for_wanted(model, places, *tables, [&](uint64_t, uint64_t wanted) {
+            if (wanted >= done_below) node = std::min(node, wanted);
         });
-        return placed_;
+        if (node == PagePlaces::kAnywhere) return n_moved;
+        n_moved += move_to(node, model, free, places, tables);
+        done_below = node + 1;
     }
-
-  private:
-    uint64_t physical(uint64_t page) const {
-        const PageTables::Leaf leaf = tables_->find(page);
-        return leaf.page_bytes == kLargePageBytes ? leaf.physical() : 0;
-    }
-    bool is_on(uint64_t page, uint64_t node) const {
-        const uint64_t at = physical(page);
-        return at != 0 && places_.node_of(places_.context, at) == node;
-    }
-
-    template <class F>
-    void for_wanted(F f) const {
-        for (uint64_t page = round_up(model_.begin, kLargePageBytes);
-             page + kLargePageBytes <= model_.end; page += kLargePageBytes) {
-            const uint64_t node = places_.wanted(places_.context, page);
-            if (node != PagePlaces::kAnywhere && physical(page) != 0) f(page, node);
-        }
-    }
-
-    // One node after the other, each with one walk over the free pages.
-    uint64_t move_all() {
-        uint64_t n_moved = 0, done_below = 0;
-        for (;;) {
-            uint64_t node = PagePlaces::kAnywhere;
-            for_wanted([&](uint64_t, uint64_t wanted) {
-                if (wanted >= done_below) node = std::min(node, wanted);
-            });
-            if (node == PagePlaces::kAnywhere) break;
-            n_moved += move_to(node);
-            done_below = node + 1;
-        }
-        placed_.n_moved += n_moved;
-        return n_moved;
-    }
-
-    uint64_t move_to(uint64_t node) {
-        uint64_t n_moved = 0;
-        FreePages free(free_);
-        bool has_more = true;
-        for_wanted([&](uint64_t page, uint64_t wanted) {
-            if (!has_more || wanted != node || is_on(page, node)) return;
-            uint64_t to = free.next();
-            while (to != 0 && !is_on(to, node)) to = free.next();
-            has_more = to != 0;
-            if (!has_more) return;
-            places_.copy(places_.context, physical(page), physical(to), kLargePageBytes);
-            AXIOM_CHECK(tables_->swap_pages(page, to));
-            n_moved++;
-        });
-        return n_moved;
-    }
-
-    const AddressRange& model_;
-    const std::span<const AddressRange> free_;
-    const PagePlaces& places_;
-    PageTables* const tables_;
-    PlacedPages placed_;
-};
+}
 
 }  // namespace
 
-PlacedPages place_pages(const AddressRange& model, std::span<const AddressRange> free,
-                        const PagePlaces& places, PageTables* tables) {
-    return Placer(model, free, places, tables).run();
+uint64_t place_pages(const AddressRange& model, std::span<const AddressRange> free,
+                     const PagePlaces& places, PageTables* tables) {
+    uint64_t n_moved = 0;
+    // What the first time made free may be what another page wants.
+    while (const uint64_t n = move_all(model, free, places, tables)) n_moved += n;
+    return n_moved;
+}
+
+NearPages count_near(const AddressRange& model, const PagePlaces& places,
+                     const PageTables& tables) {
+    NearPages pages;
+    for_wanted(model, places, tables, [&](uint64_t page, uint64_t node) {
+        pages.n_wanted++;
+        pages.n_near += is_on(tables, places, page, node);
+    });
+    return pages;
 }
 
 uint64_t bytes_on_node(const AddressRange& range, uint64_t node, const PagePlaces& places,

@@ -21,16 +21,17 @@ struct PagePlaces {
     const void* context;
 };
 
-struct PlacedPages {
-    uint64_t n_wanted = 0;  // that some node should have
-    uint64_t n_near = 0;    // of these, that it has now
-    uint64_t n_moved = 0;
-};
-
 // Large pages (2 MiB) that lie in `model` whole, mapped as such; `free`: memory whose contents nobody needs,
-// mapped, too. The tables are not in use yet. What finds no free page where it is wanted stays.
-PlacedPages place_pages(const AddressRange& model, std::span<const AddressRange> free,
-                        const PagePlaces& places, PageTables* tables);
+// mapped, too. The tables are not in use yet. What finds no free page where it is wanted stays. Returns how many
+// moved.
+uint64_t place_pages(const AddressRange& model, std::span<const AddressRange> free,
+                     const PagePlaces& places, PageTables* tables);
+
+struct NearPages {
+    uint64_t n_wanted = 0;  // that some node should have
+    uint64_t n_near = 0;    // of these, that it has
+};
+NearPages count_near(const AddressRange& model, const PagePlaces& places, const PageTables& tables);
 
 // Bytes of `range` that the tables map to memory of `node`.
 uint64_t bytes_on_node(const AddressRange& range, uint64_t node, const PagePlaces& places,

@@ -12,6 +12,7 @@
 #include "efi/dev/terminal.h"
 #include "efi/load/hand_over.h"
 #include "efi/load/model_menu.h"
+#include "efi/load/place_rows.h"
 #include "model/report/prompts.h"
 #include "model/run/generate.h"
 
@@ -46,8 +47,7 @@ CoreSetup plan_start(const Options& options, const Facts& facts, OwnedPages* pag
         cores.memory = memory.value();
     }
     if (!status.ok()) {
-        cores.plan.n_others = 0;
-        cores.plan.n_nodes = 1;
+        cores.plan.keep_boot_processor_only();
         say("note      ", status.text(), "; one CPU is used");
     }
     return cores;
@@ -142,19 +142,19 @@ Result<Prompts> read_prompts(const Firmware& firmware, const Options& options, O
     return Prompts{bytes, PromptFile::longest_line({bytes.data(), bytes.size()})};
 }
 
-PageTables::Features wanted_pages(const Options& options, const CorePlan& cores) {
+PageTables::Features wanted_pages(const Options& options, bool places_rows) {
     PageTables::Features features = paging_features();
     features.only_small = options.small_pages;
     // Rows are placed by pages of 2 MiB.
-    features.gib_pages = features.gib_pages && cores.n_nodes == 1;
+    features.gib_pages = features.gib_pages && !places_rows;
     return features;
 }
 
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
                                          const Weights& weights, const Prompts& prompts,
-                                         const CoreSetup& cores, DeviceList devices,
-                                         const CacheRules& rules, MemoryMap* map,
-                                         OwnedPages* pages) {
+                                         const CoreSetup& cores, const NumaFacts& numa,
+                                         DeviceList devices, const CacheRules& rules,
+                                         MemoryMap* map, OwnedPages* pages) {
     const Result<MemoryNeed> need =
         memory_needed(weights, options, cores.plan.n_cores(), prompts.longest_line);
     if (!need.ok()) return need.status();
@@ -162,7 +162,8 @@ Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options
     if (status.ok()) status = map->read(firmware);
     if (!status.ok()) return status;
     const Result<std::span<PageTable>> pool =
-        take_tables(pages, *map, cores.memory, devices, wanted_pages(options, cores.plan));
+        take_tables(pages, *map, cores.memory, devices,
+                    wanted_pages(options, places_rows(weights, cores.plan, numa)));
     if (!pool.ok()) return pool.status();
     const uint64_t have = total_bytes(find_free_memory(*map, *pages, rules).all());
     if (need.value().least > have) {

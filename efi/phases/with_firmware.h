@@ -37,9 +37,9 @@ Result<Prompts> read_prompts(const Firmware& firmware, const Options& options, O
 // The rest of what is taken for after the exit, and whether what is then left suffices.
 Result<std::span<PageTable>> plan_memory(const Firmware& firmware, const Options& options,
                                          const Weights& weights, const Prompts& prompts,
-                                         const CoreSetup& cores, DeviceList devices,
-                                         const CacheRules& rules, MemoryMap* map,
-                                         OwnedPages* pages);
-PageTables::Features wanted_pages(const Options& options, const CorePlan& cores);
+                                         const CoreSetup& cores, const NumaFacts& numa,
+                                         DeviceList devices, const CacheRules& rules,
+                                         MemoryMap* map, OwnedPages* pages);
+PageTables::Features wanted_pages(const Options& options, bool places_rows);
 
 }  // namespace axiom::efi

@@ -7,7 +7,6 @@
 #include "efi/cpu/cpu.h"
 #include "efi/cpu/memory_types.h"
 #include "efi/cpu/trampoline.h"
-#include "efi/load/place_rows.h"
 #include "efi/memory/scatter.h"
 #include "efi/platform/bus_masters.h"
 #include "efi/platform/tco.h"
@@ -63,7 +62,8 @@ void find_start_up_pages(const MemoryMap& map, const OwnedPages& pages, CoreSetu
     if (memory.trampoline != 0) return;
     say("note      CPU start-up: found no ", kTrampolinePages, " pages below ", Hex{kTrampolineEnd},
         "; one CPU is used");
-    memory.n_places = cores->plan.n_others = 0;
+    memory.n_places = 0;
+    cores->plan.keep_boot_processor_only();
 }
 
 void stop_devices(bool quiet, const NvmeDisk& disk, const NvmePlace& place) {
@@ -99,25 +99,27 @@ void build_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTab
     require(status);
 }
 
-PlacedPages place_memory(const Weights& weights, const AddressRange& model, const CorePlan& plan,
-                         const NumaFacts& numa, const Options& options, const FreeMemory& free,
-                         PageTables* tables) {
-    if (!options.disturb.scatter) return place_rows(weights, model, plan, numa, free.all(), tables);
-    scatter(model, free, tables);
-    return {};
+uint64_t place_memory(const RowPlaces& places, const Options& options, const FreeMemory& free,
+                      PageTables* tables) {
+    // Of memory that was boot services' the firmware's tables, cores and devices may still have some in use.
+    if (!options.disturb.scatter) return place_rows(places, free.first(), tables);
+    scatter(places.model, free, tables);
+    return 0;
 }
 
-void use_own_tables(bool quiet, const AddressRange& model, const PlacedPages& placed,
-                    const PageTables& tables) {
+void use_own_tables(bool quiet, const AddressRange& model, const PageTables& tables) {
     set_page_types();
     switch_page_tables(tables.root());
     if (quiet) return;
     const PageTables::Counts n = tables.count(model.begin, model.end);
     say("pages     weights in ", n.n_1gib, " of 1 GiB, ", n.n_2mib, " of 2 MiB, ", n.n_4kib,
         " of 4 KiB");
-    if (placed.n_wanted == 0) return;
-    say("rows      ", placed.n_near, " of ", placed.n_wanted,
-        " pages are in the memory of the cores that read them; ", placed.n_moved, " were moved");
+}
+
+void say_rows(const NearPages& rows, uint64_t n_moved) {
+    if (rows.n_wanted == 0) return;
+    say("rows      ", rows.n_near, " of ", rows.n_wanted,
+        " pages are in the memory of the cores that read them; ", n_moved, " were moved");
 }
 
 void stop_watchdogs(const AcpiFacts& acpi, bool quiet, RegisterAccess& registers) {

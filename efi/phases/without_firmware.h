@@ -13,9 +13,9 @@
 #include "efi/dev/keys.h"
 #include "efi/dev/screen.h"
 #include "efi/dev/serial.h"
+#include "efi/load/place_rows.h"
 #include "efi/memory/machine_map.h"
 #include "efi/memory/paging.h"
-#include "efi/memory/place_pages.h"
 #include "efi/nvme/disk.h"
 #include "efi/phases/setup.h"
 #include "efi/usb/keyboards.h"
@@ -41,11 +41,11 @@ void say_left_out(const MemoryMap& map, const CacheRules& rules, const AddressRa
 void build_tables(const MachinePlan& plan, DeviceList devices, std::span<PageTable> pool,
                   const PageTables::Features& features, PageTables* tables);
 // Which memory the weights and the slab are in, as long as nothing is.
-PlacedPages place_memory(const Weights& weights, const AddressRange& model, const CorePlan& plan,
-                         const NumaFacts& numa, const Options& options, const FreeMemory& free,
-                         PageTables* tables);
-void use_own_tables(bool quiet, const AddressRange& model, const PlacedPages& placed,
-                    const PageTables& tables);
+// How many pages moved to other nodes.
+uint64_t place_memory(const RowPlaces& places, const Options& options, const FreeMemory& free,
+                      PageTables* tables);
+void use_own_tables(bool quiet, const AddressRange& model, const PageTables& tables);
+void say_rows(const NearPages& rows, uint64_t n_moved);
 
 // They would reset a machine on which no driver feeds them.
 void stop_watchdogs(const AcpiFacts& acpi, bool quiet, RegisterAccess& registers);

@@ -136,20 +136,6 @@ void forget_threads(Options* parsed) {
 Status join_threads(const Options& before, Options* parsed) {
     const uint32_t t = parsed->n_threads;
     BenchList& threads = parsed->bench.n_threads;
-    const auto is_fixed = [&](std::string_view name) {
-        return before.is_fixed(size_t(find_option(name, kEverywhere) - option_table().data()));
-    };
-    const BenchList& set = before.bench.n_threads;
-    if (threads.n != 0 && is_fixed("-t") && threads != set) {
-        return error(Code::bad_option, "option --bench: found threads=, allowed none beside -t ",
-                     before.n_threads, ", which the image's policy fixes");
-    }
-    if (t != kThreadsNotGiven && is_fixed("--bench") && set != Options().bench.n_threads &&
-        BenchList(t) != set) {
-        return error(
-            Code::bad_option, "option -t: found ", t,
-            ", allowed only what threads= of --bench says, which the image's policy fixes");
-    }
     if (t != kThreadsNotGiven && threads.n != 0 && threads != BenchList(t)) {
         char list[16 * BenchList::kMax];
         Writer found(list, sizeof list);
@@ -166,6 +152,16 @@ Status join_threads(const Options& before, Options* parsed) {
         bool all = false;
         for (const uint32_t n : threads) all = all || n == 0;
         parsed->n_threads = all ? 0 : threads.most();
+    }
+    const bool differs = parsed->n_threads != before.n_threads || threads != before.bench.n_threads;
+    if (before.has_fixed_threads && differs) {
+        char list[16 * BenchList::kMax];
+        Writer allowed(list, sizeof list);
+        for (const uint32_t n : before.bench.n_threads)
+            allowed.put(allowed.size() != 0 ? "," : "").put(n);
+        return error(Code::bad_option, "option -t, or threads= of --bench: found another than ",
+                     allowed.view(),
+                     ", allowed only what the image itself says, whose policy fixes it");
     }
     return {};
 }
@@ -232,8 +228,11 @@ Status parse_lines(std::string_view file, std::span<char> text, Options* options
         }
         begin = end + 1;
     }
+    const bool gives_threads =
+        parsed.n_threads != kThreadsNotGiven || parsed.bench.n_threads.n != 0;
     if (Status s = join_threads(*options, &parsed); !s.ok())
         return error(s.code(), file, ": ", s.text());
+    if (given != nullptr && gives_threads) parsed.has_fixed_threads = true;
     *options = parsed;
     return {};
 }

@@ -166,6 +166,7 @@ struct Options {
     // Options that a policy gave: no later source may give them again. Bits by their place in the table.
     static constexpr size_t kMaxOptions = 128;
     uint64_t fixed[kMaxOptions / 64] = {};
+    bool has_fixed_threads = false;  // by -t or by threads= of --bench, which are one setting
 
     bool is_fixed(size_t i) const { return (fixed[i / 64] >> i % 64 & 1) != 0; }
     bool trace_wanted() const { return trace || !trace_file.empty(); }

@@ -180,6 +180,7 @@ Status RunBase::use_workers(size_t n) {
     transformer_.emplace(w_, layers(), choice_, memory_.workspace, *m_.team, *m_.loop);
     pass_size_ = size_of_passes(memory_.workspace.shape());
     r_->n_threads = uint32_t(n);
+    r_->rows_near = n == m_.team->n_started() ? rows_near_ : -1;  // it is of all of them
     if (memory_.ticks.empty()) return {};
     has_ticks_ = true;
     return m_.ticks->start(*m_.team, *m_.loop, memory_.ticks.first(n), o_.disturb.tick_hz);

@@ -104,7 +104,7 @@ class RunBase {
 
   protected:
     RunBase(const Machine& machine, const Weights& weights, const Options& options, Record* record)
-        : m_(machine), w_(weights), o_(options), r_(record) {}
+        : m_(machine), w_(weights), o_(options), r_(record), rows_near_(record->rows_near) {}
 
     // The record's facts, Ctrl-C and progress.
     Status begin();
@@ -151,6 +151,7 @@ class RunBase {
     const Weights& w_;
     const Options& o_;
     Record* r_;
+    const double rows_near_;  // with all workers
 
     RunMemory memory_;
     PassProgress progress_;

@@ -39,15 +39,18 @@ RowNodes::RowNodes(const Weights& weights, std::span<const uint32_t> workers)
 }
 
 const TensorEntry* RowNodes::entry_at(uint64_t file_offset, uint64_t* offset_in_tensor) const {
-    const std::span<const Extent> extents = weights_.layout.extents;
-    for (size_t i = 0; i < extents.size(); i++) {
-        if (file_offset - extents[i].offset >= extents[i].bytes) continue;
-        for (const TensorEntry& e : weights_.entries_of(i)) {
-            const uint64_t at = file_offset - extents[i].offset - e.offset;
-            if (at >= e.bytes) continue;
-            *offset_in_tensor = at;
-            return &e;
-        }
+    const std::span<const Extent> extents = weights_.layout.extents;  // ascending by offset
+    const auto after =
+        std::upper_bound(extents.begin(), extents.end(), file_offset,
+                         [](uint64_t offset, const Extent& e) { return offset < e.offset; });
+    if (after == extents.begin()) return nullptr;
+    const Extent& extent = after[-1];
+    if (extent.kind == format::ExtentKind::expert) return nullptr;
+    for (const TensorEntry& e : weights_.entries_of(size_t(&extent - extents.data()))) {
+        const uint64_t at = file_offset - extent.offset - e.offset;
+        if (at >= e.bytes) continue;
+        *offset_in_tensor = at;
+        return &e;
     }
     return nullptr;
 }

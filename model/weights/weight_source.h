@@ -41,8 +41,8 @@ class WeightSource {
     virtual bool to_check() const { return false; }
     virtual void check(const Worker&) {}
     virtual Status checked() { return {}; }
-    // On every worker, before it comes to a barrier between two stages of a layer: takes note of what has
-    // arrived. Never waits.
+    // On every worker, before it comes to a barrier between two stages of a layer (but for those at which experts
+    // are routed and checked): takes note of what has arrived. Never waits.
     virtual void before_barrier(const Worker&) {}
     // On every worker, when it has left the boundary before a layer or a barrier between two of its
     // stages: hands the next reads to the disk, checks its share of what has arrived. Never waits.

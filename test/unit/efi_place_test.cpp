@@ -45,8 +45,13 @@ struct World {
                     },
                 .context = this};
     }
-    PlacedPages place(const AddressRange& model, const std::vector<AddressRange>& free) {
-        return place_pages(model, free, places(), &f.tables);
+    struct Placed {
+        uint64_t n_wanted, n_near, n_moved;
+    };
+    Placed place(const AddressRange& model, const std::vector<AddressRange>& free) {
+        const uint64_t n_moved = place_pages(model, free, places(), &f.tables);
+        const NearPages now = count_near(model, places(), f.tables);
+        return {now.n_wanted, now.n_near, n_moved};
     }
     uint64_t physical(uint64_t address) { return f.tables.find(address).physical(); }
     // Whether every page of the range still reads what it was.
@@ -64,7 +69,7 @@ TEST_CASE("pages go where they are wanted, read the same, and free memory stays 
     const AddressRange model{10 * kPage, 20 * kPage};
     for (uint64_t i = 10; i < 20; i++) w.wanted[i * kPage] = i % 2;
     const AddressRange free{70 * kPage + 4096, 80 * kPage};
-    const PlacedPages placed = w.place(model, {{30 * kPage, 31 * kPage}, free});
+    const World::Placed placed = w.place(model, {{30 * kPage, 31 * kPage}, free});
     CHECK((placed.n_wanted == 10 && placed.n_near == 10 && placed.n_moved == 5));
     CHECK(w.n_copies == 5);
     CHECK(w.reads_the_same(model));
@@ -83,7 +88,7 @@ TEST_CASE("pages that nobody wants, are there already, or find no room stay") {
     const AddressRange model{10 * kPage + 4096, 20 * kPage + 4096};  // 9 whole pages
     for (uint64_t i = 10; i < 15; i++) w.wanted[i * kPage] = 1;
     w.wanted[15 * kPage] = 0;
-    const PlacedPages placed = w.place(model, {{64 * kPage, 66 * kPage}});
+    const World::Placed placed = w.place(model, {{64 * kPage, 66 * kPage}});
     CHECK((placed.n_wanted == 5 && placed.n_near == 3 && placed.n_moved == 2));
     CHECK(w.physical(10 * kPage) == 10 * kPage);  // it holds something else, too
     CHECK(w.physical(11 * kPage) == 64 * kPage);
@@ -96,7 +101,7 @@ TEST_CASE("memory that pages have left is what pages from the other node go to")
     World w;
     const AddressRange model{60 * kPage, 68 * kPage};  // across the border, the wrong way around
     for (uint64_t i = 60; i < 68; i++) w.wanted[i * kPage] = i < 64;
-    const PlacedPages placed = w.place(model, {{100 * kPage, 104 * kPage}});
+    const World::Placed placed = w.place(model, {{100 * kPage, 104 * kPage}});
     CHECK((placed.n_wanted == 8 && placed.n_near == 8 && placed.n_moved == 8));
     CHECK(w.reads_the_same(model));
 }
@@ -106,7 +111,7 @@ TEST_CASE("pages of another size are left alone") {
     const AddressRange model{10 * kPage, 12 * kPage};
     w.wanted[10 * kPage] = w.wanted[11 * kPage] = 1;
     REQUIRE(w.f.tables.map(10 * kPage, 10 * kPage + 4096, Access::read).ok());  // split
-    const PlacedPages placed = w.place(model, {{64 * kPage, 66 * kPage}});
+    const World::Placed placed = w.place(model, {{64 * kPage, 66 * kPage}});
     CHECK((placed.n_wanted == 1 && placed.n_near == 1 && placed.n_moved == 1));
     CHECK(w.physical(10 * kPage) == 10 * kPage);
 }

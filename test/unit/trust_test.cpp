@@ -178,18 +178,26 @@ TEST_CASE("what a policy gives no later source may give again") {
 }
 
 TEST_CASE("a policy's number of threads is that of --bench, too, and the other way around") {
-    const auto refused = [](std::string fixed, std::vector<std::string_view> words) {
+    const auto refused = [](std::string fixed, std::string conf,
+                            std::vector<std::string_view> words) {
         Options options;
         REQUIRE(policy(std::move(fixed), &options).empty());
+        const Status of_conf = parse_config("axiom.conf", conf, &options);
+        if (!of_conf.ok()) return std::string(of_conf.text());
         return std::string(parse_arguments(words, Source::efi_command_line, &options).text());
     };
-    CHECK(refused("t 2\n", {"--bench", "pp=1 tg=1 threads=1,2"}).find("-t 2, which") !=
+    CHECK(refused("t 2\n", "", {"--bench", "pp=1 tg=1 threads=1,2"}) ==
+          "option -t, or threads= of --bench: found another than 2, allowed only what the image "
+          "itself says, whose policy fixes it");
+    CHECK(refused("t 2\n", "", {"--bench", "pp=1 tg=1 threads=2"}).empty());
+    CHECK(refused("t 2\n", "", {"--bench", "pp=1 tg=1"}).empty());
+    const std::string bench = "bench pp=1 tg=1 threads=1,2\n";
+    CHECK(refused(bench, "", {"-t", "2"}).find("found another than 1,2,") != std::string::npos);
+    CHECK(refused("bench pp=1 tg=1 threads=0\n", "", {"-t", "2"}).find("another than 0,") !=
           std::string::npos);
-    CHECK(refused("t 2\n", {"--bench", "pp=1 tg=1 threads=2"}).empty());
-    CHECK(refused("t 2\n", {"--bench", "pp=1 tg=1"}).empty());
-    CHECK(refused("bench pp=1 tg=1 threads=1,2\n", {"-t", "2"}).find("option -t: found 2") == 0);
-    CHECK(refused("bench pp=1 tg=1\n", {"-t", "2"}).empty());
-    CHECK(refused("temp 0\n", {"-t", "2", "--bench", "pp=1 threads=2"}).empty());
+    // Where it fixes none, later sources win as ever.
+    CHECK(refused("bench pp=1 tg=1\n", "t 2\n", {"-t", "4"}).empty());
+    CHECK(refused("temp 0\n", "t 2\n", {"-t", "2", "--bench", "pp=1 threads=2"}).empty());
 }
 
 TEST_CASE("a policy's required root is read, and a wrong one named") {
