@@ -133,15 +133,20 @@ void forget_threads(Options* parsed) {
     parsed->bench.n_threads = {};
 }
 
+// "1,2"
+Text<16 * BenchList::kMax> text_of(const BenchList& list) {
+    char text[16 * BenchList::kMax];
+    Writer w(text, sizeof text);
+    for (const uint32_t n : list) w.put(w.size() != 0 ? "," : "").put(n);
+    return Text<16 * BenchList::kMax>(w.view());
+}
+
 Status join_threads(const Options& before, Options* parsed) {
     const uint32_t t = parsed->n_threads;
     BenchList& threads = parsed->bench.n_threads;
     if (t != kThreadsNotGiven && threads.n != 0 && threads != BenchList(t)) {
-        char list[16 * BenchList::kMax];
-        Writer found(list, sizeof list);
-        for (const uint32_t n : threads) found.put(found.size() != 0 ? "," : "").put(n);
-        return error(Code::bad_option, "option --bench: found threads=", found.view(), ", allowed ",
-                     t, " as -t says, or only one of the two");
+        return error(Code::bad_option, "option --bench: found threads=", text_of(threads).view(),
+                     ", allowed ", t, " as -t says, or only one of the two");
     }
     if (t != kThreadsNotGiven) {
         threads = t;
@@ -155,12 +160,8 @@ Status join_threads(const Options& before, Options* parsed) {
     }
     const bool differs = parsed->n_threads != before.n_threads || threads != before.bench.n_threads;
     if (before.has_fixed_threads && differs) {
-        char list[16 * BenchList::kMax];
-        Writer allowed(list, sizeof list);
-        for (const uint32_t n : before.bench.n_threads)
-            allowed.put(allowed.size() != 0 ? "," : "").put(n);
         return error(Code::bad_option, "option -t, or threads= of --bench: found another than ",
-                     allowed.view(),
+                     text_of(before.bench.n_threads).view(),
                      ", allowed only what the image itself says, whose policy fixes it");
     }
     return {};
